@@ -1,0 +1,277 @@
+//! What can go wrong, in the words of the product.
+//!
+//! One enum for the whole program. `http` turns a variant into a status and each vendor's body, `cli` into an
+//! exit code and a hint; both match without a catch-all, so that the compiler asks at each new variant.
+//!
+//! Two audiences are never mixed: the message of a 4xx is for the caller and names the parameter, what came and
+//! what is accepted; the inside of a 5xx (`Database`, `Io`, `Internal`) goes to the log under the request id only.
+
+use std::fmt;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Parameters or members that were understood and are not acceptable. Never empty.
+    #[error("{}", join(.0))]
+    Invalid(Vec<Problem>),
+
+    /// A body that could not be read at all: not JSON, not UTF-8, not a mail message.
+    #[error("{0}")]
+    Malformed(String),
+
+    /// Nobody we know.
+    #[error("{0}")]
+    Unauthenticated(Unauthenticated),
+
+    /// The activity log's read without a valid license.
+    #[error("license required for the audit log: {0}")]
+    LicenseRequired(String),
+
+    /// Somebody we know, who may not do this.
+    #[error("{0}")]
+    Forbidden(String),
+
+    /// Unknown, or another workspace's: the answer is the same.
+    #[error("{0} not found")]
+    NotFound(Subject),
+
+    /// It contradicts what is recorded. `code` is stable, the message is for people.
+    #[error("{message}")]
+    Conflict { code: &'static str, message: String },
+
+    /// The request as HTTP: method, size, media type, framing. The status is part of the refusal.
+    #[error("{message}")]
+    Http { status: u16, message: String },
+
+    /// Too many of something; worth another try after so many seconds.
+    #[error("{message}")]
+    TooMany { retry_after: u32, message: String },
+
+    /// The server is full or going down; worth another try after so many seconds.
+    #[error("{message}")]
+    Unavailable { retry_after: u32, message: String },
+
+    /// A configuration or a data directory that is not safe to run with. Nothing was touched.
+    #[error("{message}")]
+    Refused { message: String, hint: String },
+
+    /// A command line that cannot be carried out.
+    #[error("{message}")]
+    Usage { message: String, hint: String },
+
+    /// What is stored is not what was recorded.
+    #[error("{0}")]
+    Mismatch(String),
+
+    #[error("database: {0}")]
+    Database(#[from] rusqlite::Error),
+
+    #[error("{context}: {source}")]
+    Io { context: String, source: std::io::Error },
+
+    /// A broken promise of our own.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+/// One refused parameter: its name, and what came against what is accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub parameter: String,
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.parameter, self.message)
+    }
+}
+
+fn join(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// The ways of not being known. TenantCore names the first three (its authentication page).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unauthenticated {
+    /// No `Authorization` header, or not `Bearer …`.
+    Header,
+    /// `Bearer` and nothing after it.
+    MissingKey,
+    /// Wrong form, unknown, expired or revoked: a caller cannot tell which.
+    Key,
+    /// No session cookie, or one that is unknown or over.
+    Session,
+    /// Neither an API key nor a session, where either would do.
+    Nobody,
+    /// Wrong email or password: a caller cannot tell which.
+    Login,
+}
+
+impl Unauthenticated {
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Header => "invalid_auth_header",
+            Self::MissingKey => "missing_api_key",
+            Self::Key => "invalid_api_key",
+            Self::Session => "missing_session",
+            Self::Nobody => "not_authenticated",
+            Self::Login => "invalid_login",
+        }
+    }
+}
+
+impl fmt::Display for Unauthenticated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Header => "Missing or malformed Authorization header; expected: Bearer <api key>",
+            Self::MissingKey => "The bearer token is empty; expected: Bearer <api key>",
+            Self::Key => "Invalid API key",
+            Self::Session => "Missing or expired session; log in at POST /api/v1/auth/login",
+            Self::Nobody => "An API key with the scope admin, or the session of an owner or admin, is needed",
+            Self::Login => "Wrong email or password",
+        })
+    }
+}
+
+/// What was not found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    Workspace,
+    User,
+    Member,
+    Tenant,
+    Mailbox,
+    Project,
+    Policy,
+    Message,
+    Key,
+    License,
+    Route,
+}
+
+impl Subject {
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Workspace => "workspace_not_found",
+            Self::User => "user_not_found",
+            Self::Member => "member_not_found",
+            Self::Tenant => "tenant_not_found",
+            Self::Mailbox => "mailbox_not_found",
+            Self::Project => "project_not_found",
+            Self::Policy => "policy_not_found",
+            Self::Message => "message_not_found",
+            Self::Key => "key_not_found",
+            Self::License => "license_not_found",
+            Self::Route => "route_not_found",
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Workspace => "Workspace",
+            Self::User => "User",
+            Self::Member => "Member",
+            Self::Tenant => "Tenant",
+            Self::Mailbox => "Mailbox",
+            Self::Project => "Project",
+            Self::Policy => "Policy",
+            Self::Message => "Message",
+            Self::Key => "Key",
+            Self::License => "License",
+            Self::Route => "Route",
+        })
+    }
+}
+
+impl Error {
+    /// A refusal of one parameter or member.
+    pub fn invalid(parameter: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![Problem { parameter: parameter.into(), message: message.into() }])
+    }
+
+    pub fn http(status: u16, message: impl Into<String>) -> Self {
+        Self::Http { status, message: message.into() }
+    }
+
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Conflict { code, message: message.into() }
+    }
+
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: hint.into() }
+    }
+
+    pub fn refused(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Refused { message: message.into(), hint: hint.into() }
+    }
+
+    /// For `map_err`: says what was being done when the operating system refused.
+    pub fn io(context: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let context = context.into();
+        move |source| Self::Io { context, source }
+    }
+
+    /// Stable machine-readable name, for envelopes that carry one.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid_parameter",
+            Self::Malformed(_) => "malformed_body",
+            Self::Unauthenticated(why) => why.code(),
+            Self::LicenseRequired(_) => "license_required",
+            Self::Forbidden(_) => "forbidden",
+            Self::NotFound(subject) => subject.code(),
+            Self::Conflict { code, .. } => code,
+            Self::Http { status, .. } => match status {
+                405 => "method_not_allowed",
+                408 => "request_timeout",
+                411 => "length_required",
+                413 => "body_too_large",
+                414 => "uri_too_long",
+                415 => "unsupported_media_type",
+                417 => "expectation_failed",
+                431 => "header_too_large",
+                501 => "not_implemented",
+                505 => "http_version_not_supported",
+                _ => "bad_request",
+            },
+            Self::TooMany { .. } => "too_many_requests",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Refused { .. } => "refused",
+            Self::Usage { .. } => "usage",
+            Self::Mismatch(_) => "mismatch",
+            Self::Database(_) | Self::Io { .. } | Self::Internal(_) => "internal_error",
+        }
+    }
+
+    /// What a person at a terminal can do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Refused { hint, .. } | Self::Usage { hint, .. } => hint.clone(),
+            Self::Invalid(_) | Self::Malformed(_) => "correct the input named above and run it again".into(),
+            Self::Unauthenticated(_) => {
+                "run it as the user that owns the data directory, or give a valid key".into()
+            }
+            Self::LicenseRequired(_) => {
+                "issue one with `mailtrail license issue --holder NAME` and put it into SENDDOCK_LICENSE_KEY"
+                    .into()
+            }
+            Self::Forbidden(_) => "ask an owner of the workspace for the role or the scope".into(),
+            Self::NotFound(subject) => {
+                format!("`mailtrail {} list` shows what there is", subject.to_string().to_lowercase())
+            }
+            Self::Conflict { .. } => "look at what is recorded before trying again".into(),
+            Self::Http { .. } => "see the README for what this route accepts".into(),
+            Self::TooMany { retry_after, .. } | Self::Unavailable { retry_after, .. } => {
+                format!("try again in {retry_after} s")
+            }
+            Self::Mismatch(_) => "keep this file as it is and compare it with a backup".into(),
+            Self::Database(_) => "`mailtrail check` looks at the database; keep the file as it is".into(),
+            Self::Io { .. } => "check the path, its owner and mode, and the space on the disk".into(),
+            Self::Internal(_) => "this is a fault of mailtrail; please report it with the message above".into(),
+        }
+    }
+}

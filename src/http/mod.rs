@@ -1,0 +1,161 @@
+//! The words of HTTP for the rest of the program: a request that was read whole, an answer that knows its status.
+//!
+//! `server` reads requests and writes answers and is the only place that names tiny_http; `query` has the typed
+//! parameters; `route` says what a route is. Nothing here knows a log, an owner or a caller.
+
+pub mod client;
+pub mod framing;
+pub mod query;
+pub mod server;
+
+use std::net::IpAddr;
+
+use crate::error::{Error, Result};
+pub use query::Query;
+
+/// The methods any route has. Others are refused while the head is read (501).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    /// Case-sensitive, as RFC 9110 section 9.1 has it.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "PATCH" => Self::Patch,
+            "DELETE" => Self::Delete,
+            _ => return None,
+        })
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// Whether a request with it may change something.
+    pub fn is_safe(self) -> bool {
+        matches!(self, Self::Get | Self::Head)
+    }
+}
+
+/// The other end of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    Tcp(IpAddr),
+    /// A Unix socket; the uid is the kernel's word, not the client's.
+    Unix {
+        uid: u32,
+    },
+    /// The command line, in the same process.
+    Local,
+}
+
+/// A request, read whole and held to RFC 9112 before anybody sees it.
+#[derive(Debug)]
+pub struct Request {
+    /// Named in every answer and log line. Made here; a client's own `X-Request-Id` is taken over when it is sane.
+    pub id: String,
+    pub method: Method,
+    /// As sent, still percent-encoded, without the query.
+    pub path: String,
+    pub query: Query,
+    /// Lower-case names in the order of arrival; values are visible ASCII, tabs and bytes above 0x7F (lossy UTF-8).
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    pub peer: Peer,
+}
+
+impl Request {
+    /// The first header of this (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The one header of this name; `Err` when it came more than once.
+    pub fn single_header(&self, name: &str) -> Result<Option<&str>> {
+        let mut found = self.headers.iter().filter(|(n, _)| n == name);
+        let first = found.next().map(|(_, value)| value.as_str());
+        match found.next() {
+            Some(_) => Err(Error::http(400, format!("the header {name} came more than once"))),
+            None => Ok(first),
+        }
+    }
+
+    /// The media type of the body, lower-case, without parameters; empty when none was named.
+    pub fn media_type(&self) -> String {
+        let value = self.header("content-type").unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+}
+
+/// An answer before it is written.
+pub struct Response {
+    pub status: u16,
+    /// Values are checked before they reach the wire: no control characters.
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Body,
+}
+
+pub enum Body {
+    Bytes(Vec<u8>),
+    /// Made as it is sent, a piece at a time, in bounded memory. An `Err` ends the connection without the last
+    /// chunk, so that the client sees a cut answer and not a short one.
+    Stream(Box<dyn Iterator<Item = Result<Vec<u8>>> + Send>),
+}
+
+impl Response {
+    pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let headers = vec![("Content-Type", content_type.to_owned())];
+        Self { status, headers, body: Body::Bytes(body.into()) }
+    }
+
+    /// An object as JSON. The logs hold personal data: nothing on the way may keep a copy.
+    pub fn json(status: u16, value: &impl serde::Serialize) -> Result<Self> {
+        let body = serde_json::to_vec(value).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(Self::new(status, "application/json", body).with("Cache-Control", "private, no-store"))
+    }
+
+    pub fn empty(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Body::Bytes(Vec::new()) }
+    }
+
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What the server asks of the program behind it. Implemented by `routes`, and by the server's own tests.
+pub trait Service: Send + Sync + 'static {
+    /// The largest body, in bytes, that this method and (raw) path may carry.
+    fn body_limit(&self, method: Method, path: &str) -> usize;
+
+    /// Answers a request that was read whole.
+    fn answer(&self, request: Request) -> Response;
+
+    /// Words a refusal that was decided before there was a whole request: framing, size, deadline, load.
+    /// `path` is the raw path as far as it was read.
+    fn refuse(&self, request_id: &str, path: Option<&str>, error: &Error) -> Response;
+}

@@ -1,0 +1,111 @@
+//! The query string as typed parameters.
+//!
+//! A misspelt filter must not return everything, so a handler names all it knows (`only`) and anything else, or
+//! anything twice, is refused. A refusal names the parameter, what came and what is accepted.
+
+use crate::error::{Error, Problem, Result};
+use crate::time::Timestamp;
+
+/// Decoded names and values in the order of arrival.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Decodes `a=b&c=d`. A broken escape, bytes that are not UTF-8 and control characters are refused, since no
+    /// parameter has a use for them.
+    pub fn parse(raw: &str) -> Result<Self> {
+        let mut pairs = Vec::new();
+        for piece in raw.split('&').filter(|piece| !piece.is_empty()) {
+            let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
+            pairs.push((decode(name)?, decode(value)?));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// Made from pairs, for a caller in the same process.
+    pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+
+    /// Refuses every parameter that is not in `known`, and every one that came twice.
+    pub fn only(&self, known: &[&str]) -> Result<()> {
+        let mut problems = Vec::new();
+        for (at, (name, _)) in self.0.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let message = format!("unknown parameter; accepted: {known}");
+                problems.push(Problem { parameter: name.clone(), message });
+            } else if self.0[..at].iter().any(|(earlier, _)| earlier == name) {
+                let message = "given more than once; accepted: once".to_owned();
+                problems.push(Problem { parameter: name.clone(), message });
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
+    }
+
+    /// The value as given; an empty one is refused.
+    pub fn text(&self, name: &str) -> Result<Option<&str>> {
+        match self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str()) {
+            Some("") => Err(Error::invalid(name, "is empty; leave the parameter out or give it a value")),
+            value => Ok(value),
+        }
+    }
+
+    /// A decimal integer. One that does not fit 64 bits counts as the nearest that does.
+    pub fn integer(&self, name: &str, accepted: &str) -> Result<Option<i64>> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Error::invalid(name, format!("{text:?} is not an integer; accepted: {accepted}")));
+        }
+        let nearest = if text.starts_with('-') { i64::MIN } else { i64::MAX };
+        Ok(Some(text.parse().unwrap_or(nearest)))
+    }
+
+    /// An RFC 3339 timestamp with any offset.
+    pub fn timestamp(&self, name: &str) -> Result<Option<Timestamp>> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        Timestamp::parse(text).map(Some).ok_or_else(|| {
+            Error::invalid(
+                name,
+                format!("{text:?} is not an RFC 3339 timestamp; accepted: 2026-04-30T14:22:11Z, any offset, years 1970 to 9999"),
+            )
+        })
+    }
+
+    /// One of a closed list of words.
+    pub fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, value)) => Ok(Some(*value)),
+            None => {
+                let accepted: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+                Err(Error::invalid(name, format!("{text:?} is unknown; accepted: {}", accepted.join(", "))))
+            }
+        }
+    }
+}
+
+/// `application/x-www-form-urlencoded`: `+` is a space.
+fn decode(piece: &str) -> Result<String> {
+    let spaced = piece.replace('+', " ");
+    let text = decode_path_segment(&spaced)?;
+    if text.chars().any(|c| c.is_control()) {
+        return Err(Error::http(400, format!("the query {piece:?} holds a control character")));
+    }
+    Ok(text)
+}
+
+/// Undoes percent-encoding; a broken escape or bytes that are not UTF-8 are refused.
+pub fn decode_path_segment(segment: &str) -> Result<String> {
+    let bytes = segment.as_bytes();
+    for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%') {
+        if !(bytes.len() > at + 2 && bytes[at + 1].is_ascii_hexdigit() && bytes[at + 2].is_ascii_hexdigit()) {
+            return Err(Error::http(400, format!("{segment:?} has a % that two hex digits do not follow")));
+        }
+    }
+    match percent_encoding::percent_decode_str(segment).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => Err(Error::http(400, format!("{segment:?} is not UTF-8 once decoded"))),
+    }
+}

@@ -1,0 +1,168 @@
+//! Identifiers: UUIDs (version 7 for what we make) and ULIDs, kept as 16 bytes and shown in the vendors' form.
+
+use std::fmt;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::{Error, Result};
+use crate::time::Timestamp;
+
+/// A UUID in its hyphenated lower-case form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Uuid(pub [u8; 16]);
+
+impl Uuid {
+    /// A version 7 UUID made at `now`: sorts by time, and carries 74 random bits.
+    pub fn at(now: Timestamp) -> Self {
+        let mut random = [0; 10];
+        fill(&mut random);
+        let millis = u64::try_from(now.millis()).unwrap_or(0);
+        Self(*uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().as_bytes())
+    }
+
+    /// Accepts just the 36-character form, in either case.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 36 {
+            return None;
+        }
+        uuid::Uuid::try_parse(text).ok().map(|uuid| Self(*uuid.as_bytes()))
+    }
+}
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        uuid::Uuid::from_bytes(self.0).hyphenated().fmt(f)
+    }
+}
+
+/// A ULID in its 26-character form: 48 bits of milliseconds, 80 random bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ulid(pub [u8; 16]);
+
+impl Ulid {
+    /// A ULID made at `now` that is greater than `last`, whatever the clock did in between.
+    pub fn after(last: Option<Self>, now: Timestamp) -> Self {
+        let mut random = [0; 16];
+        fill(&mut random);
+        let millis = u64::try_from(now.millis()).unwrap_or(0);
+        let made = ulid::Ulid::from_parts(millis, u128::from_be_bytes(random));
+        match last.map(|last| ulid::Ulid::from_bytes(last.0)) {
+            Some(last) if made <= last => Self(last.increment().unwrap_or(last).to_bytes()),
+            _ => Self(made.to_bytes()),
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        ulid::Ulid::from_string(text).ok().map(|ulid| Self(ulid.to_bytes()))
+    }
+}
+
+impl fmt::Display for Ulid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ulid::Ulid::from_bytes(self.0).fmt(f)
+    }
+}
+
+/// Fills `bytes` from the operating system. Without randomness no key, session or id can be made, and going on
+/// would be worse than stopping.
+pub fn fill(bytes: &mut [u8]) {
+    getrandom::fill(bytes).expect("the operating system has randomness");
+}
+
+/// `N` random bytes as lower-case hex.
+pub fn random_hex<const N: usize>() -> String {
+    let mut bytes = [0; N];
+    fill(&mut bytes);
+    hex(&bytes)
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The bytes of a hex text of exactly `2 × N` digits, in either case.
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != N * 2 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// SHA-256.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).into()
+}
+
+/// A UUID given as a parameter, or a refusal that says so.
+pub fn uuid_parameter(name: &str, text: &str) -> Result<Uuid> {
+    Uuid::parse(text)
+        .ok_or_else(|| Error::invalid(name, format!("{text:?} is not a UUID (36 characters, 8-4-4-4-12)")))
+}
+
+macro_rules! sixteen_bytes {
+    ($name:ident, $expected:literal) => {
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::Borrowed(ValueRef::Blob(&self.0)))
+            }
+        }
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                let bytes = value.as_blob()?;
+                bytes.try_into().map(Self).map_err(|_| FromSqlError::InvalidBlobSize {
+                    expected_size: 16,
+                    blob_size: bytes.len(),
+                })
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::parse(&text)
+                    .ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not {}", $expected)))
+            }
+        }
+    };
+}
+sixteen_bytes!(Uuid, "a UUID");
+sixteen_bytes!(Ulid, "a ULID");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ulids_rise_while_the_clock_stands_or_steps_back() {
+        let noon = Timestamp::from_seconds(1_777_000_000);
+        let mut last = Ulid::after(None, noon);
+        for step in [0, 0, -90_000, 0, 1] {
+            let next = Ulid::after(Some(last), noon.plus_seconds(step));
+            assert!(next > last, "{next} after {last}");
+            last = next;
+        }
+    }
+
+    #[test]
+    fn hex_goes_both_ways_and_refuses_the_rest() {
+        assert_eq!(unhex::<3>(&hex(&[0, 171, 255])), Some([0, 171, 255]));
+        for bad in ["", "00ab", "00abf", "00abfg", "00ab+f", "00abffff"] {
+            assert_eq!(unhex::<3>(bad), None, "{bad}");
+        }
+    }
+}
