@@ -84,7 +84,9 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.parameter, self.message)
+        // Mailbuttons' own wording, "auditLog.retentionDays must be >= 1", has no colon.
+        let colon = if self.message.starts_with("must ") { "" } else { ":" };
+        write!(f, "{}{colon} {}", self.parameter, self.message)
     }
 }
 

@@ -3,10 +3,15 @@
 //! `server` reads requests and writes answers and is the only place that names tiny_http; `query` has the typed
 //! parameters; `route` says what a route is. Nothing here knows a log, an owner or a caller.
 
+pub mod batch;
 pub mod client;
 pub mod framing;
+pub mod json;
+pub mod listing;
 pub mod query;
+pub mod route;
 pub mod server;
+pub mod stream;
 
 use std::net::IpAddr;
 
@@ -75,6 +80,8 @@ pub struct Request {
     pub method: Method,
     /// As sent, still percent-encoded, without the query.
     pub path: String,
+    /// The values of the route's `{names}`, decoded; `routes` fills them in.
+    pub parameters: Vec<(&'static str, String)>,
     pub query: Query,
     /// Lower-case names in the order of arrival; values are visible ASCII, tabs and bytes above 0x7F (lossy UTF-8).
     pub headers: Vec<(String, String)>,
@@ -96,6 +103,11 @@ impl Request {
             Some(_) => Err(Error::http(400, format!("the header {name} came more than once"))),
             None => Ok(first),
         }
+    }
+
+    /// The value of a `{name}` of the route; empty when the route has no such name.
+    pub fn parameter(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str()).unwrap_or_default()
     }
 
     /// The media type of the body, lower-case, without parameters; empty when none was named.

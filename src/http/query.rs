@@ -27,6 +27,10 @@ impl Query {
         Self(pairs.into_iter().collect())
     }
 
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Refuses every parameter that is not in `known`, and every one that came twice.
     pub fn only(&self, known: &[&str]) -> Result<()> {
         let mut problems = Vec::new();

@@ -1,13 +1,426 @@
-//! The message log: one entry for each inbound message, in Mailbuttons' words.
+//! Log 2, messages: exactly one entry for each inbound message, in Mailbuttons' words, and what came of it later.
+//!
+//! An entry's own row never changes. A reply, a bounce, the agent's report of tools and tokens are **facts** of
+//! their own, kept in order; the entry shows them folded. `sql` has the one door for writing (`record`, `append`)
+//! and the list, `api` the routes, `policy` the mailbox's policy document, `gate` the decision by it.
+
+pub mod api;
+pub mod gate;
+pub mod policy;
+pub mod sql;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::error::Result;
+use crate::http::json::Fields;
+use crate::ids::{hex, sha256, unhex};
+use crate::ingest::eml;
+use crate::time::Timestamp;
 
 /// What an authentication method said of a message (RFC 8601, reduced to the words Mailbuttons' clients know).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i64)]
 pub enum Verdict {
-    Pass,
-    Fail,
-    Softfail,
-    Neutral,
-    Temperror,
-    Permerror,
-    None,
+    Pass = 1,
+    Fail = 2,
+    Softfail = 3,
+    Neutral = 4,
+    Temperror = 5,
+    Permerror = 6,
+    None = 7,
+}
+
+impl Verdict {
+    pub const WORDS: [(&'static str, Self); 7] = [
+        ("pass", Self::Pass),
+        ("fail", Self::Fail),
+        ("softfail", Self::Softfail),
+        ("neutral", Self::Neutral),
+        ("temperror", Self::Temperror),
+        ("permerror", Self::Permerror),
+        ("none", Self::None),
+    ];
+}
+
+/// What happened to the message. The words are the vendor's, the numbers are ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Outcome {
+    Delivered = 1,
+    RejectedAtVerification = 2,
+    RejectedAtPolicy = 3,
+    RejectedAtContentGuard = 4,
+    RateLimited = 5,
+    BudgetExhausted = 6,
+}
+
+impl Outcome {
+    pub const WORDS: [(&'static str, Self); 6] = [
+        ("delivered", Self::Delivered),
+        ("rejected_at_verification", Self::RejectedAtVerification),
+        ("rejected_at_policy", Self::RejectedAtPolicy),
+        ("rejected_at_content_guard", Self::RejectedAtContentGuard),
+        ("rate_limited", Self::RateLimited),
+        ("budget_exhausted", Self::BudgetExhausted),
+    ];
+}
+
+/// The word of a value in a closed list, for the wire, and the value of a stored number.
+macro_rules! closed_list {
+    ($name:ident) => {
+        impl $name {
+            pub fn as_str(self) -> &'static str {
+                Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
+            }
+            pub fn from_number(number: i64) -> Option<Self> {
+                Self::WORDS.iter().map(|(_, value)| *value).find(|value| *value as i64 == number)
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    };
+}
+closed_list!(Verdict);
+closed_list!(Outcome);
+
+/// An entry as the wire shows it: the vendor's fields in the vendor's order, ours after them.
+#[derive(Debug, Clone, Serialize)]
+pub struct Entry {
+    pub id: i64,
+    pub message_id: String,
+    pub thread_id: Option<String>,
+    pub sender_address: Option<String>,
+    pub recipient_address: Option<String>,
+    /// Epoch seconds.
+    #[serde(serialize_with = "seconds")]
+    pub received_at: Timestamp,
+    pub outcome: Outcome,
+    pub reason: Option<String>,
+    pub verification_dkim: Option<Verdict>,
+    pub verification_spf: Option<Verdict>,
+    pub verification_dmarc: Option<Verdict>,
+    pub from_alignment: Option<bool>,
+    pub body_hash: Option<String>,
+    pub capabilities_granted: Option<Value>,
+    pub tools_used: Option<Value>,
+    pub tokens_consumed: Option<Value>,
+    pub reply_sent: Option<Value>,
+    pub mailbox_id: i64,
+    /// SHA-256 of the raw message, lower-case hex, when there was one.
+    pub message_hash: Option<String>,
+    /// The policy that decided, when mailtrail did.
+    pub policy_version: Option<i64>,
+    #[serde(serialize_with = "seconds")]
+    pub recorded_at: Timestamp,
+    /// Every fact that came later, in order.
+    pub appended: Vec<Value>,
+    #[serde(skip)]
+    fingerprint: [u8; 32],
+}
+
+/// The columns of a CSV export, in the order of `Entry`.
+pub const COLUMNS: &[&str] = &[
+    "id",
+    "message_id",
+    "thread_id",
+    "sender_address",
+    "recipient_address",
+    "received_at",
+    "outcome",
+    "reason",
+    "verification_dkim",
+    "verification_spf",
+    "verification_dmarc",
+    "from_alignment",
+    "body_hash",
+    "capabilities_granted",
+    "tools_used",
+    "tokens_consumed",
+    "reply_sent",
+    "mailbox_id",
+    "message_hash",
+    "policy_version",
+    "recorded_at",
+    "appended",
+];
+
+fn seconds<S: serde::Serializer>(at: &Timestamp, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_i64(at.seconds())
+}
+
+/// What came later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Kind {
+    Thread = 1,
+    Reply = 2,
+    Bounce = 3,
+    Tools = 4,
+    Tokens = 5,
+}
+
+impl Kind {
+    /// The member of a PATCH that makes it.
+    pub const WORDS: [(&'static str, Self); 5] = [
+        ("thread_id", Self::Thread),
+        ("reply_sent", Self::Reply),
+        ("bounce", Self::Bounce),
+        ("tools_used", Self::Tools),
+        ("tokens_consumed", Self::Tokens),
+    ];
+}
+closed_list!(Kind);
+
+/// Facts of one kind of report, as JSON text, may have so many bytes.
+const LARGEST_FACT: usize = 64 * 1024;
+
+/// One fact to be appended.
+pub type NewFact = (Kind, Value);
+
+/// An entry to be recorded.
+#[derive(Debug, Clone, Default)]
+pub struct NewEntry {
+    pub message_id: String,
+    pub thread_id: Option<String>,
+    /// Messages this one answers, the nearest last: its thread is theirs.
+    pub references: Vec<String>,
+    pub sender_address: Option<String>,
+    /// `None`: the mailbox's own address.
+    pub recipient_address: Option<String>,
+    /// `None`: now.
+    pub received_at: Option<Timestamp>,
+    pub outcome: Option<Outcome>,
+    pub reason: Option<String>,
+    pub dkim: Option<Verdict>,
+    pub spf: Option<Verdict>,
+    pub dmarc: Option<Verdict>,
+    pub from_alignment: Option<bool>,
+    /// SHA-256 of the text body, stored when the mailbox's policy says so.
+    pub body_hash: Option<[u8; 32]>,
+    pub message_hash: Option<[u8; 32]>,
+    pub capabilities: Option<Value>,
+    pub policy_version: Option<i64>,
+    pub sender_rule: Option<i64>,
+    pub facts: Vec<NewFact>,
+    /// Tells the same again from something else: over what was given, not over what was made of it.
+    pub fingerprint: [u8; 32],
+}
+
+/// What is said of a message before anything is decided about it.
+pub struct Received {
+    pub entry: NewEntry,
+    /// For content guards and the hash; never stored. `None`: not given.
+    pub text_body: Option<String>,
+}
+
+impl Received {
+    /// The members that the write route and the gate share.
+    fn take(fields: &mut Fields) -> Result<Self> {
+        let message_id = fields.text("message_id", 998)?;
+        let message_id = fields.required("message_id", message_id)?;
+        let received_at = match fields.integer("received_at", 0, Timestamp::MAX.seconds())? {
+            None => None,
+            Some(seconds) => Timestamp::checked_from_seconds(seconds),
+        };
+        let text_body = fields.long_text("text_body")?;
+        let entry = NewEntry {
+            message_id,
+            thread_id: fields.text("thread_id", 998)?,
+            sender_address: fields.text("sender_address", 320)?,
+            recipient_address: fields.text("recipient_address", 320)?,
+            received_at,
+            dkim: fields.word("verification_dkim", &Verdict::WORDS)?,
+            spf: fields.word("verification_spf", &Verdict::WORDS)?,
+            dmarc: fields.word("verification_dmarc", &Verdict::WORDS)?,
+            from_alignment: fields.boolean("from_alignment")?,
+            body_hash: text_body.as_ref().map(|text| sha256(text.as_bytes())),
+            ..NewEntry::default()
+        };
+        Ok(Self { entry, text_body })
+    }
+
+    /// Facts given to the gate.
+    pub fn read(mut fields: Fields) -> Result<Self> {
+        let mut received = Self::take(&mut fields)?;
+        fields.done()?;
+        received.entry.seal();
+        Ok(received)
+    }
+
+    /// A raw message; the verdicts of the servers in `trusted` only.
+    pub fn from_raw(raw: &[u8], trusted: &[String]) -> Result<Self> {
+        let facts = eml::read(raw, trusted)?;
+        let mut references = facts.references;
+        if references.is_empty() {
+            // It begins a thread, which answers to it will name.
+            references.push(facts.message_id.clone());
+        }
+        let entry = NewEntry {
+            message_id: facts.message_id,
+            references,
+            sender_address: facts.sender_address,
+            recipient_address: facts.recipient_address,
+            received_at: facts.received_at,
+            dkim: facts.verification_dkim,
+            spf: facts.verification_spf,
+            dmarc: facts.verification_dmarc,
+            from_alignment: facts.from_alignment,
+            body_hash: Some(sha256(facts.text_body.as_bytes())),
+            message_hash: Some(facts.message_hash),
+            fingerprint: sha256(&facts.message_hash),
+            ..NewEntry::default()
+        };
+        Ok(Self { entry, text_body: Some(facts.text_body) })
+    }
+}
+
+impl NewEntry {
+    /// An entry whose outcome the caller decided.
+    pub fn read(mut fields: Fields) -> Result<Self> {
+        let Received { mut entry, text_body } = Received::take(&mut fields)?;
+        let outcome = fields.word("outcome", &Outcome::WORDS)?;
+        entry.outcome = Some(fields.required("outcome", outcome)?);
+        entry.reason = fields.text("reason", 1000)?;
+        if let Some(text) = fields.text("body_hash", 64)? {
+            let hash = unhex::<32>(&text)
+                .ok_or_else(|| fields.refuse("body_hash", format!("{text:?} is not 64 hex digits (SHA-256)")))?;
+            if text_body.is_some() && entry.body_hash != Some(hash) {
+                return Err(fields.refuse("body_hash", "is not the SHA-256 of text_body; give one of the two"));
+            }
+            entry.body_hash = Some(hash);
+        }
+        entry.capabilities = read_capabilities(&mut fields)?;
+        if entry.capabilities.is_some() && entry.outcome != Some(Outcome::Delivered) {
+            return Err(fields.refuse("capabilities_granted", "is only for the outcome delivered"));
+        }
+        entry.facts = read_facts(&mut fields, &[Kind::Reply, Kind::Tools, Kind::Tokens])?;
+        fields.done()?;
+        entry.seal();
+        Ok(entry)
+    }
+
+    /// Fixes the fingerprint over everything given so far.
+    fn seal(&mut self) {
+        let facts: Vec<Value> = self.facts.iter().map(|(kind, data)| json!([kind, data])).collect();
+        let given = json!([
+            self.message_id,
+            self.thread_id,
+            self.sender_address,
+            self.recipient_address,
+            self.received_at,
+            self.outcome,
+            self.reason,
+            [self.dkim, self.spf, self.dmarc],
+            self.from_alignment,
+            self.body_hash.map(|hash| hex(&hash)),
+            self.capabilities,
+            facts,
+        ]);
+        self.fingerprint = sha256(given.to_string().as_bytes());
+    }
+
+    /// An outcome for a raw message, by the caller.
+    pub fn decided(mut self, outcome: Outcome, reason: Option<String>) -> Self {
+        let given = json!([hex(&self.fingerprint), outcome, reason]);
+        self.fingerprint = sha256(given.to_string().as_bytes());
+        self.outcome = Some(outcome);
+        self.reason = reason;
+        self
+    }
+}
+
+/// `{capabilities: string[], rule_index: integer}`.
+fn read_capabilities(fields: &mut Fields) -> Result<Option<Value>> {
+    let Some(mut granted) = fields.object("capabilities_granted")? else { return Ok(None) };
+    let capabilities = granted.texts("capabilities", 200)?;
+    let capabilities = granted.required("capabilities", capabilities)?;
+    let rule_index = granted.integer("rule_index", 0, 1_000_000)?;
+    let rule_index = granted.required("rule_index", rule_index)?;
+    granted.done()?;
+    Ok(Some(json!({ "capabilities": capabilities, "rule_index": rule_index })))
+}
+
+/// The facts among an object's members; their shape is the agent runtime's own.
+pub fn read_facts(fields: &mut Fields, kinds: &[Kind]) -> Result<Vec<NewFact>> {
+    let mut facts = Vec::new();
+    for kind in kinds {
+        let name = kind.as_str();
+        let data = match kind {
+            Kind::Thread => fields.text(name, 998)?.map(Value::String),
+            _ => fields.any(name),
+        };
+        let Some(data) = data else { continue };
+        let length = data.to_string().len();
+        if length > LARGEST_FACT {
+            return Err(fields.refuse(name, format!("has {length} bytes of JSON; accepted: up to {LARGEST_FACT}")));
+        }
+        facts.push((*kind, data));
+    }
+    Ok(facts)
+}
+
+/// Shows a fact in its entry: the latest reply with its bounce inside, reports of the agent put together.
+pub fn fold(entry: &mut Entry, kind: Kind, data: Value, recorded_at: Timestamp) {
+    entry.appended.push(json!({ "kind": kind, "data": data, "recorded_at": recorded_at.seconds() }));
+    match kind {
+        Kind::Thread => entry.thread_id = data.as_str().map(str::to_owned),
+        Kind::Reply => entry.reply_sent = Some(data),
+        Kind::Bounce => {
+            let mut reply = match entry.reply_sent.take() {
+                None => Map::new(),
+                Some(Value::Object(reply)) => reply,
+                Some(other) => Map::from_iter([("reply".to_owned(), other)]),
+            };
+            reply.insert("bounce".into(), data);
+            entry.reply_sent = Some(Value::Object(reply));
+        }
+        Kind::Tools => entry.tools_used = Some(together(entry.tools_used.take(), data)),
+        Kind::Tokens => entry.tokens_consumed = Some(sum(entry.tokens_consumed.take(), data)),
+    }
+}
+
+/// Two reports of tools: lists are joined, of anything else the later stands.
+fn together(earlier: Option<Value>, later: Value) -> Value {
+    match (earlier, later) {
+        (Some(Value::Array(mut all)), Value::Array(more)) => {
+            all.extend(more);
+            Value::Array(all)
+        }
+        (_, later) => later,
+    }
+}
+
+/// Two reports of tokens: numbers are added, member by member in objects; of anything else the later stands.
+fn sum(earlier: Option<Value>, later: Value) -> Value {
+    match (earlier, later) {
+        (Some(Value::Number(a)), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+            (Some(a), Some(b)) => a.saturating_add(b).into(),
+            _ => (a.as_f64().unwrap_or(0.0) + b.as_f64().unwrap_or(0.0)).into(),
+        },
+        (Some(Value::Object(mut all)), Value::Object(more)) => {
+            for (name, value) in more {
+                let earlier = all.get_mut(&name).map(Value::take);
+                all.insert(name, sum(earlier, value));
+            }
+            Value::Object(all)
+        }
+        (_, later) => later,
+    }
+}
+
+/// How many tokens a report means, for budgets: the number itself, the member `total` or `total_tokens`, else the
+/// sum of an object's numbers.
+pub fn n_tokens(report: &Value) -> i64 {
+    let whole = |value: &Value| value.as_i64().or_else(|| value.as_f64().map(|n| n as i64)).unwrap_or(0).max(0);
+    match report {
+        Value::Object(members) => match members.get("total").or_else(|| members.get("total_tokens")) {
+            Some(total) => whole(total),
+            None => members.values().map(whole).fold(0, i64::saturating_add),
+        },
+        other => whole(other),
+    }
 }

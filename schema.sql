@@ -1,0 +1,307 @@
+-- The whole schema as it is now. A new database is made from this file; an older one is brought here by the steps
+-- in src/store/migrate.rs, and a test holds the two against each other.
+--
+-- Times are whole microseconds since 1970, UTC. UUIDs and ULIDs are their 16 bytes. Small closed lists are
+-- integers whose words stand beside them and in the slice's mod.rs. Owners are named inside by a small integer
+-- that is never used again, and outside by a UUID; they are never deleted, only marked, since the trail outlives
+-- its subject.
+
+------------------------------------------------------------------------------------------------ the floor
+
+-- One row. `seq` numbers every recorded row of every log: it is the tie-break of every order, the cursor, and a
+-- message's id. Clients keep ids as cursors and rows are pruned, so no number ever comes back.
+CREATE TABLE sequence (
+    one      INTEGER PRIMARY KEY CHECK (one = 1),
+    last_seq INTEGER NOT NULL CHECK (last_seq >= 0),          -- the last number given out
+    last_now INTEGER NOT NULL,                                -- the latest time a write saw; time never goes back
+    last_ulid BLOB CHECK (length(last_ulid) = 16)             -- the last activity id made; they only rise
+) STRICT;
+INSERT INTO sequence (one, last_seq, last_now) VALUES (1, 0, 0);
+
+-- How many rows a series (a workspace, a tenant, a project, a mailbox, each also for one action or outcome) has in
+-- a stretch of time. Kept by store/counts.rs in the transaction of the rows themselves; `total` and `offset` are
+-- answered from it, so that they cost the same however many rows there are.
+CREATE TABLE counts (
+    log    INTEGER NOT NULL CHECK (log IN (1, 2, 3)),         -- 1 enforcement, 2 messages, 3 activity
+    series TEXT    NOT NULL,                                  -- 'w7', 'w7/blocked', 't3', 'p2/smtp.update', 'm42' …
+    width  INTEGER NOT NULL CHECK (width IN (0, 1)),          -- 0: a day, 1: ten minutes
+    bucket INTEGER NOT NULL,                                  -- the entry's own time divided by the width
+    n      INTEGER NOT NULL,                                  -- rows; a bucket that comes to none is removed
+    PRIMARY KEY (log, series, width, bucket)
+) STRICT, WITHOUT ROWID;
+
+-- The first answer to a write that named an Idempotency-Key, so that a retry gets it again and records nothing.
+CREATE TABLE idempotency (
+    workspace   INTEGER NOT NULL REFERENCES workspaces (id),
+    key         TEXT    NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
+    fingerprint BLOB    NOT NULL CHECK (length(fingerprint) = 32), -- SHA-256 of method, path, query and body
+    status      INTEGER NOT NULL,
+    body        BLOB    NOT NULL,                             -- the answer as it was sent
+    created_at  INTEGER NOT NULL,
+    PRIMARY KEY (workspace, key)
+) STRICT;
+CREATE INDEX idempotency_age ON idempotency (created_at);     -- the scheduler forgets the old ones
+
+-- What each job of the scheduler did last.
+CREATE TABLE jobs (
+    name        TEXT PRIMARY KEY,
+    started_at  INTEGER NOT NULL,
+    finished_at INTEGER,
+    outcome     TEXT                                          -- JSON: what was done, or {"error": …}
+) STRICT, WITHOUT ROWID;
+
+-- Set only inside the transaction in which `prune` removes rows; the triggers below ask it.
+CREATE TABLE pruning (
+    log INTEGER PRIMARY KEY CHECK (log IN (1, 2, 3))
+) STRICT;
+
+------------------------------------------------------------------------------------------------ owners
+
+CREATE TABLE workspaces (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid       BLOB    NOT NULL UNIQUE CHECK (length(uuid) = 16),
+    name       TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+    created_at INTEGER NOT NULL,
+    deleted_at INTEGER
+) STRICT;
+
+CREATE TABLE users (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid       BLOB    NOT NULL UNIQUE CHECK (length(uuid) = 16),
+    email      TEXT    NOT NULL CHECK (length(email) BETWEEN 3 AND 320),
+    name       TEXT    NOT NULL DEFAULT '',
+    password   TEXT    NOT NULL,                              -- Argon2id, PHC string
+    created_at INTEGER NOT NULL,
+    deleted_at INTEGER
+) STRICT;
+-- Login looks a person up by address; one living account an address.
+CREATE UNIQUE INDEX users_email ON users (email COLLATE NOCASE) WHERE deleted_at IS NULL;
+
+CREATE TABLE members (
+    workspace  INTEGER NOT NULL REFERENCES workspaces (id),
+    user       INTEGER NOT NULL REFERENCES users (id),
+    role       INTEGER NOT NULL CHECK (role IN (1, 2, 3)),    -- 1 auditor, 2 admin, 3 owner
+    joined_at  INTEGER NOT NULL,
+    removed_at INTEGER,                                       -- kept, so that old entries still have a name
+    PRIMARY KEY (workspace, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX members_user ON members (user);                  -- which workspaces a session may see
+
+CREATE TABLE tenants (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid       BLOB    NOT NULL UNIQUE CHECK (length(uuid) = 16),
+    workspace  INTEGER NOT NULL REFERENCES workspaces (id),
+    name       TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+    domain     TEXT,
+    hold       INTEGER NOT NULL DEFAULT 0 CHECK (hold IN (0, 1)), -- 1: legal hold, nothing of it is pruned
+    created_at INTEGER NOT NULL,
+    deleted_at INTEGER
+) STRICT;
+CREATE INDEX tenants_workspace ON tenants (workspace, id);
+
+CREATE TABLE mailboxes (
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,       -- the id on the wire; never used again
+    workspace        INTEGER NOT NULL REFERENCES workspaces (id),
+    tenant           INTEGER REFERENCES tenants (id),
+    address          TEXT    NOT NULL CHECK (length(address) BETWEEN 3 AND 320),
+    name             TEXT,
+    daily_send_limit INTEGER CHECK (daily_send_limit >= 0),   -- null: no limit
+    policy_version   INTEGER NOT NULL DEFAULT 0,              -- the version in force; 0: none was ever put
+    retention_days   INTEGER CHECK (retention_days >= 1),     -- of the policy in force; null: the default
+    include_body_hash INTEGER NOT NULL DEFAULT 0 CHECK (include_body_hash IN (0, 1)), -- of the policy in force
+    hold             INTEGER NOT NULL DEFAULT 0 CHECK (hold IN (0, 1)),
+    window_start     INTEGER NOT NULL DEFAULT 0,              -- the reset that began the day being counted
+    sent_count       INTEGER NOT NULL DEFAULT 0 CHECK (sent_count >= 0), -- recipients since window_start
+    blocked_at       INTEGER,                                 -- when the limit was crossed; null: not blocked
+    created_at       INTEGER NOT NULL,
+    deleted_at       INTEGER
+) STRICT;
+CREATE UNIQUE INDEX mailboxes_address ON mailboxes (workspace, address COLLATE NOCASE) WHERE deleted_at IS NULL;
+CREATE INDEX mailboxes_tenant ON mailboxes (tenant, id);
+CREATE INDEX mailboxes_blocked ON mailboxes (window_start) WHERE blocked_at IS NOT NULL; -- the daily reset
+
+-- Every policy document ever put, so that an entry's policy_version can be read later.
+CREATE TABLE policies (
+    mailbox  INTEGER NOT NULL REFERENCES mailboxes (id),
+    version  INTEGER NOT NULL CHECK (version >= 1),
+    document TEXT    NOT NULL CHECK (json_valid(document)),
+    put_at   INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE projects (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid       BLOB    NOT NULL UNIQUE CHECK (length(uuid) = 16),
+    workspace  INTEGER NOT NULL REFERENCES workspaces (id),
+    name       TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+    hold       INTEGER NOT NULL DEFAULT 0 CHECK (hold IN (0, 1)),
+    created_at INTEGER NOT NULL,
+    deleted_at INTEGER
+) STRICT;
+CREATE INDEX projects_workspace ON projects (workspace, id);
+
+------------------------------------------------------------------------------------------------ callers
+
+CREATE TABLE api_keys (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid         BLOB    NOT NULL UNIQUE CHECK (length(uuid) = 16),
+    workspace    INTEGER NOT NULL REFERENCES workspaces (id),
+    name         TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+    hash         BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32), -- SHA-256 of the key; the key is not kept
+    hint         TEXT    NOT NULL,                            -- its first twelve characters, to tell keys apart
+    scopes       INTEGER NOT NULL CHECK (scopes > 0),         -- bits, see auth/keys.rs
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER,
+    revoked_at   INTEGER,
+    last_used_at INTEGER,                                     -- to the minute
+    replaces     INTEGER REFERENCES api_keys (id)             -- the key it was rotated from
+) STRICT;
+CREATE INDEX api_keys_workspace ON api_keys (workspace, id);
+
+CREATE TABLE sessions (
+    hash         BLOB    PRIMARY KEY CHECK (length(hash) = 32), -- SHA-256 of the cookie's token
+    user         INTEGER NOT NULL REFERENCES users (id),
+    created_at   INTEGER NOT NULL,
+    last_seen_at INTEGER NOT NULL,                            -- to the minute
+    ended_at     INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_user ON sessions (user);
+CREATE INDEX sessions_age ON sessions (created_at);           -- the scheduler forgets the old ones
+
+CREATE TABLE licenses (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid       BLOB    NOT NULL UNIQUE CHECK (length(uuid) = 16),
+    holder     TEXT    NOT NULL,
+    plan       TEXT    NOT NULL,
+    issued_at  INTEGER NOT NULL,
+    expires_at INTEGER
+) STRICT;
+
+------------------------------------------------------------------------------------------------ log 1: enforcement
+
+CREATE TABLE enforcement_events (
+    seq             INTEGER PRIMARY KEY,
+    id              BLOB    NOT NULL CHECK (length(id) = 16), -- UUIDv7, the id on the wire
+    workspace       INTEGER NOT NULL REFERENCES workspaces (id),
+    tenant          INTEGER NOT NULL REFERENCES tenants (id),
+    mailbox_address TEXT    NOT NULL,
+    action          INTEGER NOT NULL CHECK (action IN (1, 2)), -- 1 blocked, 2 unblocked
+    sent_count      INTEGER NOT NULL CHECK (sent_count >= 0),
+    limit_value     INTEGER NOT NULL CHECK (limit_value >= 0),
+    message         TEXT,                                     -- null: the vendor's sentence, made when read
+    created_at      INTEGER NOT NULL,                         -- the event's own time
+    recorded_at     INTEGER NOT NULL                          -- when it was written here
+) STRICT;
+-- Lists are newest first by (created_at, seq): of all, of a tenant, each of one action; of one mailbox.
+CREATE INDEX enforcement_workspace ON enforcement_events (workspace, created_at, seq);
+CREATE INDEX enforcement_workspace_action ON enforcement_events (workspace, action, created_at, seq);
+CREATE INDEX enforcement_tenant ON enforcement_events (tenant, created_at, seq);
+CREATE INDEX enforcement_tenant_action ON enforcement_events (tenant, action, created_at, seq);
+CREATE INDEX enforcement_mailbox ON enforcement_events (workspace, mailbox_address COLLATE NOCASE, created_at, seq);
+
+------------------------------------------------------------------------------------------------ log 2: messages
+
+CREATE TABLE messages (
+    seq               INTEGER PRIMARY KEY,                    -- the id on the wire, and the cursor
+    workspace         INTEGER NOT NULL REFERENCES workspaces (id),
+    mailbox           INTEGER NOT NULL REFERENCES mailboxes (id),
+    message_id        TEXT    NOT NULL CHECK (length(message_id) > 0),
+    thread_id         TEXT,                                   -- as known at first; a later one is a fact
+    sender_address    TEXT,
+    recipient_address TEXT,
+    received_at       INTEGER NOT NULL,
+    outcome           INTEGER NOT NULL CHECK (outcome BETWEEN 1 AND 6), -- see messages/mod.rs
+    reason            TEXT,
+    dkim              INTEGER CHECK (dkim BETWEEN 1 AND 7),   -- verdicts, see messages/mod.rs
+    spf               INTEGER CHECK (spf BETWEEN 1 AND 7),
+    dmarc             INTEGER CHECK (dmarc BETWEEN 1 AND 7),
+    from_alignment    INTEGER CHECK (from_alignment IN (0, 1)),
+    body_hash         BLOB    CHECK (length(body_hash) = 32), -- SHA-256 of the text body
+    message_hash      BLOB    CHECK (length(message_hash) = 32), -- SHA-256 of the raw message
+    capabilities      TEXT    CHECK (json_valid(capabilities)), -- capabilities_granted; only when delivered
+    policy_version    INTEGER,                                -- the policy that decided, when mailtrail did
+    sender_rule       INTEGER,                                -- fingerprint of the rule that matched, for its limits
+    fingerprint       BLOB    NOT NULL CHECK (length(fingerprint) = 32), -- tells "the same again" from "another"
+    recorded_at       INTEGER NOT NULL,
+    CHECK (capabilities IS NULL OR outcome = 1)
+) STRICT;
+CREATE UNIQUE INDEX messages_message ON messages (mailbox, message_id); -- exactly one entry a message
+-- The vendor's list goes by id: of all, of one outcome; of a thread.
+CREATE INDEX messages_outcome ON messages (mailbox, outcome, seq);
+CREATE INDEX messages_thread ON messages (mailbox, thread_id, seq) WHERE thread_id IS NOT NULL;
+CREATE INDEX messages_mailbox ON messages (mailbox, seq);
+-- Our own filters, and retention, which goes by the entry's own time.
+CREATE INDEX messages_received ON messages (mailbox, received_at, seq);
+CREATE INDEX messages_sender ON messages (mailbox, sender_address COLLATE NOCASE, seq);
+CREATE INDEX messages_recipient ON messages (mailbox, recipient_address COLLATE NOCASE, seq);
+CREATE INDEX messages_reason ON messages (mailbox, reason, seq) WHERE reason IS NOT NULL;
+-- Rate limits and budgets are counted from the log itself: what a rule delivered since an instant.
+CREATE INDEX messages_rule ON messages (mailbox, sender_rule, recorded_at) WHERE outcome = 1 AND sender_rule IS NOT NULL;
+
+-- What came later, in order. The entry shows them folded; nothing recorded is overwritten.
+CREATE TABLE message_facts (
+    seq         INTEGER PRIMARY KEY,
+    message     INTEGER NOT NULL REFERENCES messages (seq),
+    mailbox     INTEGER NOT NULL REFERENCES mailboxes (id),
+    kind        INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 5), -- 1 thread, 2 reply, 3 bounce, 4 tools, 5 tokens
+    data        TEXT    NOT NULL CHECK (json_valid(data)),
+    recorded_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX message_facts_message ON message_facts (message, seq);
+-- A message joins a thread once, and then the thread's list has it.
+CREATE UNIQUE INDEX message_facts_thread_once ON message_facts (message) WHERE kind = 1;
+CREATE INDEX message_facts_thread ON message_facts (mailbox, data, message) WHERE kind = 1;
+
+------------------------------------------------------------------------------------------------ log 3: activity
+
+CREATE TABLE activity (
+    seq         INTEGER PRIMARY KEY,
+    id          BLOB    NOT NULL CHECK (length(id) = 16),     -- ULID, the id on the wire
+    workspace   INTEGER NOT NULL REFERENCES workspaces (id),
+    project     INTEGER REFERENCES projects (id),             -- null: of the workspace itself
+    user_id     TEXT,                                         -- UUID or ULID; null: not a person
+    actor       TEXT,                                         -- who it was, as named at the time
+    action      TEXT    NOT NULL CHECK (length(action) BETWEEN 1 AND 64),
+    target_type TEXT,
+    target_id   TEXT,
+    metadata    TEXT    NOT NULL CHECK (json_valid(metadata)),
+    ip_address  TEXT,
+    user_agent  TEXT,
+    created_at  INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL
+) STRICT;
+-- Lists are newest first by (created_at, seq): of a project, of a workspace, each of one action, user or target.
+CREATE INDEX activity_project ON activity (project, created_at, seq) WHERE project IS NOT NULL;
+CREATE INDEX activity_project_action ON activity (project, action, created_at, seq) WHERE project IS NOT NULL;
+CREATE INDEX activity_project_user ON activity (project, user_id, created_at, seq)
+    WHERE project IS NOT NULL AND user_id IS NOT NULL;
+CREATE INDEX activity_project_target ON activity (project, target_id, created_at, seq)
+    WHERE project IS NOT NULL AND target_id IS NOT NULL;
+CREATE INDEX activity_workspace ON activity (workspace, created_at, seq);
+CREATE INDEX activity_workspace_action ON activity (workspace, action, created_at, seq);
+CREATE INDEX activity_workspace_user ON activity (workspace, user_id, created_at, seq) WHERE user_id IS NOT NULL;
+CREATE INDEX activity_workspace_target ON activity (workspace, target_id, created_at, seq) WHERE target_id IS NOT NULL;
+
+------------------------------------------------------------------------------------------------ append-only
+
+-- Recorded rows are never changed, and go only by retention. `recursive_triggers` is on, or REPLACE would pass.
+CREATE TRIGGER enforcement_events_no_update BEFORE UPDATE ON enforcement_events
+    BEGIN SELECT RAISE(ABORT, 'enforcement_events is append-only'); END;
+CREATE TRIGGER messages_no_update BEFORE UPDATE ON messages
+    BEGIN SELECT RAISE(ABORT, 'messages is append-only'); END;
+CREATE TRIGGER message_facts_no_update BEFORE UPDATE ON message_facts
+    BEGIN SELECT RAISE(ABORT, 'message_facts is append-only'); END;
+CREATE TRIGGER activity_no_update BEFORE UPDATE ON activity
+    BEGIN SELECT RAISE(ABORT, 'activity is append-only'); END;
+CREATE TRIGGER enforcement_events_no_delete BEFORE DELETE ON enforcement_events
+    WHEN NOT EXISTS (SELECT 1 FROM pruning WHERE log = 1)
+    BEGIN SELECT RAISE(ABORT, 'enforcement_events is deleted by retention only'); END;
+CREATE TRIGGER messages_no_delete BEFORE DELETE ON messages
+    WHEN NOT EXISTS (SELECT 1 FROM pruning WHERE log = 2)
+    BEGIN SELECT RAISE(ABORT, 'messages is deleted by retention only'); END;
+CREATE TRIGGER message_facts_no_delete BEFORE DELETE ON message_facts
+    WHEN NOT EXISTS (SELECT 1 FROM pruning WHERE log = 2)
+    BEGIN SELECT RAISE(ABORT, 'message_facts is deleted by retention only'); END;
+CREATE TRIGGER activity_no_delete BEFORE DELETE ON activity
+    WHEN NOT EXISTS (SELECT 1 FROM pruning WHERE log = 3)
+    BEGIN SELECT RAISE(ABORT, 'activity is deleted by retention only'); END;

@@ -1,0 +1,138 @@
+//! SendDock's routes: the audit log of a project and of a workspace, and our door for recording activities.
+//!
+//! The order of refusals is the vendor's: 401 no session, 402 no license, 404 no such project, 403 not yours. That a
+//! stranger can tell 404 from 403 is the vendor's documented answer; ids are random.
+
+use serde_json::json;
+
+use super::sql::{self, Filter, Owner};
+use super::{COLUMNS, Entry, NewEntry};
+use crate::app::App;
+use crate::auth::{self, Caller, Scope, Session, address};
+use crate::error::{Error, Result, Subject};
+use crate::http::route::{Dialect, Handler, Route, bulk, route};
+use crate::http::stream::{self, Format};
+use crate::http::{Method, Request, Response, batch, listing};
+use crate::ids::Uuid;
+use crate::owners::{projects, workspaces};
+use crate::store::listing::{Cursor, Start};
+
+pub const ROUTES: &[Route] = &[
+    route(
+        Method::Get,
+        "/api/v1/projects/{id}/audit-log",
+        Dialect::SendDock,
+        Handler::Session(list_project),
+    ),
+    bulk(
+        Method::Post,
+        "/api/v1/projects/{id}/audit-log",
+        Dialect::SendDock,
+        Handler::Key(Scope::ACTIVITY_WRITE, post_activity),
+    ),
+    route(
+        Method::Get,
+        "/api/v1/workspaces/{id}/audit-log",
+        Dialect::SendDock,
+        Handler::Session(list_workspace),
+    ),
+];
+
+const FILTERS: [&str; 4] = ["action", "user_id", "target_type", "target_id"];
+
+fn list_project(app: &App, session: &Session, request: &Request) -> Result<Response> {
+    app.license()?;
+    let missing = || Error::NotFound(Subject::Project);
+    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
+    let project = app.store.read(|snapshot| projects::find(snapshot, id))?.ok_or_else(missing)?;
+    if session.role(project.workspace).is_none() {
+        return Err(Error::Forbidden("you are not a member of this project's workspace".into()));
+    }
+    let page = listing::parse(request, &FILTERS)?;
+    list(app, request, page, Owner::Project(project.key))
+}
+
+fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Response> {
+    app.license()?;
+    let missing = || Error::NotFound(Subject::Workspace);
+    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
+    let workspace = app.store.read(|snapshot| workspaces::find(snapshot, id))?.ok_or_else(missing)?;
+    session.role(workspace.key).ok_or_else(missing)?;
+    let page = listing::parse(request, &[&FILTERS[..], &["project_id"]].concat())?;
+    let owner = match request.query.text("project_id")? {
+        None => Owner::Workspace(workspace.key),
+        Some(text) => {
+            let missing = || Error::NotFound(Subject::Project);
+            let id = Uuid::parse(text).ok_or_else(missing)?;
+            let project = app.store.read(|snapshot| projects::find(snapshot, id))?;
+            let project = project.filter(|project| project.workspace == workspace.key).ok_or_else(missing)?;
+            Owner::Project(project.key)
+        }
+    };
+    list(app, request, page, owner)
+}
+
+fn list(app: &App, request: &Request, page: listing::Page, owner: Owner) -> Result<Response> {
+    let text = |name| Ok::<_, Error>(request.query.text(name)?.map(str::to_owned));
+    let user_id = text("user_id")?.map(|id| Uuid::parse(&id).map_or(id, |uuid| uuid.to_string()));
+    let filter = Filter {
+        owner,
+        action: text("action")?,
+        user_id,
+        target_type: text("target_type")?,
+        target_id: text("target_id")?,
+    };
+    let list = sql::listing(&filter, page.from, page.to, page.newest_first);
+    if page.format != Format::Json {
+        return Ok(stream_entries(app, list, page.format));
+    }
+    let (mut entries, total) = app.store.read(|snapshot| {
+        let entries = list.page(snapshot, page.start, page.limit + 1, Entry::from_row)?;
+        Ok((entries, list.total(snapshot)?))
+    })?;
+    let has_more = entries.len() as i64 > page.limit;
+    entries.truncate(page.limit as usize);
+    let last = entries.last().filter(|_| has_more).map(cursor);
+    let response = Response::json(200, &json!({ "entries": entries, "total": total }))?;
+    Ok(listing::link_next(response, request, last))
+}
+
+fn cursor(entry: &Entry) -> Cursor {
+    Cursor { created_at: entry.created_at, seq: entry.seq }
+}
+
+fn stream_entries(app: &App, list: crate::store::listing::Listing, format: Format) -> Response {
+    let store = app.store.clone();
+    let mut start = Start::Offset(0);
+    stream::response(format, COLUMNS, move || {
+        let entries = store.read(|snapshot| list.page(snapshot, start, stream::PIECE, Entry::from_row))?;
+        if let Some(last) = entries.last() {
+            start = Start::After(cursor(last));
+        }
+        entries.iter().map(stream::row).collect()
+    })
+}
+
+fn post_activity(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let missing = || Error::NotFound(Subject::Project);
+    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
+    let workspace = caller.workspace;
+    let own_ip = address::client(request, &app.config.trusted_proxies).map(|ip| ip.to_string());
+    let own_agent = auth::user_agent(request);
+    let batch = batch::parse(request, "entries", |fields| {
+        let mut new = NewEntry::read(fields)?;
+        new.ip_address = new.ip_address.or_else(|| own_ip.clone());
+        new.user_agent = new.user_agent.or_else(|| own_agent.clone());
+        Ok(new)
+    })?;
+    app.record(workspace, request, move |tx| {
+        let project = projects::find(tx, id)?.filter(|project| project.workspace == workspace);
+        let project = project.filter(|project| project.deleted_at.is_none()).ok_or(Error::NotFound(Subject::Project))?;
+        let mut shown = Vec::with_capacity(batch.items.len());
+        for new in batch.items {
+            shown.push(stream::row(&sql::record(tx, workspace, Some(project.key), new)?)?);
+        }
+        batch::answer(batch.shape, "entries", 201, shown)
+    })
+}

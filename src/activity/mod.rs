@@ -1,0 +1,151 @@
+//! Log 3, activity: who did what in a project or a workspace, in SendDock's words. Rows are never changed after
+//! they are recorded.
+//!
+//! `sql` has the one door for writing (`record`) and the list, `api` the routes. mailtrail's own changes come in by
+//! the same door: `note` is wired as the store's sink, in the transaction of the change.
+
+pub mod api;
+pub mod redact;
+pub mod sql;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::auth::FIRST_WORKSPACE;
+use crate::error::Result;
+use crate::http::json::Fields;
+use crate::ids::{Ulid, Uuid};
+use crate::store::{Note, Tx};
+use crate::time::Timestamp;
+
+/// An activity as the wire shows it: the vendor's fields in the vendor's order, ours after them.
+#[derive(Debug, Clone, Serialize)]
+pub struct Entry {
+    pub id: Ulid,
+    pub user_id: Option<String>,
+    pub action: String,
+    pub target_type: Option<String>,
+    pub target_id: Option<String>,
+    pub metadata: Value,
+    pub ip_address: Option<String>,
+    pub user_agent: Option<String>,
+    pub created_at: Timestamp,
+    pub project_id: Option<Uuid>,
+    /// Who it was, as named at the time: an email, a key, `operator`.
+    pub actor: Option<String>,
+    pub recorded_at: Timestamp,
+    #[serde(skip)]
+    pub seq: i64,
+}
+
+/// The columns of a CSV export, in the order of `Entry`.
+pub const COLUMNS: &[&str] = &[
+    "id",
+    "user_id",
+    "action",
+    "target_type",
+    "target_id",
+    "metadata",
+    "ip_address",
+    "user_agent",
+    "created_at",
+    "project_id",
+    "actor",
+    "recorded_at",
+];
+
+/// An activity to be recorded.
+#[derive(Debug, Clone, Default)]
+pub struct NewEntry {
+    pub user_id: Option<String>,
+    pub actor: Option<String>,
+    pub action: String,
+    pub target_type: Option<String>,
+    pub target_id: Option<String>,
+    pub metadata: Map<String, Value>,
+    pub ip_address: Option<String>,
+    pub user_agent: Option<String>,
+    /// `None`: now.
+    pub created_at: Option<Timestamp>,
+}
+
+/// Metadata given from outside, as JSON text, may have so many bytes.
+const LARGEST_METADATA: usize = 64 * 1024;
+
+impl NewEntry {
+    pub fn read(mut fields: Fields) -> Result<Self> {
+        let user_id = fields.text("user_id", 64)?;
+        let user_id = fields.required("user_id", user_id)?;
+        let is_id = Uuid::parse(&user_id).is_some() || Ulid::parse(&user_id).is_some();
+        if !is_id {
+            return Err(fields.refuse("user_id", format!("{user_id:?} is not a UUID or a ULID")));
+        }
+        let action = fields.text("action", 64)?;
+        let action = fields.required("action", action)?;
+        if !is_action(&action) {
+            let message = format!("{action:?} is not a dotted lower-case name; accepted: as in smtp.update");
+            return Err(fields.refuse("action", message));
+        }
+        let metadata = match fields.any("metadata") {
+            None => Map::new(),
+            Some(Value::Object(metadata)) => {
+                let length = Value::Object(metadata.clone()).to_string().len();
+                if length > LARGEST_METADATA {
+                    let message = format!("has {length} bytes of JSON; accepted: up to {LARGEST_METADATA}");
+                    return Err(fields.refuse("metadata", message));
+                }
+                metadata
+            }
+            Some(_) => return Err(fields.refuse("metadata", "is not an object")),
+        };
+        let ip_address = match fields.text("ip_address", 64)? {
+            None => None,
+            Some(text) => match text.parse::<std::net::IpAddr>() {
+                Ok(address) => Some(address.to_string()),
+                Err(_) => return Err(fields.refuse("ip_address", format!("{text:?} is not an IP address"))),
+            },
+        };
+        let new = Self {
+            // A UUID has one spelling here, so that a filter finds it.
+            user_id: Some(Uuid::parse(&user_id).map_or(user_id, |id| id.to_string())),
+            actor: None,
+            action,
+            target_type: fields.text("target_type", 64)?,
+            target_id: fields.text("target_id", 255)?,
+            metadata,
+            ip_address,
+            user_agent: fields.text("user_agent", 512)?,
+            created_at: fields.timestamp("created_at")?,
+        };
+        fields.done()?;
+        Ok(new)
+    }
+}
+
+/// Lower-case words with dots between: SendDock's catalog is open, so ours is too.
+fn is_action(action: &str) -> bool {
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+    };
+    action.contains('.') && action.split('.').all(is_word)
+}
+
+/// Records a change that mailtrail itself made or saw: the store's sink.
+pub fn note(tx: &mut Tx<'_>, note: Note) -> Result<()> {
+    let metadata = match note.metadata {
+        Value::Object(metadata) => metadata,
+        _ => Map::new(),
+    };
+    let new = NewEntry {
+        user_id: note.by.user.map(|user| user.to_string()),
+        actor: Some(note.by.name).filter(|name| !name.is_empty()),
+        action: note.action.to_owned(),
+        target_type: Some(note.target_type.to_owned()),
+        target_id: Some(note.target_id).filter(|id| !id.is_empty()),
+        metadata,
+        ip_address: note.by.ip_address,
+        user_agent: note.by.user_agent,
+        created_at: None,
+    };
+    sql::record(tx, note.workspace.unwrap_or(FIRST_WORKSPACE), note.project, new).map(|_| ())
+}

@@ -1,0 +1,107 @@
+//! Secrets never reach the file: members of `metadata` whose name says password, secret, token or private key are
+//! dropped, at any depth, before anything is stored.
+//!
+//! A name is cut into words where case changes and at anything that is no letter or digit, so that `smtp_pass`,
+//! `smtpPassword` and `X-Auth-Token` are seen and `compass` is not.
+
+use serde_json::{Map, Value};
+
+/// Names of a secret as a word of their own.
+const WORDS: [&str; 2] = ["pass", "pwd"];
+/// Names of a secret wherever they stand once the words are joined.
+const PARTS: [&str; 6] = ["password", "passwd", "passphrase", "secret", "privatekey", "token"];
+
+pub fn redact(metadata: &mut Map<String, Value>) {
+    metadata.retain(|name, _| !says_secret(name));
+    metadata.values_mut().for_each(redact_value);
+}
+
+fn redact_value(value: &mut Value) {
+    match value {
+        Value::Object(members) => redact(members),
+        Value::Array(items) => items.iter_mut().for_each(redact_value),
+        _ => {}
+    }
+}
+
+fn says_secret(name: &str) -> bool {
+    let words = words(name);
+    let joined = words.concat();
+    // A policy's own member, a number of tokens: `mailbox.policy_update` shows it before and after.
+    if joined == "tokenbudget" {
+        return false;
+    }
+    words.iter().any(|word| WORDS.contains(&word.as_str())) || PARTS.iter().any(|part| joined.contains(part))
+}
+
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() || (c.is_uppercase() && was_lower) {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(c.to_lowercase());
+        }
+        was_lower = c.is_lowercase() || c.is_numeric();
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn members_that_name_a_secret_go_and_the_rest_stays() {
+        for (name, is_secret) in [
+            ("password", true),
+            ("Password", true),
+            ("smtp_pass", true),
+            ("smtpPassword", true),
+            ("SMTP-PASSWORD", true),
+            ("passphrase", true),
+            ("client_secret", true),
+            ("clientSecrets", true),
+            ("token", true),
+            ("X-Auth-Token", true),
+            ("accesstoken", true),
+            ("bounce_token", true),
+            ("private_key", true),
+            ("privateKey", true),
+            ("PRIVATE KEY", true),
+            ("pwd", true),
+            ("smtp_host", false),
+            ("smtp_user", false),
+            ("from_email", false),
+            ("compass", false),
+            ("bypass_rule", false),
+            ("tokenBudget", false),
+            ("key_id", false),
+            ("public_key", false),
+            ("name", false),
+            ("", false),
+        ] {
+            assert_eq!(says_secret(name), is_secret, "{name}");
+        }
+    }
+
+    #[test]
+    fn at_any_depth() {
+        let Value::Object(mut metadata) = json!({
+            "smtp_host": "smtp.mailgun.org",
+            "deep": [{ "list": [[{ "Secret": 1, "kept": 2 }]] }, "token"],
+            "password": { "nested": true },
+        }) else {
+            panic!("an object")
+        };
+        redact(&mut metadata);
+        let expected = json!({ "smtp_host": "smtp.mailgun.org", "deep": [{ "list": [[{ "kept": 2 }]] }, "token"] });
+        assert_eq!(Value::Object(metadata), expected);
+    }
+}

@@ -1,0 +1,133 @@
+//! API keys: made, shown once, rotated with an overlap, revoked.
+//!
+//! What shows a key keeps no answer for an `Idempotency-Key`: the key's text must not be stored.
+
+use serde_json::json;
+
+use super::{listed_workspace, named_workspace, note};
+use crate::app::App;
+use crate::auth::keys::{self, ApiKey, NewKey, Scope};
+use crate::auth::Admin;
+use crate::config::parse_duration;
+use crate::error::{Error, Result, Subject};
+use crate::http::json::{self, Fields};
+use crate::http::{Request, Response};
+use crate::ids::Uuid;
+use crate::time::Timestamp;
+
+fn key_of(app: &App, admin: &Admin, request: &Request) -> Result<ApiKey> {
+    let missing = || Error::NotFound(Subject::Key);
+    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
+    let key = app.store.read(|snapshot| keys::find(snapshot, id))?.ok_or_else(missing)?;
+    admin.must_see(key.workspace, Subject::Key)?;
+    Ok(key)
+}
+
+pub fn list(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&["workspace_id"])?;
+    let list = app.store.read(|snapshot| {
+        let workspace = listed_workspace(admin, snapshot, request)?;
+        keys::list(snapshot, workspace)
+    })?;
+    Response::json(200, &json!({ "keys": list, "count": list.len() }))
+}
+
+pub fn show(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    Response::json(200, &key_of(app, admin, request)?)
+}
+
+/// `{name, scopes:[…], expires_at?, key?}`. `key` brings along one the operator has already.
+pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let workspace = named_workspace(app, admin, &mut fields)?;
+    let name = fields.text("name", 200)?;
+    let scopes = fields.texts("scopes", 40)?;
+    let new = NewKey {
+        workspace,
+        name: fields.required("name", name)?,
+        scopes: Scope::parse(&fields.required("scopes", scopes)?)?,
+        expires_at: read_expiry(&mut fields, app.clock.now())?,
+        given: fields.text("key", 64)?,
+        replaces: None,
+    };
+    fields.done()?;
+    let admin = admin.clone();
+    app.store.write(move |tx| {
+        let (key, text) = keys::create(tx, new)?;
+        tx.note(note(&admin, workspace, "api_key.create", ("api_key", key.id.to_string()), describe(&key)))?;
+        shown_once(&key, &text)
+    })
+}
+
+/// An end that is still to come.
+fn read_expiry(fields: &mut Fields, now: Timestamp) -> Result<Option<Timestamp>> {
+    match fields.timestamp("expires_at")? {
+        Some(end) if end <= now => Err(fields.refuse("expires_at", format!("{end} is over already"))),
+        end => Ok(end),
+    }
+}
+
+fn describe(key: &ApiKey) -> serde_json::Value {
+    json!({ "name": key.name, "hint": key.hint, "scopes": key.scopes.words(), "expires_at": key.expires_at })
+}
+
+/// The stored key with its text, for the only time.
+fn shown_once(key: &ApiKey, text: &str) -> Result<Response> {
+    let mut shown = crate::http::stream::row(key)?;
+    shown["key"] = text.into();
+    Response::json(201, &shown)
+}
+
+pub fn revoke(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let key = key_of(app, admin, request)?;
+    let admin = admin.clone();
+    app.record(key.workspace, request, move |tx| {
+        keys::end(tx, &key, tx.now)?;
+        let target = ("api_key", key.id.to_string());
+        tx.note(note(&admin, key.workspace, "api_key.revoke", target, json!({ "name": key.name, "hint": key.hint })))?;
+        Ok(Response::empty(204))
+    })
+}
+
+/// Makes a new key with the same name and scopes; the old one works on for `overlap` (a duration such as `24h`,
+/// none unless given).
+pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let old = key_of(app, admin, request)?;
+    let overlap = if request.body.is_empty() {
+        0
+    } else {
+        let mut fields = Fields::of(json::body(request)?, "")?;
+        let text = fields.text("overlap", 20)?;
+        let seconds = match text.as_deref().map(|text| (text, parse_duration(text))) {
+            None => 0,
+            Some((_, Some(duration))) if duration.as_secs() <= 366 * 86_400 => duration.as_secs(),
+            Some((text, _)) => {
+                return Err(fields.refuse("overlap", format!("{text:?} is not a duration; accepted: as in 24h, up to 366d")));
+            }
+        };
+        fields.done()?;
+        i64::try_from(seconds).unwrap_or(0)
+    };
+    let now = app.clock.now();
+    if old.revoked_at.or(old.expires_at).is_some_and(|end| end <= now) {
+        return Err(Error::conflict("key_ended", "this key has ended; make a new one"));
+    }
+    let admin = admin.clone();
+    app.store.write(move |tx| {
+        let new = NewKey {
+            workspace: old.workspace,
+            name: old.name.clone(),
+            scopes: old.scopes,
+            expires_at: old.expires_at,
+            given: None,
+            replaces: Some(old.key),
+        };
+        let (key, text) = keys::create(tx, new)?;
+        let end = tx.now.plus_seconds(overlap);
+        keys::end(tx, &old, end)?;
+        let metadata = json!({ "name": key.name, "before": old.hint, "after": key.hint, "old_key_ends_at": end.truncated() });
+        tx.note(note(&admin, old.workspace, "api_key.rotate", ("api_key", old.id.to_string()), metadata))?;
+        shown_once(&key, &text)
+    })
+}

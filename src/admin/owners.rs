@@ -1,0 +1,346 @@
+//! Tenants, mailboxes and projects: made, changed, put on hold and marked as deleted.
+
+use serde_json::{Value, json};
+
+use super::{listed_workspace, named_workspace, note};
+use crate::app::App;
+use crate::auth::Admin;
+use crate::enforcement::{LARGEST, limits};
+use crate::error::{Error, Result, Subject};
+use crate::http::json::{self, Fields};
+use crate::http::{Request, Response};
+use crate::ids::{Uuid, uuid_parameter};
+use crate::owners::mailboxes::{self, Mailbox, NewMailbox};
+use crate::owners::projects::{self, Project};
+use crate::owners::tenants::{self, NewTenant, Tenant};
+use crate::store::Snapshot;
+
+// ---------------------------------------------------------------------------------------------- tenants
+
+fn tenant_of(app: &App, admin: &Admin, request: &Request) -> Result<Tenant> {
+    let missing = || Error::NotFound(Subject::Tenant);
+    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
+    app.store.read(|snapshot| {
+        for workspace in admin.workspaces(snapshot)? {
+            if let Some(tenant) = tenants::find(snapshot, workspace.key, id)? {
+                return Ok(tenant);
+            }
+        }
+        Err(missing())
+    })
+}
+
+pub fn list_tenants(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&["workspace_id"])?;
+    let list = app.store.read(|snapshot| {
+        let workspace = listed_workspace(admin, snapshot, request)?;
+        tenants::list(snapshot, workspace)
+    })?;
+    Response::json(200, &json!({ "tenants": list, "count": list.len() }))
+}
+
+pub fn show_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    Response::json(200, &tenant_of(app, admin, request)?)
+}
+
+pub fn post_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    create_tenant(app, admin, request, Fields::of(json::body(request)?, "")?)
+}
+
+/// `{name, tenant_id?, domain?}`, or in TenantCore's words `{tenant_name, tenant_id?, tenant_domain?}`.
+pub fn create_tenant(app: &App, admin: &Admin, request: &Request, mut fields: Fields) -> Result<Response> {
+    let workspace = named_workspace(app, admin, &mut fields)?;
+    let name = match fields.text("name", 200)? {
+        Some(name) => Some(name),
+        None => fields.text("tenant_name", 200)?,
+    };
+    let name = fields.required("name", name)?;
+    let domain = match fields.text("domain", 255)? {
+        Some(domain) => Some(domain),
+        None => fields.text("tenant_domain", 255)?,
+    };
+    let id = fields.text("tenant_id", 64)?.map(|text| uuid_parameter("tenant_id", &text)).transpose()?;
+    fields.done()?;
+    let admin = admin.clone();
+    app.record(workspace, request, move |tx| {
+        let tenant = tenants::create(tx, &NewTenant { workspace, id, name, domain })?;
+        let metadata = json!({ "name": tenant.tenant_name, "domain": tenant.tenant_domain });
+        tx.note(note(&admin, workspace, "tenant.create", ("tenant", tenant.id.to_string()), metadata))?;
+        Response::json(201, &tenant)
+    })
+}
+
+pub fn patch_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let tenant = tenant_of(app, admin, request)?;
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let name = fields.text("name", 200)?;
+    let hold = fields.boolean("legal_hold")?;
+    fields.done()?;
+    let admin = admin.clone();
+    app.record(tenant.workspace, request, move |tx| {
+        let target = || ("tenant", tenant.id.to_string());
+        let before = json!({ "name": tenant.tenant_name, "legal_hold": tenant.legal_hold });
+        if let Some(name) = &name {
+            tenants::rename(tx, tenant.key, name)?;
+        }
+        if let Some(hold) = hold {
+            tenants::set_hold(tx, tenant.key, hold)?;
+        }
+        let after = tenants::find(tx, tenant.workspace, tenant.id)?.ok_or(Error::NotFound(Subject::Tenant))?;
+        let metadata = json!({ "before": before, "after": { "name": after.tenant_name, "legal_hold": after.legal_hold } });
+        tx.note(note(&admin, tenant.workspace, "tenant.update", target(), metadata))?;
+        Response::json(200, &after)
+    })
+}
+
+pub fn delete_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let tenant = tenant_of(app, admin, request)?;
+    let admin = admin.clone();
+    app.record(tenant.workspace, request, move |tx| {
+        tenants::delete(tx, tenant.key)?;
+        let target = ("tenant", tenant.id.to_string());
+        tx.note(note(&admin, tenant.workspace, "tenant.delete", target, json!({ "name": tenant.tenant_name })))?;
+        Ok(Response::empty(204))
+    })
+}
+
+// ---------------------------------------------------------------------------------------------- mailboxes
+
+fn mailbox_of(app: &App, admin: &Admin, id: i64) -> Result<Mailbox> {
+    let missing = || Error::NotFound(Subject::Mailbox);
+    let found = app.store.read(|snapshot| mailboxes::find_anywhere(snapshot, id))?;
+    let mailbox = found.filter(|mailbox| !mailbox.deleted).ok_or_else(missing)?;
+    admin.must_see(mailbox.workspace, Subject::Mailbox)?;
+    Ok(mailbox)
+}
+
+fn path_id(request: &Request) -> Result<i64> {
+    request.parameter("id").parse().map_err(|_| Error::NotFound(Subject::Mailbox))
+}
+
+pub fn list_mailboxes(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&["workspace_id"])?;
+    let list = app.store.read(|snapshot| {
+        let workspace = listed_workspace(admin, snapshot, request)?;
+        mailboxes::list(snapshot, workspace)
+    })?;
+    let shown: Vec<Value> = list.into_iter().map(|mailbox| show_now(app, mailbox)).collect::<Result<_>>()?;
+    Response::json(200, &json!({ "mailboxes": shown, "count": shown.len() }))
+}
+
+/// With the count of today: what was counted before the last reset is over.
+fn show_now(app: &App, mut mailbox: Mailbox) -> Result<Value> {
+    if mailbox.window_start < app.config.window_start(app.clock.now()) {
+        mailbox.sends_today = 0;
+    }
+    crate::http::stream::row(&mailbox)
+}
+
+pub fn show_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    Response::json(200, &show_now(app, mailbox_of(app, admin, path_id(request)?)?)?)
+}
+
+pub fn post_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    create_mailbox(app, admin, request, Fields::of(json::body(request)?, "")?, None)
+}
+
+/// `{address, tenant_id?, daily_send_limit?, name?}`; TenantCore says `primary_smtp` and `display_name`.
+pub fn create_mailbox(
+    app: &App,
+    admin: &Admin,
+    request: &Request,
+    mut fields: Fields,
+    tenant: Option<Tenant>,
+) -> Result<Response> {
+    let (workspace, tenant) = match tenant {
+        Some(tenant) => (tenant.workspace, Some(tenant)),
+        None => {
+            let workspace = named_workspace(app, admin, &mut fields)?;
+            let named = fields.text("tenant_id", 64)?;
+            (workspace, app.store.read(|snapshot| named_tenant(snapshot, workspace, named.as_deref()))?)
+        }
+    };
+    let address = match fields.text("address", 320)? {
+        Some(address) => Some(address),
+        None => fields.text("primary_smtp", 320)?,
+    };
+    let name = match fields.text("name", 200)? {
+        Some(name) => Some(name),
+        None => fields.text("display_name", 200)?,
+    };
+    let new = NewMailbox {
+        workspace,
+        tenant: tenant.map(|tenant| tenant.key),
+        address: fields.required("address", address)?,
+        name,
+        daily_send_limit: fields.integer("daily_send_limit", 0, LARGEST)?,
+    };
+    fields.done()?;
+    let admin = admin.clone();
+    app.record(workspace, request, move |tx| {
+        let mailbox = mailboxes::create(tx, &new)?;
+        let metadata = json!({
+            "address": mailbox.primary_smtp, "tenant_id": mailbox.tenant_id,
+            "daily_send_limit": mailbox.daily_send_limit,
+        });
+        tx.note(note(&admin, workspace, "mailbox.create", ("mailbox", mailbox.id.to_string()), metadata))?;
+        Response::json(201, &mailbox)
+    })
+}
+
+fn named_tenant(snapshot: &Snapshot<'_>, workspace: i64, named: Option<&str>) -> Result<Option<Tenant>> {
+    let Some(text) = named else { return Ok(None) };
+    let found = tenants::find(snapshot, workspace, uuid_parameter("tenant_id", text)?)?;
+    found.map(Some).ok_or(Error::NotFound(Subject::Tenant))
+}
+
+pub fn patch_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    update_mailbox(app, admin, request, path_id(request)?, Fields::of(json::body(request)?, "")?)
+}
+
+/// `{daily_send_limit?: n|null, tenant_id?: id|null, name?, legal_hold?}`: what is named is set, `null` clears.
+pub fn update_mailbox(
+    app: &App,
+    admin: &Admin,
+    request: &Request,
+    id: i64,
+    mut fields: Fields,
+) -> Result<Response> {
+    let mailbox = mailbox_of(app, admin, id)?;
+    let names_limit = fields.names("daily_send_limit");
+    let limit = fields.integer("daily_send_limit", 0, LARGEST)?;
+    let names_tenant = fields.names("tenant_id");
+    let tenant = fields.text("tenant_id", 64)?;
+    let tenant = app.store.read(|snapshot| named_tenant(snapshot, mailbox.workspace, tenant.as_deref()))?;
+    let names_name = fields.names("name");
+    let name = fields.text("name", 200)?;
+    let hold = fields.boolean("legal_hold")?;
+    fields.done()?;
+    let admin = admin.clone();
+    let config = app.config.clone();
+    app.record(mailbox.workspace, request, move |tx| {
+        let missing = || Error::NotFound(Subject::Mailbox);
+        let mut before = mailboxes::find(tx, mailbox.workspace, id)?.ok_or_else(missing)?;
+        // A limit is judged against the sends of its own day.
+        let window = config.window_start(tx.now);
+        if before.window_start < window {
+            limits::reset(tx, &mut before, window)?;
+        }
+        if names_limit {
+            mailboxes::set_limit(tx, id, limit)?;
+        }
+        if names_tenant {
+            mailboxes::set_tenant(tx, id, tenant.map(|tenant| tenant.key))?;
+        }
+        if names_name {
+            mailboxes::set_name(tx, id, name.as_deref())?;
+        }
+        if let Some(hold) = hold {
+            mailboxes::set_hold(tx, id, hold)?;
+        }
+        let after = mailboxes::find(tx, mailbox.workspace, id)?.ok_or_else(missing)?;
+        if names_limit {
+            limits::limit_changed(tx, &after, before.daily_send_limit)?;
+        }
+        let metadata = json!({ "before": settings(&before), "after": settings(&after) });
+        tx.note(note(&admin, mailbox.workspace, "mailbox.update", ("mailbox", id.to_string()), metadata))?;
+        Response::json(200, &mailboxes::find(tx, mailbox.workspace, id)?.ok_or_else(missing)?)
+    })
+}
+
+fn settings(mailbox: &Mailbox) -> Value {
+    json!({
+        "daily_send_limit": mailbox.daily_send_limit, "tenant_id": mailbox.tenant_id,
+        "name": mailbox.display_name, "legal_hold": mailbox.legal_hold,
+    })
+}
+
+pub fn delete_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let mailbox = mailbox_of(app, admin, path_id(request)?)?;
+    let admin = admin.clone();
+    app.record(mailbox.workspace, request, move |tx| {
+        mailboxes::delete(tx, mailbox.id)?;
+        let target = ("mailbox", mailbox.id.to_string());
+        tx.note(note(&admin, mailbox.workspace, "mailbox.delete", target, json!({ "address": mailbox.primary_smtp })))?;
+        Ok(Response::empty(204))
+    })
+}
+
+// ---------------------------------------------------------------------------------------------- projects
+
+fn project_of(app: &App, admin: &Admin, request: &Request) -> Result<Project> {
+    let missing = || Error::NotFound(Subject::Project);
+    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
+    let found = app.store.read(|snapshot| projects::find(snapshot, id))?;
+    let project = found.filter(|project| project.deleted_at.is_none()).ok_or_else(missing)?;
+    admin.must_see(project.workspace, Subject::Project)?;
+    Ok(project)
+}
+
+/// A project's own changes belong to its own log.
+fn project_note(admin: &Admin, project: &Project, action: &'static str, metadata: Value) -> crate::store::Note {
+    let target = ("project", project.id.to_string());
+    crate::store::Note { project: Some(project.key), ..note(admin, project.workspace, action, target, metadata) }
+}
+
+pub fn list_projects(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&["workspace_id"])?;
+    let list = app.store.read(|snapshot| {
+        let workspace = listed_workspace(admin, snapshot, request)?;
+        projects::list(snapshot, workspace)
+    })?;
+    Response::json(200, &json!({ "projects": list, "count": list.len() }))
+}
+
+pub fn show_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    Response::json(200, &project_of(app, admin, request)?)
+}
+
+pub fn post_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let workspace = named_workspace(app, admin, &mut fields)?;
+    let name = fields.text("name", 200)?;
+    let name = fields.required("name", name)?;
+    fields.done()?;
+    let admin = admin.clone();
+    app.record(workspace, request, move |tx| {
+        let project = projects::create(tx, workspace, &name)?;
+        tx.note(project_note(&admin, &project, "project.create", json!({ "name": name })))?;
+        Response::json(201, &project)
+    })
+}
+
+pub fn patch_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let project = project_of(app, admin, request)?;
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let name = fields.text("name", 200)?;
+    let hold = fields.boolean("legal_hold")?;
+    fields.done()?;
+    let admin = admin.clone();
+    app.record(project.workspace, request, move |tx| {
+        if let Some(name) = &name {
+            projects::rename(tx, project.key, name)?;
+        }
+        if let Some(hold) = hold {
+            projects::set_hold(tx, project.key, hold)?;
+        }
+        let after = projects::find(tx, project.id)?.ok_or(Error::NotFound(Subject::Project))?;
+        let settings = |project: &Project| json!({ "name": project.name, "legal_hold": project.legal_hold });
+        let metadata = json!({ "before": settings(&project), "after": settings(&after) });
+        tx.note(project_note(&admin, &project, "project.update", metadata))?;
+        Response::json(200, &after)
+    })
+}
+
+pub fn delete_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let project = project_of(app, admin, request)?;
+    let admin = admin.clone();
+    app.record(project.workspace, request, move |tx| {
+        projects::delete(tx, project.key)?;
+        tx.note(project_note(&admin, &project, "project.delete", json!({ "name": project.name })))?;
+        Ok(Response::empty(204))
+    })
+}

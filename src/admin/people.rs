@@ -1,0 +1,224 @@
+//! Workspaces and their people.
+
+use serde_json::{Value, json};
+
+use super::{listed_workspace, named_workspace, note};
+use crate::app::App;
+use crate::auth::{Admin, FIRST_WORKSPACE, password};
+use crate::error::{Error, Result, Subject};
+use crate::http::json::{self, Fields};
+use crate::http::{Request, Response};
+use crate::ids::Uuid;
+use crate::owners::users::{self, Member, Role};
+use crate::owners::workspaces::{self, Workspace};
+use crate::store::Tx;
+
+fn workspace_of(app: &App, admin: &Admin, request: &Request) -> Result<Workspace> {
+    let missing = || Error::NotFound(Subject::Workspace);
+    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
+    let workspace = app.store.read(|snapshot| workspaces::find(snapshot, id))?.ok_or_else(missing)?;
+    admin.must_see(workspace.key, Subject::Workspace)?;
+    Ok(workspace)
+}
+
+pub fn list_workspaces(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let list = app.store.read(|snapshot| admin.workspaces(snapshot))?;
+    Response::json(200, &json!({ "workspaces": list, "count": list.len() }))
+}
+
+pub fn show_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    Response::json(200, &workspace_of(app, admin, request)?)
+}
+
+pub fn post_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    admin.must_run_the_appliance()?;
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let name = fields.text("name", 200)?;
+    let name = fields.required("name", name)?;
+    fields.done()?;
+    let admin = admin.clone();
+    app.record(FIRST_WORKSPACE, request, move |tx| {
+        let workspace = workspaces::create(tx, &name)?;
+        let target = ("workspace", workspace.id.to_string());
+        tx.note(note(&admin, workspace.key, "workspace.create", target, json!({ "name": name })))?;
+        Response::json(201, &workspace)
+    })
+}
+
+pub fn patch_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let workspace = workspace_of(app, admin, request)?;
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let name = fields.text("name", 200)?;
+    let name = fields.required("name", name)?;
+    fields.done()?;
+    let admin = admin.clone();
+    app.record(workspace.key, request, move |tx| {
+        workspaces::rename(tx, workspace.key, &name)?;
+        let target = ("workspace", workspace.id.to_string());
+        let metadata = json!({ "before": { "name": workspace.name }, "after": { "name": name } });
+        tx.note(note(&admin, workspace.key, "workspace.rename", target, metadata))?;
+        Response::json(200, &workspaces::find(tx, workspace.id)?)
+    })
+}
+
+pub fn delete_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let workspace = workspace_of(app, admin, request)?;
+    admin.must_own(workspace.key)?;
+    if workspace.key == FIRST_WORKSPACE {
+        return Err(Error::conflict("first_workspace", "the first workspace is the appliance's own and stays"));
+    }
+    let admin = admin.clone();
+    app.record(workspace.key, request, move |tx| {
+        workspaces::delete(tx, workspace.key)?;
+        let target = ("workspace", workspace.id.to_string());
+        tx.note(note(&admin, workspace.key, "workspace.delete", target, json!({ "name": workspace.name })))?;
+        Ok(Response::empty(204))
+    })
+}
+
+/// The member of the path, in a workspace this caller administers.
+fn member_of(app: &App, admin: &Admin, request: &Request) -> Result<(i64, Member)> {
+    let missing = || Error::NotFound(Subject::User);
+    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
+    app.store.read(|snapshot| {
+        let workspaces = match request.query.text("workspace_id")? {
+            Some(_) => vec![listed_workspace(admin, snapshot, request)?],
+            None => admin.workspaces(snapshot)?.iter().map(|workspace| workspace.key).collect(),
+        };
+        for workspace in workspaces {
+            if let Some(member) = users::find_member(snapshot, workspace, id)? {
+                return Ok((workspace, member));
+            }
+        }
+        Err(missing())
+    })
+}
+
+fn show(member: &Member) -> Value {
+    json!({
+        "id": member.user_id, "user_id": member.user_id, "email": member.email, "name": member.name,
+        "role": member.role, "joined_at": member.joined_at,
+    })
+}
+
+pub fn list_users(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&["workspace_id"])?;
+    let members = app.store.read(|snapshot| {
+        let workspace = listed_workspace(admin, snapshot, request)?;
+        users::members(snapshot, workspace)
+    })?;
+    let shown: Vec<Value> = members.iter().map(show).collect();
+    Response::json(200, &json!({ "users": shown, "count": shown.len() }))
+}
+
+pub fn show_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&["workspace_id"])?;
+    Response::json(200, &show(&member_of(app, admin, request)?.1))
+}
+
+/// Makes a member: a new account, or an existing one that joins.
+pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let workspace = named_workspace(app, admin, &mut fields)?;
+    let email = fields.text("email", 320)?;
+    let email = fields.required("email", email)?;
+    let role = fields.word("role", &Role::WORDS)?;
+    let role = fields.required("role", role)?;
+    let name = fields.text("name", 200)?.unwrap_or_default();
+    let given = fields.long_text("password")?;
+    fields.done()?;
+    if role == Role::Owner {
+        admin.must_own(workspace)?;
+    }
+    let existing = app.store.read(|snapshot| users::find_by_email(snapshot, &email))?;
+    let hash = match (&existing, given) {
+        (Some(_), Some(_)) => {
+            return Err(Error::conflict("user_exists", format!("there is an account for {email} already; add it without a password")));
+        }
+        (Some(_), None) => None,
+        (None, given) => Some(password::hash(&fields_password(given)?)?),
+    };
+    let admin = admin.clone();
+    app.record(workspace, request, move |tx| {
+        let user = match hash {
+            Some(hash) => {
+                let user = users::create(tx, &email, &name, &hash)?;
+                let target = ("user", user.id.to_string());
+                tx.note(note(&admin, workspace, "workspace.user_created", target, json!({ "email": email })))?;
+                user
+            }
+            None => users::find_by_email(tx, &email)?.ok_or(Error::NotFound(Subject::User))?,
+        };
+        if users::find_member(tx, workspace, user.id)?.is_some() {
+            return Err(Error::conflict("member_exists", format!("{email} is a member already")));
+        }
+        users::join(tx, workspace, user.key, role)?;
+        let metadata = json!({ "member_id": user.id, "email": email, "role": role });
+        tx.note(note(&admin, workspace, "workspace.member_added", ("user", user.id.to_string()), metadata))?;
+        shown_member(tx, workspace, user.id, 201)
+    })
+}
+
+fn fields_password(given: Option<String>) -> Result<String> {
+    given.ok_or_else(|| Error::invalid("password", "is required for a new account"))
+}
+
+fn shown_member(tx: &Tx<'_>, workspace: i64, id: Uuid, status: u16) -> Result<Response> {
+    let member = users::find_member(tx, workspace, id)?.ok_or(Error::NotFound(Subject::User))?;
+    Response::json(status, &show(&member))
+}
+
+/// Changes a role, or a password.
+pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let (workspace, member) = member_of(app, admin, request)?;
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let role = fields.word("role", &Role::WORDS)?;
+    let hash = fields.long_text("password")?.map(|given| password::hash(&given)).transpose()?;
+    fields.done()?;
+    // Owners are named, unnamed and given passwords by owners.
+    if member.role == Role::Owner || role == Some(Role::Owner) {
+        admin.must_own(workspace)?;
+    }
+    let admin = admin.clone();
+    app.record(workspace, request, move |tx| {
+        let target = || ("user", member.user_id.to_string());
+        if let Some(role) = role {
+            keep_an_owner(tx, workspace, &member, Some(role))?;
+            users::join(tx, workspace, member.key, role)?;
+            let metadata = json!({ "member_id": member.user_id, "before": { "role": member.role }, "after": { "role": role }, "role": role });
+            tx.note(note(&admin, workspace, "workspace.member_role_changed", target(), metadata))?;
+        }
+        if let Some(hash) = hash {
+            users::set_password(tx, member.key, &hash)?;
+            tx.note(note(&admin, workspace, "user.password_reset", target(), json!({ "email": member.email })))?;
+        }
+        shown_member(tx, workspace, member.user_id, 200)
+    })
+}
+
+pub fn delete_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let (workspace, member) = member_of(app, admin, request)?;
+    if member.role == Role::Owner {
+        admin.must_own(workspace)?;
+    }
+    let admin = admin.clone();
+    app.record(workspace, request, move |tx| {
+        keep_an_owner(tx, workspace, &member, None)?;
+        users::leave(tx, workspace, member.key)?;
+        let metadata = json!({ "member_id": member.user_id, "email": member.email });
+        let target = ("user", member.user_id.to_string());
+        tx.note(note(&admin, workspace, "workspace.member_removed", target, metadata))?;
+        Ok(Response::empty(204))
+    })
+}
+
+/// A workspace without an owner could never name one again.
+fn keep_an_owner(tx: &Tx<'_>, workspace: i64, member: &Member, becomes: Option<Role>) -> Result<()> {
+    let n_owners = users::members(tx, workspace)?.iter().filter(|member| member.role == Role::Owner).count();
+    if member.role == Role::Owner && becomes != Some(Role::Owner) && n_owners == 1 {
+        return Err(Error::conflict("last_owner", "the last owner of a workspace stays; name another one first"));
+    }
+    Ok(())
+}

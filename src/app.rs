@@ -1,0 +1,229 @@
+//! Everything a handler or a job may hold: configuration, store, clock, and the few things kept in memory.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use crate::auth::license::{self, License};
+use crate::auth::throttle::Throttle;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::http::{Body, Method, Request, Response};
+use crate::ids::sha256;
+use crate::messages::policy::Compiled;
+use crate::store::idempotency::{self, Answer, Key};
+use crate::store::{Store, Tx, migrate};
+use crate::time::{Clock, SECOND, Timestamp};
+
+pub struct App {
+    pub config: Config,
+    pub store: Arc<Store>,
+    pub clock: Clock,
+    /// Our own user: who has it needs no key on the Unix socket.
+    pub uid: u32,
+    pub throttle: Throttle,
+    pub usage: Usage,
+    /// Policies ready to match, by mailbox and version.
+    pub policies: Mutex<HashMap<i64, Arc<Compiled>>>,
+    license: RwLock<Licensed>,
+    /// Held as long as this lives: one process for one data directory.
+    _lock: Lock,
+}
+
+/// What is known of the license at this moment.
+enum Licensed {
+    Yes(License),
+    No(String),
+}
+
+impl App {
+    /// Opens a data directory that `lock` was taken on, and whose database exists.
+    pub fn open(config: Config, clock: Clock, lock: Lock) -> Result<Self> {
+        let database = config.database();
+        if !database.exists() {
+            return Err(no_database(&config.data));
+        }
+        refuse_open_modes(&config.data)?;
+        migrate::prepare(&database)?;
+        let store = Store::open(&database, clock.clone(), crate::activity::note)?;
+        let app = Self {
+            store: Arc::new(store),
+            clock,
+            uid: rustix::process::geteuid().as_raw(),
+            throttle: Throttle::default(),
+            usage: Usage::default(),
+            policies: Mutex::default(),
+            license: RwLock::new(Licensed::No("no license key is configured".into())),
+            _lock: lock,
+            config,
+        };
+        app.load_license()?;
+        Ok(app)
+    }
+
+    /// Reads the license from the configuration, else as `init` left it. A bad one is not an error here: recording
+    /// goes on without, and the read says why it does not.
+    pub fn load_license(&self) -> Result<()> {
+        let text = match &self.config.license_key {
+            Some(text) if text == "none" => None,
+            Some(text) => Some(text.clone()),
+            None => license::installed(&self.config.data)?,
+        };
+        let licensed = match (text, license::issuer_public(&self.config.data)?) {
+            (None, _) => Licensed::No("no license key is configured".into()),
+            (Some(_), None) => Licensed::No("this installation has issued no license".into()),
+            (Some(text), Some(issuer)) => match License::verify(&text, &issuer) {
+                Ok(license) => Licensed::Yes(license),
+                Err(Error::LicenseRequired(why)) => Licensed::No(why),
+                Err(other) => Licensed::No(other.to_string()),
+            },
+        };
+        *self.license.write().unwrap_or_else(PoisonError::into_inner) = licensed;
+        Ok(())
+    }
+
+    /// The license in force.
+    ///
+    /// # Errors
+    /// `LicenseRequired` with the reason: none, not ours, over.
+    pub fn license(&self) -> Result<License> {
+        match &*self.license.read().unwrap_or_else(PoisonError::into_inner) {
+            Licensed::Yes(license) => license.check(self.clock.now()).map(|()| license.clone()),
+            Licensed::No(why) => Err(Error::LicenseRequired(why.clone())),
+        }
+    }
+
+    /// Runs a write that answers, honouring the request's `Idempotency-Key`: a retry gets the first answer again.
+    /// A refused request keeps no answer.
+    pub fn record(
+        &self,
+        workspace: i64,
+        request: &Request,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<Response> + Send + 'static,
+    ) -> Result<Response> {
+        let Some(key) = idempotency_key(workspace, request)? else { return self.store.write(change) };
+        self.store.write(move |tx| {
+            if let Some(answer) = idempotency::find(tx, &key)? {
+                let replay = Response::new(answer.status, "application/json", answer.body);
+                return Ok(replay.with("Cache-Control", "private, no-store").with("Idempotency-Replayed", "true"));
+            }
+            let response = change(tx)?;
+            if let Body::Bytes(body) = &response.body {
+                idempotency::keep(tx, &key, &Answer { status: response.status, body: body.clone() })?;
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// The `Idempotency-Key` of a request: 1 to 255 visible ASCII characters.
+fn idempotency_key(workspace: i64, request: &Request) -> Result<Option<Key>> {
+    let Some(key) = request.single_header("idempotency-key")? else { return Ok(None) };
+    if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return Err(Error::invalid("Idempotency-Key", "is not 1 to 255 visible ASCII characters"));
+    }
+    let mut request_bytes = format!("{} {} {:?}\n", method(request), request.path, request.query).into_bytes();
+    request_bytes.extend_from_slice(&request.body);
+    Ok(Some(Key { workspace, key: key.to_owned(), fingerprint: sha256(&request_bytes) }))
+}
+
+fn method(request: &Request) -> &'static str {
+    match request.method {
+        Method::Head => "GET",
+        other => other.as_str(),
+    }
+}
+
+/// Refuses what a time given from outside must not be: more than ten minutes ahead of the clock.
+pub fn check_not_ahead(parameter: &str, given: Timestamp, now: Timestamp) -> Result<()> {
+    if given.micros() <= now.micros() + 600 * SECOND {
+        return Ok(());
+    }
+    Err(Error::invalid(parameter, format!("{given} is more than ten minutes ahead of this server's clock ({now})")))
+}
+
+fn no_database(data: &Path) -> Error {
+    Error::refused(
+        format!("there is no mailtrail database in {}", data.display()),
+        "make one with `mailtrail init --email YOU@EXAMPLE.ORG`, or name the directory with --data",
+    )
+}
+
+/// The exclusive lock of a data directory, for the life of the process that took it.
+pub struct Lock(#[allow(dead_code, reason = "closing the file gives the lock up")] File);
+
+impl Lock {
+    /// Takes the lock; `None` while another process has it.
+    pub fn take(data: &Path) -> Result<Option<Self>> {
+        if !data.is_dir() {
+            return Err(no_database(data));
+        }
+        let path = data.join("mailtrail.lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(Error::io(format!("cannot open {}", path.display())))?;
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(Error::io(format!("cannot lock {}", path.display()))(errno.into())),
+        }
+    }
+}
+
+/// Makes a data directory that only its owner may enter.
+pub fn create_data_directory(data: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .map_err(Error::io(format!("cannot create {}", data.display())))
+}
+
+/// An audit log that others can read or write proves nothing.
+fn refuse_open_modes(data: &Path) -> Result<()> {
+    for path in [data.to_owned(), data.join("mailtrail.db"), data.join("issuer.key")] {
+        let Ok(metadata) = path.metadata() else { continue };
+        let mode = metadata.mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(Error::refused(
+                format!("{} can be read or written by others (mode {mode:03o})", path.display()),
+                format!("chmod go= {}", path.display()),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// When keys and sessions were last used, until the scheduler writes it down: a read must not wait for a write.
+#[derive(Default)]
+pub struct Usage {
+    keys: Mutex<HashMap<i64, Timestamp>>,
+    sessions: Mutex<HashMap<[u8; 32], Timestamp>>,
+}
+
+impl Usage {
+    pub fn key(&self, key: i64, now: Timestamp) {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);
+    }
+
+    pub fn session(&self, hash: [u8; 32], now: Timestamp) {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, now);
+    }
+
+    pub fn session_seen(&self, hash: &[u8; 32]) -> Option<Timestamp> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(hash).copied()
+    }
+
+    /// Hands over what is not written down yet.
+    #[allow(clippy::type_complexity, reason = "two maps, named where they are taken")]
+    pub fn take(&self) -> (HashMap<i64, Timestamp>, HashMap<[u8; 32], Timestamp>) {
+        let keys = std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner));
+        let sessions = std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner));
+        (keys, sessions)
+    }
+}

@@ -1,0 +1,101 @@
+//! The address of the client, through the proxies we trust.
+//!
+//! `X-Forwarded-For` is whatever the client wrote, with one entry added by each proxy on the right. It counts only
+//! when the peer itself is a trusted proxy, and is read from the right: the first address that is not a trusted
+//! proxy's is the client. Reading from the left would believe the client.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::http::{Peer, Request};
+
+/// Entries looked at, from the right.
+const HOPS: usize = 20;
+
+/// `None` where there is no address: a Unix socket without a proxy's word, or the same process.
+pub fn client(request: &Request, trusted: &[IpNet]) -> Option<IpAddr> {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+    let peer = match request.peer {
+        Peer::Tcp(address) => Some(address.to_canonical()),
+        Peer::Unix { .. } | Peer::Local => None,
+    };
+    if peer.is_some_and(|peer| !is_trusted(&peer)) {
+        return peer;
+    }
+    let fields: Vec<&str> = request
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "x-forwarded-for")
+        .flat_map(|(_, value)| value.split(','))
+        .collect();
+    let mut client = peer;
+    for entry in fields.into_iter().rev().take(HOPS) {
+        let Some(address) = parse(entry) else { break };
+        client = Some(address);
+        if !is_trusted(&address) {
+            break;
+        }
+    }
+    client
+}
+
+/// An address with or without port and brackets.
+fn parse(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim();
+    let address = match entry.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?.0.parse().ok(),
+        None => entry
+            .parse()
+            .ok()
+            .or_else(|| entry.parse::<std::net::SocketAddrV4>().ok().map(|socket| IpAddr::V4(*socket.ip()))),
+    };
+    address.map(|address: IpAddr| address.to_canonical())
+}
+
+/// Whether the client came over https: the word of a trusted proxy.
+pub fn is_https(request: &Request, trusted: &[IpNet]) -> bool {
+    let believed = match request.peer {
+        Peer::Tcp(address) => trusted.iter().any(|network| network.contains(&address.to_canonical())),
+        Peer::Unix { .. } | Peer::Local => true,
+    };
+    believed && request.header("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Method, Query};
+
+    #[test]
+    fn the_first_untrusted_address_from_the_right_is_the_client() {
+        let trusted: Vec<IpNet> =
+            ["127.0.0.1/32", "10.0.0.0/8"].iter().map(|n| n.parse().expect("a network")).collect();
+        for (peer, forwarded, expected) in [
+            ("127.0.0.1", None, "127.0.0.1"),
+            ("127.0.0.1", Some("203.0.113.42"), "203.0.113.42"),
+            ("127.0.0.1", Some("1.1.1.1, 203.0.113.42"), "203.0.113.42"),
+            ("127.0.0.1", Some("1.1.1.1, 203.0.113.42, 10.0.0.7"), "203.0.113.42"),
+            ("127.0.0.1", Some("nonsense, 10.0.0.7"), "10.0.0.7"),
+            ("127.0.0.1", Some("nonsense"), "127.0.0.1"),
+            ("127.0.0.1", Some("203.0.113.42:5050"), "203.0.113.42"),
+            ("127.0.0.1", Some("[2001:db8::1]:443"), "2001:db8::1"),
+            ("127.0.0.1", Some("::ffff:203.0.113.42"), "203.0.113.42"),
+            ("198.51.100.9", Some("203.0.113.42"), "198.51.100.9"),
+        ] {
+            let headers = forwarded.map(|value| ("x-forwarded-for".to_owned(), value.to_owned()));
+            let request = Request {
+                id: String::new(),
+                method: Method::Get,
+                path: "/".into(),
+                parameters: Vec::new(),
+                query: Query::default(),
+                headers: headers.into_iter().collect(),
+                body: Vec::new(),
+                peer: Peer::Tcp(peer.parse().expect("an address")),
+            };
+            let client = client(&request, &trusted).map(|ip| ip.to_string());
+            assert_eq!(client.as_deref(), Some(expected), "{peer} {forwarded:?}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! API keys: `mt_live_` and 48 lower-case hex digits (192 random bits, TenantCore's form).
+//!
+//! Only the SHA-256 of a key is stored, and a key is looked up by it: nothing compares secrets byte by byte, and a
+//! stolen database opens no door. A key given by the operator (`tc_live_…`) is taken in the same format, so that a
+//! vendor's client keeps the key it has.
+
+use std::fmt;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::error::{Error, Result, Unauthenticated};
+use crate::http::Request;
+use crate::ids::{Uuid, random_hex, sha256};
+use crate::store::Tx;
+use crate::time::Timestamp;
+
+/// A set of scopes, as bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope(i64);
+
+impl Scope {
+    pub const ENFORCEMENT_READ: Self = Self(1);
+    pub const ENFORCEMENT_WRITE: Self = Self(2);
+    pub const MESSAGES_READ: Self = Self(4);
+    pub const MESSAGES_WRITE: Self = Self(8);
+    pub const ACTIVITY_WRITE: Self = Self(16);
+    pub const ADMIN: Self = Self(32);
+    pub const ALL: Self = Self(63);
+
+    pub const WORDS: [(&'static str, Self); 6] = [
+        ("enforcement:read", Self::ENFORCEMENT_READ),
+        ("enforcement:write", Self::ENFORCEMENT_WRITE),
+        ("messages:read", Self::MESSAGES_READ),
+        ("messages:write", Self::MESSAGES_WRITE),
+        ("activity:write", Self::ACTIVITY_WRITE),
+        ("admin", Self::ADMIN),
+    ];
+
+    /// The union of words; an unknown word is refused.
+    pub fn parse(words: &[String]) -> Result<Self> {
+        let mut scopes = Self(0);
+        for word in words {
+            match Self::WORDS.iter().find(|(name, _)| name == word) {
+                Some((_, scope)) => scopes.0 |= scope.0,
+                None => {
+                    let accepted: Vec<_> = Self::WORDS.iter().map(|(name, _)| *name).collect();
+                    let message = format!("{word:?} is unknown; accepted: {}", accepted.join(", "));
+                    return Err(Error::invalid("scopes", message));
+                }
+            }
+        }
+        if scopes.0 == 0 {
+            return Err(Error::invalid("scopes", "is empty; a key without a scope opens nothing"));
+        }
+        Ok(scopes)
+    }
+
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    pub fn words(self) -> Vec<&'static str> {
+        Self::WORDS.iter().filter(|(_, scope)| self.contains(*scope)).map(|(name, _)| *name).collect()
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words().join(" "))
+    }
+}
+
+/// A key as it is stored: everything but the key.
+#[derive(Debug, Clone, Serialize)]
+pub struct ApiKey {
+    #[serde(skip)]
+    pub key: i64,
+    pub id: Uuid,
+    #[serde(skip)]
+    pub workspace: i64,
+    pub name: String,
+    pub hint: String,
+    #[serde(serialize_with = "words")]
+    pub scopes: Scope,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
+}
+
+fn words<S: serde::Serializer>(scopes: &Scope, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    scopes.words().serialize(serializer)
+}
+
+impl ApiKey {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            key: row.get("id")?,
+            id: row.get("uuid")?,
+            workspace: row.get("workspace")?,
+            name: row.get("name")?,
+            hint: row.get("hint")?,
+            scopes: Scope(row.get("scopes")?),
+            created_at: row.get("created_at")?,
+            expires_at: row.get("expires_at")?,
+            revoked_at: row.get("revoked_at")?,
+            last_used_at: row.get("last_used_at")?,
+        })
+    }
+
+    /// How the trail names it: never the key, enough to find it.
+    pub fn label(&self) -> String {
+        format!("key {} ({})", self.name, self.hint)
+    }
+
+    fn is_live(&self, now: Timestamp) -> bool {
+        let before = |end: Option<Timestamp>| end.is_none_or(|end| now < end);
+        before(self.expires_at) && before(self.revoked_at)
+    }
+}
+
+/// What a new key is to be.
+pub struct NewKey {
+    pub workspace: i64,
+    pub name: String,
+    pub scopes: Scope,
+    pub expires_at: Option<Timestamp>,
+    /// A key the operator brings along; otherwise one is made.
+    pub given: Option<String>,
+    pub replaces: Option<i64>,
+}
+
+/// Stores a key and returns it with its text, which is shown this once.
+pub fn create(tx: &mut Tx<'_>, new: NewKey) -> Result<(ApiKey, String)> {
+    let text = match new.given {
+        Some(text) if is_well_formed(&text) => text,
+        Some(_) => return Err(Error::invalid("key", "is not mt_live_ or tc_live_ and 48 lower-case hex digits")),
+        None => format!("mt_live_{}", random_hex::<24>()),
+    };
+    let hash = sha256(text.as_bytes());
+    if find_by_hash(tx, &hash)?.is_some() {
+        return Err(Error::conflict("key_exists", "this key is stored already"));
+    }
+    let id = Uuid::at(tx.now);
+    tx.execute(
+        "INSERT INTO api_keys (uuid, workspace, name, hash, hint, scopes, created_at, expires_at, replaces)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        (
+            id,
+            new.workspace,
+            &new.name,
+            &hash[..],
+            &text[..12],
+            new.scopes.0,
+            tx.now.truncated(),
+            new.expires_at,
+            new.replaces,
+        ),
+    )?;
+    let key = find(tx, id)?.ok_or_else(|| Error::Internal("a new key is not there".into()))?;
+    Ok((key, text))
+}
+
+fn is_well_formed(text: &str) -> bool {
+    let digits = text.strip_prefix("mt_live_").or_else(|| text.strip_prefix("tc_live_"));
+    digits.is_some_and(|d| d.len() == 48 && d.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+}
+
+const COLUMNS: &str =
+    "id, uuid, workspace, name, hint, scopes, created_at, expires_at, revoked_at, last_used_at";
+
+pub fn find(connection: &Connection, id: Uuid) -> Result<Option<ApiKey>> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM api_keys WHERE uuid = ?1"))?
+        .query_row([id], ApiKey::from_row)
+        .optional()?)
+}
+
+fn find_by_hash(connection: &Connection, hash: &[u8; 32]) -> Result<Option<ApiKey>> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM api_keys WHERE hash = ?1"))?
+        .query_row([&hash[..]], ApiKey::from_row)
+        .optional()?)
+}
+
+pub fn list(connection: &Connection, workspace: i64) -> Result<Vec<ApiKey>> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM api_keys WHERE workspace = ?1 ORDER BY id"))?;
+    Ok(statement.query_map([workspace], ApiKey::from_row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Ends a key at `at`: now when it is revoked, later when it was rotated. An earlier end stands.
+pub fn end(tx: &Tx<'_>, key: &ApiKey, at: Timestamp) -> Result<()> {
+    tx.execute(
+        "UPDATE api_keys SET revoked_at = min(coalesce(revoked_at, ?2), ?2) WHERE id = ?1",
+        (key.key, at),
+    )?;
+    Ok(())
+}
+
+pub fn note_use(tx: &Tx<'_>, key: i64, at: Timestamp) -> Result<()> {
+    tx.execute("UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), ?2) WHERE id = ?1", (key, at))?;
+    Ok(())
+}
+
+/// The living key that `Authorization: Bearer …` names.
+///
+/// # Errors
+/// `invalid_auth_header`: no header, several, or another scheme. `missing_api_key`: nothing after `Bearer`.
+/// `invalid_api_key`: wrong form, unknown, expired or revoked.
+pub fn authenticate(app: &App, request: &Request) -> Result<ApiKey> {
+    let refused = |why| Err(Error::Unauthenticated(why));
+    let Ok(Some(value)) = request.single_header("authorization") else {
+        return refused(Unauthenticated::Header);
+    };
+    let value = value.trim();
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return refused(Unauthenticated::Header);
+    }
+    let token = token.trim();
+    if token.is_empty() {
+        return refused(Unauthenticated::MissingKey);
+    }
+    if !is_well_formed(token) {
+        return refused(Unauthenticated::Key);
+    }
+    let now = app.clock.now();
+    let found = app.store.read(|snapshot| find_by_hash(snapshot, &sha256(token.as_bytes())))?;
+    match found.filter(|key| key.is_live(now)) {
+        Some(key) => {
+            app.usage.key(key.key, now);
+            Ok(key)
+        }
+        None => refused(Unauthenticated::Key),
+    }
+}

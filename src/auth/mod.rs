@@ -1,0 +1,228 @@
+//! Who is asking, and what they may see.
+//!
+//! Three kinds of caller, each a type that a handler takes: `Caller`, an API key bound to one workspace; `Session`,
+//! a person logged in; `Admin`, whoever may change settings. The **operator**, at the command line with the data
+//! directory's own uid or root, passes as any of the three: who can read the file needs no key.
+//!
+//! Keys are never taken from a cookie, nor sessions from a header.
+
+pub mod address;
+pub mod api;
+pub mod keys;
+pub mod license;
+pub mod password;
+pub mod sessions;
+pub mod throttle;
+
+pub use keys::Scope;
+
+use crate::app::App;
+use crate::error::{Error, Result, Subject, Unauthenticated};
+use crate::http::{Peer, Request};
+use crate::ids::{Uuid, uuid_parameter};
+use crate::owners::users::Role;
+use crate::owners::workspaces;
+use crate::store::{By, Snapshot};
+
+/// An API key, or the operator, with the one workspace it may see.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub workspace: i64,
+    pub by: By,
+}
+
+/// A person, or the operator, with the workspaces they may see.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// `None`: the operator.
+    pub user: Option<i64>,
+    pub by: By,
+    roles: Vec<(i64, Role)>,
+}
+
+/// Whoever may change settings, with the workspaces where they may.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    pub by: By,
+    reach: Reach,
+}
+
+#[derive(Debug, Clone)]
+enum Reach {
+    /// The operator.
+    All,
+    Workspaces(Vec<(i64, Role)>),
+}
+
+/// The header by which the operator says which workspace is meant, where there are several.
+pub const WORKSPACE_HEADER: &str = "mailtrail-workspace";
+
+/// The workspace that `init` made: the appliance's own. Its owners and admins answer for what belongs to no
+/// workspace: licenses, backups, retention runs, further workspaces.
+pub const FIRST_WORKSPACE: i64 = 1;
+
+impl Session {
+    /// The role in a workspace; the operator owns them all.
+    pub fn role(&self, workspace: i64) -> Option<Role> {
+        match self.user {
+            None => Some(Role::Owner),
+            Some(_) => self.roles.iter().find(|(id, _)| *id == workspace).map(|(_, role)| *role),
+        }
+    }
+}
+
+impl Admin {
+    /// The operator, as jobs and `init` act.
+    pub fn operator(by: By) -> Self {
+        Self { by, reach: Reach::All }
+    }
+
+    /// The role in a workspace, `None` where this caller administers nothing.
+    pub fn role(&self, workspace: i64) -> Option<Role> {
+        match &self.reach {
+            Reach::All => Some(Role::Owner),
+            Reach::Workspaces(list) => list.iter().find(|(id, _)| *id == workspace).map(|(_, role)| *role),
+        }
+    }
+
+    /// Refuses an object of a workspace this caller does not administer as if it were not there.
+    pub fn must_see(&self, workspace: i64, subject: Subject) -> Result<()> {
+        if self.role(workspace).is_some() { Ok(()) } else { Err(Error::NotFound(subject)) }
+    }
+
+    /// Owners may do what admins may not: name owners, end a workspace.
+    pub fn must_own(&self, workspace: i64) -> Result<()> {
+        match self.role(workspace) {
+            Some(Role::Owner) => Ok(()),
+            _ => Err(Error::Forbidden("only an owner of the workspace may do this".into())),
+        }
+    }
+
+    /// What concerns the appliance as a whole is for the operator and the first workspace.
+    pub fn must_run_the_appliance(&self) -> Result<()> {
+        match self.role(FIRST_WORKSPACE) {
+            Some(_) => Ok(()),
+            None => Err(Error::Forbidden(
+                "this concerns the whole appliance; only the operator and the first workspace's admins may do it".into(),
+            )),
+        }
+    }
+
+    /// The workspace that is meant: the one named, else the only one this caller administers.
+    pub fn workspace(&self, snapshot: &Snapshot<'_>, named: Option<&str>) -> Result<i64> {
+        if let Some(text) = named {
+            let found = workspaces::find(snapshot, uuid_parameter("workspace_id", text)?)?;
+            let id = found.ok_or(Error::NotFound(Subject::Workspace))?.key;
+            self.must_see(id, Subject::Workspace)?;
+            return Ok(id);
+        }
+        match &self.reach {
+            Reach::Workspaces(list) if list.len() == 1 => Ok(list[0].0),
+            Reach::All => only_workspace(snapshot),
+            Reach::Workspaces(_) => Err(several()),
+        }
+    }
+
+    /// Every workspace this caller administers.
+    pub fn workspaces(&self, snapshot: &Snapshot<'_>) -> Result<Vec<workspaces::Workspace>> {
+        let mut all = workspaces::list(snapshot)?;
+        all.retain(|workspace| self.role(workspace.key).is_some());
+        Ok(all)
+    }
+}
+
+fn several() -> Error {
+    Error::invalid("workspace_id", "is required, since there are several workspaces; accepted: the UUID of one")
+}
+
+fn only_workspace(snapshot: &Snapshot<'_>) -> Result<i64> {
+    match workspaces::list(snapshot)?.as_slice() {
+        [only] => Ok(only.key),
+        [] => Err(Error::NotFound(Subject::Workspace)),
+        _ => Err(several()),
+    }
+}
+
+/// Whether the kernel, not the client, says that this is the operator.
+fn is_operator(app: &App, request: &Request) -> bool {
+    let trusted = match request.peer {
+        Peer::Local => true,
+        Peer::Unix { uid } => uid == 0 || uid == app.uid,
+        Peer::Tcp(_) => false,
+    };
+    trusted && request.header("authorization").is_none() && request.header("cookie").is_none()
+}
+
+/// Who is asking, by a name that stays true.
+fn by(app: &App, request: &Request, user: Option<Uuid>, name: String) -> By {
+    By {
+        user,
+        name,
+        ip_address: address::client(request, &app.config.trusted_proxies).map(|ip| ip.to_string()),
+        user_agent: user_agent(request),
+    }
+}
+
+/// The request's `User-Agent`, cut to 512 characters.
+pub fn user_agent(request: &Request) -> Option<String> {
+    let agent = request.header("user-agent")?;
+    let kept: String = agent.chars().filter(|c| !c.is_control()).take(512).collect();
+    Some(kept).filter(|agent| !agent.is_empty())
+}
+
+fn operator(app: &App, request: &Request) -> By {
+    By { ip_address: None, ..by(app, request, None, "operator".into()) }
+}
+
+/// The nameless caller of a route that is open, for failed logins.
+pub fn anonymous(app: &App, request: &Request) -> By {
+    by(app, request, None, String::new())
+}
+
+/// The API key of a request, with `scope`.
+pub fn caller(app: &App, request: &Request, scope: Scope) -> Result<Caller> {
+    if is_operator(app, request) {
+        let named = request.header(WORKSPACE_HEADER);
+        let admin = Admin::operator(operator(app, request));
+        let workspace = app.store.read(|snapshot| admin.workspace(snapshot, named))?;
+        return Ok(Caller { workspace, by: admin.by });
+    }
+    let key = keys::authenticate(app, request)?;
+    if !key.scopes.contains(scope) {
+        return Err(Error::Forbidden(format!("this API key lacks the scope {scope}")));
+    }
+    Ok(Caller { workspace: key.workspace, by: by(app, request, None, key.label()) })
+}
+
+/// The session of a request.
+pub fn session(app: &App, request: &Request) -> Result<Session> {
+    if is_operator(app, request) {
+        return Ok(Session { user: None, by: operator(app, request), roles: Vec::new() });
+    }
+    let user = sessions::authenticate(app, request)?;
+    let roles = app.store.read(|snapshot| crate::owners::users::roles(snapshot, user.key))?;
+    Ok(Session { user: Some(user.key), by: by(app, request, Some(user.id), user.email), roles })
+}
+
+/// Whoever may change settings: an `admin` key, the session of an owner or admin, or the operator.
+pub fn admin(app: &App, request: &Request) -> Result<Admin> {
+    if is_operator(app, request) {
+        return Ok(Admin::operator(operator(app, request)));
+    }
+    if request.header("authorization").is_some() {
+        let caller = caller(app, request, Scope::ADMIN)?;
+        // A key can do what an admin can, not what an owner can.
+        let reach = Reach::Workspaces(vec![(caller.workspace, Role::Admin)]);
+        return Ok(Admin { by: caller.by, reach });
+    }
+    let session = session(app, request).map_err(|error| match error {
+        Error::Unauthenticated(Unauthenticated::Session) => Error::Unauthenticated(Unauthenticated::Nobody),
+        other => other,
+    })?;
+    let mut roles = session.roles;
+    roles.retain(|(_, role)| *role >= Role::Admin);
+    if roles.is_empty() {
+        return Err(Error::Forbidden("your role does not allow this action; needed: owner or admin".into()));
+    }
+    Ok(Admin { by: session.by, reach: Reach::Workspaces(roles) })
+}

@@ -1,0 +1,76 @@
+//! Passwords: Argon2id with the parameters OWASP names (19 MiB, two passes, one lane), as PHC strings.
+//!
+//! Hashing takes 19 MiB and tens of milliseconds, so one runs at a time: a flood of logins waits in line instead of
+//! eating the memory.
+
+use std::sync::{Mutex, PoisonError};
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+
+use crate::error::{Error, Result};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+pub const SHORTEST: usize = 10;
+const LONGEST: usize = 1024;
+
+/// Refuses a password nobody should have.
+pub fn check(password: &str) -> Result<()> {
+    let length = password.chars().count();
+    if (SHORTEST..=LONGEST).contains(&length) {
+        return Ok(());
+    }
+    Err(Error::invalid("password", format!("has {length} characters; accepted: {SHORTEST} to {LONGEST}")))
+}
+
+pub fn hash(password: &str) -> Result<String> {
+    check(password)?;
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let hash: PasswordHash = Argon2::default()
+        .hash_password(password.as_bytes())
+        .map_err(|error| Error::Internal(format!("cannot hash a password: {error}")))?;
+    Ok(hash.to_string())
+}
+
+/// Whether the password is the hash's. Without a hash (no such account) it takes as long and says no.
+pub fn verify(password: &str, hash: Option<&str>) -> bool {
+    /// Of a password nobody knows.
+    const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bWFpbHRyYWlsLW5vYm9keQ$zrJmvPMSXjMVRm0/TUlVcnvCjhVLJVbFUqF3mJEV0Mw";
+    if password.len() > LONGEST * 4 {
+        return false;
+    }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let matches = PasswordHash::new(hash.unwrap_or(NOBODY))
+        .is_ok_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok());
+    matches && hash.is_some()
+}
+
+/// A password for somebody who was given none: 120 random bits in groups that can be read out.
+pub fn generate() -> String {
+    let digits = crate::ids::random_hex::<15>();
+    let groups: Vec<_> = digits.as_bytes().chunks(6).map(|group| String::from_utf8_lossy(group)).collect();
+    groups.join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_right_password_and_no_other() {
+        let hash = hash("correct horse battery").expect("a hash");
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(verify("correct horse battery", Some(&hash)));
+        assert!(!verify("correct horse batterz", Some(&hash)));
+        assert!(!verify("correct horse battery", None));
+        assert!(check("short").is_err());
+        assert!(check(&generate()).is_ok());
+    }
+
+    #[test]
+    fn the_hash_of_nobody_is_a_real_one_so_that_it_costs_the_same() {
+        assert!(PasswordHash::new("$argon2id$v=19$m=19456,t=2,p=1$bWFpbHRyYWlsLW5vYm9keQ$zrJmvPMSXjMVRm0/TUlVcnvCjhVLJVbFUqF3mJEV0Mw").is_ok());
+    }
+}

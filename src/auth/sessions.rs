@@ -1,0 +1,131 @@
+//! Sessions: an opaque 256-bit token in a cookie, stored as its SHA-256.
+//!
+//! A session ends by logout, by idleness, by age, or with its user. The cookie is HttpOnly and SameSite=Lax, Secure
+//! behind https; a request that changes something and comes from another origin is refused besides, since Lax alone
+//! lets a sibling subdomain through.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::app::App;
+use crate::auth::address;
+use crate::error::{Error, Result, Unauthenticated};
+use crate::http::Request;
+use crate::ids::{random_hex, sha256};
+use crate::owners::users::{self, User};
+use crate::store::Tx;
+use crate::time::Timestamp;
+
+pub const COOKIE: &str = "mailtrail_session";
+
+/// Starts a session; returns the token for the cookie.
+pub fn create(tx: &Tx<'_>, user: i64) -> Result<String> {
+    let token = random_hex::<32>();
+    tx.execute(
+        "INSERT INTO sessions (hash, user, created_at, last_seen_at) VALUES (?1, ?2, ?3, ?3)",
+        (&sha256(token.as_bytes())[..], user, tx.now),
+    )?;
+    Ok(token)
+}
+
+/// Ends the session of a token; nothing happens when there is none.
+pub fn end(tx: &Tx<'_>, token: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE sessions SET ended_at = ?2 WHERE hash = ?1 AND ended_at IS NULL",
+        (&sha256(token.as_bytes())[..], tx.now),
+    )?;
+    Ok(())
+}
+
+/// Ends every session of a user: a new password, or the end of the account.
+pub fn end_all(tx: &Tx<'_>, user: i64) -> Result<()> {
+    tx.execute("UPDATE sessions SET ended_at = ?2 WHERE user = ?1 AND ended_at IS NULL", (user, tx.now))?;
+    Ok(())
+}
+
+pub fn note_use(tx: &Tx<'_>, hash: &[u8; 32], at: Timestamp) -> Result<()> {
+    tx.execute("UPDATE sessions SET last_seen_at = max(last_seen_at, ?2) WHERE hash = ?1", (&hash[..], at))?;
+    Ok(())
+}
+
+/// Forgets up to `limit` sessions that began before `cutoff`; says how many.
+pub fn forget(tx: &Tx<'_>, cutoff: Timestamp, limit: i64) -> Result<usize> {
+    Ok(tx.execute(
+        "DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE created_at < ?1 ORDER BY created_at LIMIT ?2)",
+        (cutoff, limit),
+    )?)
+}
+
+struct Stored {
+    user: i64,
+    created_at: Timestamp,
+    last_seen_at: Timestamp,
+}
+
+fn find(connection: &Connection, hash: &[u8; 32]) -> Result<Option<Stored>> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT user, created_at, last_seen_at FROM sessions WHERE hash = ?1 AND ended_at IS NULL",
+        )?
+        .query_row([&hash[..]], |row| {
+            Ok(Stored { user: row.get(0)?, created_at: row.get(1)?, last_seen_at: row.get(2)? })
+        })
+        .optional()?)
+}
+
+/// The person whose living session the cookie names.
+pub fn authenticate(app: &App, request: &Request) -> Result<User> {
+    if !request.method.is_safe() {
+        refuse_foreign_origin(request)?;
+    }
+    let missing = || Error::Unauthenticated(Unauthenticated::Session);
+    let hash = sha256(token(request).ok_or_else(missing)?.as_bytes());
+    let now = app.clock.now();
+    let (stored, user) = app.store.read(|snapshot| {
+        let stored = find(snapshot, &hash)?.ok_or_else(missing)?;
+        let user = users::find_by_key(snapshot, stored.user)?.ok_or_else(missing)?;
+        Ok((stored, user))
+    })?;
+    let seen = app.usage.session_seen(&hash).unwrap_or(stored.last_seen_at).max(stored.last_seen_at);
+    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let is_idle = now >= seen.plus_seconds(seconds(app.config.session_idle));
+    let is_old = now >= stored.created_at.plus_seconds(seconds(app.config.session_lifetime));
+    if is_idle || is_old || user.deleted_at.is_some() {
+        return Err(missing());
+    }
+    app.usage.session(hash, now);
+    Ok(user)
+}
+
+/// The session cookie's value.
+pub fn token(request: &Request) -> Option<&str> {
+    let cookies = request.headers.iter().filter(|(name, _)| name == "cookie").flat_map(|(_, v)| v.split(';'));
+    cookies
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .find(|(name, _)| *name == COOKIE)
+        .map(|(_, value)| value)
+        .filter(|value| value.len() == 64)
+}
+
+/// `Set-Cookie` for a token; without one, the cookie's end.
+pub fn set_cookie(app: &App, request: &Request, token: Option<&str>) -> String {
+    let secure = if address::is_https(request, &app.config.trusted_proxies) { "; Secure" } else { "" };
+    let age = if token.is_some() { app.config.session_lifetime.as_secs() } else { 0 };
+    let token = token.unwrap_or_default();
+    format!("{COOKIE}={token}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
+}
+
+/// Refuses a request that a page of another origin sent with the cookie. Browsers say where a request comes from
+/// (`Sec-Fetch-Site`, or `Origin` in older ones); programs say neither and carry no one else's cookie.
+pub fn refuse_foreign_origin(request: &Request) -> Result<()> {
+    let own = match request.header("sec-fetch-site") {
+        Some(site) => matches!(site, "same-origin" | "none"),
+        None => match (request.header("origin"), request.header("host")) {
+            (Some(origin), Some(host)) => {
+                origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
+            }
+            (Some(_), None) => false,
+            (None, _) => true,
+        },
+    };
+    if own { Ok(()) } else { Err(Error::Forbidden("this request comes from a page of another origin".into())) }
+}

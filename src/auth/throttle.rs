@@ -1,0 +1,77 @@
+//! Failed logins are slowed down, per address and per account, and never lock an account for good.
+//!
+//! Five failures are free; each further one doubles the wait, up to fifteen minutes. A success forgets the account's
+//! failures, a quiet quarter of an hour forgets the rest. Kept in memory: a restart forgives.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::time::{SECOND, Timestamp};
+
+const FREE: u32 = 5;
+const LONGEST: i64 = 15 * 60;
+/// Names remembered; past it the quiet ones go first, then all.
+const MOST: usize = 10_000;
+
+#[derive(Default)]
+pub struct Throttle(Mutex<HashMap<String, Failures>>);
+
+struct Failures {
+    n: u32,
+    last: Timestamp,
+}
+
+impl Failures {
+    fn wait(&self) -> i64 {
+        match self.n.checked_sub(FREE) {
+            None | Some(0) => 0,
+            Some(more) => (1_i64 << more.min(20)).min(LONGEST),
+        }
+    }
+
+    fn is_quiet(&self, now: Timestamp) -> bool {
+        now >= self.last.plus_seconds(LONGEST)
+    }
+}
+
+impl Throttle {
+    /// Refuses while one of the names (an address, an account) still has to wait.
+    pub fn check(&self, names: &[String], now: Timestamp) -> Result<()> {
+        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = names
+            .iter()
+            .filter_map(|name| failures.get(name))
+            .filter(|failures| !failures.is_quiet(now))
+            .map(|failures| failures.last.plus_seconds(failures.wait()).micros() - now.micros())
+            .max()
+            .unwrap_or(0);
+        if wait <= 0 {
+            return Ok(());
+        }
+        let retry_after = u32::try_from((wait + SECOND - 1) / SECOND).unwrap_or(u32::MAX);
+        Err(Error::TooMany { retry_after, message: format!("too many failed logins; try again in {retry_after} s") })
+    }
+
+    pub fn failed(&self, names: &[String], now: Timestamp) {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() >= MOST {
+            failures.retain(|_, failures| !failures.is_quiet(now));
+            if failures.len() >= MOST {
+                failures.clear();
+            }
+        }
+        for name in names {
+            let entry = failures.entry(name.clone()).or_insert(Failures { n: 0, last: now });
+            if entry.is_quiet(now) {
+                entry.n = 0;
+            }
+            entry.n = entry.n.saturating_add(1);
+            entry.last = now;
+        }
+    }
+
+    pub fn succeeded(&self, account: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(account);
+    }
+}

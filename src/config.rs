@@ -1,0 +1,337 @@
+//! Every setting, and where its value came from: flags beat environment beats file beats defaults.
+//!
+//! `SETTINGS` is the one list: the file's keys, the `MAILTRAIL_…` names, the defaults, what `mailtrail config`
+//! prints and the table in the README all come from it. Values are text until `Config` has read them all; a
+//! `Config` that exists cannot be wrong.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+
+use crate::error::{Error, Result};
+use crate::http::server::Limits;
+use crate::time::Timestamp;
+
+/// One setting: its key in the file; `MAILTRAIL_` and the key in capitals is its name in the environment.
+pub struct Setting {
+    pub key: &'static str,
+    pub default: &'static str,
+    pub meaning: &'static str,
+}
+
+const fn setting(key: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+    Setting { key, default, meaning }
+}
+
+pub const SETTINGS: &[Setting] = &[
+    setting("data", "./mailtrail-data", "directory of the database, the lock, the socket and the keys"),
+    setting("listen", "127.0.0.1:7465", "address and port to serve on; port 0 takes a free one"),
+    setting("license_key", "", "license for reading the activity log; also SENDDOCK_LICENSE_KEY; empty: as `init` left it"),
+    setting("retention_days", "forever", "days an enforcement event or a message's entry is kept, unless a setting or policy below says otherwise"),
+    setting("enforcement_retention_days", "", "days an enforcement event is kept; empty: retention_days"),
+    setting("messages_retention_days", "", "days a message's entry is kept where its mailbox has no policy; empty: retention_days"),
+    setting("activity_retention_days", "forever", "days an activity is kept"),
+    setting("daily_reset_time", "00:00", "when the daily send counts start anew, hh:mm"),
+    setting("daily_reset_zone", "UTC", "time zone of daily_reset_time, as in Europe/Berlin"),
+    setting("authserv_ids", "", "servers whose Authentication-Results are believed, comma-separated; empty: none"),
+    setting("trusted_proxies", "127.0.0.1,::1", "networks whose X-Forwarded-For and X-Forwarded-Proto are believed, comma-separated"),
+    setting("session_idle", "12h", "a session ends after so long without a request"),
+    setting("session_lifetime", "7d", "a session ends after so long in any case"),
+    setting("idempotency_lifetime", "24h", "how long the answer to an Idempotency-Key is kept"),
+    setting("max_body", "1MiB", "largest request body"),
+    setting("max_bulk_body", "16MiB", "largest request body of a route that records many, or a message"),
+    setting("max_connections", "1024", "open connections"),
+    setting("max_connections_per_address", "64", "open connections of one address (IPv6: one /64); trusted proxies excepted"),
+    setting("max_handlers", "64", "requests at work at once"),
+    setting("log", "info", "what goes to standard error: error, warn, info or debug"),
+];
+
+/// A setting's value before it is read, and who gave it.
+#[derive(Debug, Clone)]
+pub struct Given {
+    pub key: &'static str,
+    pub value: String,
+    pub origin: String,
+}
+
+/// Everything in force.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub data: PathBuf,
+    pub listen: String,
+    pub license_key: Option<String>,
+    /// `None`: for ever.
+    pub enforcement_days: Option<i64>,
+    pub messages_days: Option<i64>,
+    pub activity_days: Option<i64>,
+    pub reset_time: Time,
+    pub reset_zone: TimeZone,
+    pub authserv_ids: Vec<String>,
+    pub trusted_proxies: Vec<IpNet>,
+    pub session_idle: Duration,
+    pub session_lifetime: Duration,
+    pub idempotency_lifetime: Duration,
+    pub max_body: usize,
+    pub max_bulk_body: usize,
+    pub limits: Limits,
+    pub log: log::LevelFilter,
+    /// As given, for `mailtrail config`.
+    pub given: Vec<Given>,
+}
+
+impl Config {
+    /// Gathers the values and reads them. `flags` are (key, value); `environment` looks a variable up.
+    pub fn load(
+        flags: &[(String, String)],
+        file: Option<&Path>,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
+        for (key, _) in flags {
+            known(key, "--set")?;
+        }
+        let from_file = match file {
+            Some(path) => read_file(path)?,
+            None => Vec::new(),
+        };
+        let mut given = Vec::with_capacity(SETTINGS.len());
+        for setting in SETTINGS {
+            given.push(resolve(setting, flags, &from_file, file, &environment)?);
+        }
+        Self::read(given)
+    }
+
+    fn read(given: Vec<Given>) -> Result<Self> {
+        let of = |key: &str| given.iter().find(|g| g.key == key).map(|g| g.value.as_str()).unwrap_or_default();
+        let read = Reader { given: &given };
+        let days = read.days("retention_days")?;
+        let or_days = |key| if of(key).is_empty() { Ok(days) } else { read.days(key) };
+        let trusted_proxies = read.networks("trusted_proxies")?;
+        let limits = Limits {
+            connections: read.count("max_connections", 1, 100_000)?,
+            connections_per_address: read.count("max_connections_per_address", 1, 100_000)?,
+            handlers: read.count("max_handlers", 1, 4096)?,
+            exempt: trusted_proxies.clone(),
+            ..Limits::default()
+        };
+        Ok(Self {
+            data: PathBuf::from(of("data")),
+            listen: of("listen").to_owned(),
+            license_key: Some(of("license_key").trim().to_owned()).filter(|key| !key.is_empty()),
+            enforcement_days: or_days("enforcement_retention_days")?,
+            messages_days: or_days("messages_retention_days")?,
+            activity_days: read.days("activity_retention_days")?,
+            reset_time: read.time("daily_reset_time")?,
+            reset_zone: read.zone("daily_reset_zone")?,
+            authserv_ids: list(of("authserv_ids")),
+            trusted_proxies,
+            session_idle: read.duration("session_idle")?,
+            session_lifetime: read.duration("session_lifetime")?,
+            idempotency_lifetime: read.duration("idempotency_lifetime")?,
+            max_body: read.bytes("max_body")?,
+            max_bulk_body: read.bytes("max_bulk_body")?,
+            limits,
+            log: read.level("log")?,
+            given,
+        })
+    }
+
+    /// The values with their origins; a secret shows only that there is one.
+    pub fn shown(&self) -> Vec<Given> {
+        let mut shown = self.given.clone();
+        for given in shown.iter_mut().filter(|g| g.key == "license_key" && !g.value.is_empty()) {
+            given.value = "(set)".into();
+        }
+        shown
+    }
+
+    /// The latest daily reset at or before `now`. Days are the zone's own, 23 to 25 hours long.
+    pub fn window_start(&self, now: Timestamp) -> Timestamp {
+        let local = now.to_jiff().to_zoned(self.reset_zone.clone());
+        let at = |date: jiff::civil::Date| {
+            date.to_datetime(self.reset_time)
+                .to_zoned(self.reset_zone.clone())
+                .map(|zoned| Timestamp::from_micros(zoned.timestamp().as_microsecond()))
+        };
+        let today = at(local.date()).unwrap_or(now);
+        if today <= now {
+            return today;
+        }
+        local.date().yesterday().and_then(at).unwrap_or(today)
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.data.join("mailtrail.db")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.data.join("mailtrail.sock")
+    }
+}
+
+/// Flag, then environment, then file, then default.
+fn resolve(
+    setting: &Setting,
+    flags: &[(String, String)],
+    from_file: &[(String, String)],
+    file: Option<&Path>,
+    environment: &impl Fn(&str) -> Option<String>,
+) -> Result<Given> {
+    let key = setting.key;
+    let given = |value: String, origin: String| Given { key, value, origin };
+    if let Some((_, value)) = flags.iter().rev().find(|(name, _)| name == key) {
+        return Ok(given(value.clone(), "flag".into()));
+    }
+    let mut names = vec![format!("MAILTRAIL_{}", key.to_uppercase())];
+    if key == "license_key" {
+        names.push("SENDDOCK_LICENSE_KEY".into());
+    }
+    for name in names {
+        if let Some(value) = environment(&name) {
+            return Ok(given(value, format!("environment {name}")));
+        }
+        let name = format!("{name}_FILE");
+        if let Some(path) = environment(&name) {
+            let value = std::fs::read_to_string(&path)
+                .map_err(|error| Error::refused(format!("{name}: cannot read {path}: {error}"), "name a readable file"))?;
+            return Ok(given(value.trim_end_matches(['\r', '\n']).to_owned(), format!("file {path}, named by {name}")));
+        }
+    }
+    if let (Some((_, value)), Some(path)) = (from_file.iter().find(|(name, _)| name == key), file) {
+        return Ok(given(value.clone(), format!("file {}", path.display())));
+    }
+    Ok(given(setting.default.to_owned(), "default".into()))
+}
+
+/// A TOML file of `key = value` lines; lists become comma-separated text.
+fn read_file(path: &Path) -> Result<Vec<(String, String)>> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::refused(format!("cannot read {}: {error}", path.display()), "name a readable file with --config")
+    })?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        Error::refused(format!("{} is not TOML: {}", path.display(), error.message()), "correct the file")
+    })?;
+    let mut values = Vec::new();
+    for (key, value) in table {
+        known(&key, &path.display().to_string())?;
+        let text = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Boolean(flag) => flag.to_string(),
+            toml::Value::Array(items) if items.iter().all(toml::Value::is_str) => {
+                items.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(",")
+            }
+            other => return Err(wrong(&key, &other.to_string(), "text, a whole number or a list of texts")),
+        };
+        values.push((key, text));
+    }
+    Ok(values)
+}
+
+fn known(key: &str, place: &str) -> Result<()> {
+    if SETTINGS.iter().any(|setting| setting.key == key) {
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!("{place}: there is no setting {key:?}"),
+        "`mailtrail config` lists every setting",
+    ))
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+}
+
+fn wrong(key: &str, value: &str, accepted: &str) -> Error {
+    Error::refused(
+        format!("{key}: {value:?} is not acceptable; accepted: {accepted}"),
+        "`mailtrail config` shows where each value came from",
+    )
+}
+
+/// Reads values; a refusal names the setting, the value and what is accepted.
+struct Reader<'a> {
+    given: &'a [Given],
+}
+
+impl Reader<'_> {
+    fn get<T>(&self, key: &str, accepted: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T> {
+        let given = self.given.iter().find(|given| given.key == key);
+        let value = given.map(|given| given.value.as_str()).unwrap_or_default();
+        parse(value).ok_or_else(|| wrong(key, value, accepted))
+    }
+
+    fn days(&self, key: &str) -> Result<Option<i64>> {
+        self.get(key, "1 to 36500, or forever", |text| match text {
+            "forever" => Some(None),
+            text => text.parse().ok().filter(|days| (1..=36_500).contains(days)).map(Some),
+        })
+    }
+
+    fn count(&self, key: &str, least: usize, most: usize) -> Result<usize> {
+        self.get(key, &format!("{least} to {most}"), |text| {
+            text.parse().ok().filter(|count| (least..=most).contains(count))
+        })
+    }
+
+    fn time(&self, key: &str) -> Result<Time> {
+        self.get(key, "hh:mm, from 00:00 to 23:59", |text| {
+            let (hour, minute) = text.split_once(':').filter(|_| text.len() == 5)?;
+            Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
+        })
+    }
+
+    fn zone(&self, key: &str) -> Result<TimeZone> {
+        self.get(key, "a name of the IANA time zone database, as in Europe/Berlin", |text| {
+            TimeZone::get(text).ok()
+        })
+    }
+
+    fn networks(&self, key: &str) -> Result<Vec<IpNet>> {
+        self.get(key, "addresses or networks, as in 127.0.0.1,10.0.0.0/8", |text| {
+            list(text)
+                .iter()
+                .map(|item| item.parse().or_else(|_| item.parse::<std::net::IpAddr>().map(IpNet::from)).ok())
+                .collect()
+        })
+    }
+
+    fn duration(&self, key: &str) -> Result<Duration> {
+        self.get(key, "a whole number and s, m, h or d, as in 12h", |text| {
+            parse_duration(text).filter(|duration| !duration.is_zero())
+        })
+    }
+
+    fn bytes(&self, key: &str) -> Result<usize> {
+        self.get(key, "a whole number of KiB or MiB, as in 1MiB, up to 1024MiB", |text| {
+            let (digits, unit) = match text.strip_suffix("MiB") {
+                Some(digits) => (digits, 1 << 20),
+                None => (text.strip_suffix("KiB")?, 1 << 10),
+            };
+            let count: usize = digits.trim().parse().ok()?;
+            count.checked_mul(unit).filter(|bytes| (1..=1 << 30).contains(bytes))
+        })
+    }
+
+    fn level(&self, key: &str) -> Result<log::LevelFilter> {
+        self.get(key, "error, warn, info or debug", |text| {
+            ["error", "warn", "info", "debug"].contains(&text).then(|| text.parse().ok()).flatten()
+        })
+    }
+}
+
+/// `90s`, `30m`, `12h` or `7d`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let count: u64 = text[..text.len() - 1].parse().ok()?;
+    Some(Duration::from_secs(count.checked_mul(seconds)?))
+}

@@ -1,0 +1,127 @@
+//! TenantCore's routes: the list of events, and our doors for recording them.
+
+use serde_json::{Value, json};
+
+use super::limits::{self, Send};
+use super::sql::{self, Filter};
+use super::{Action, COLUMNS, Event, NewEvent};
+use crate::app::App;
+use crate::auth::{Caller, Scope};
+use crate::error::{Error, Result, Subject};
+use crate::http::json::{self as body, Fields};
+use crate::http::route::{Dialect, Handler, Route, bulk, route};
+use crate::http::stream::{self, Format};
+use crate::http::{Method, Request, Response, batch, listing};
+use crate::ids::Uuid;
+use crate::owners::tenants;
+use crate::store::listing::{Cursor, Start};
+
+pub const ROUTES: &[Route] = &[
+    route(
+        Method::Get,
+        "/v1/enforcement/events",
+        Dialect::TenantCore,
+        Handler::Key(Scope::ENFORCEMENT_READ, list_events),
+    ),
+    bulk(
+        Method::Post,
+        "/v1/enforcement/events",
+        Dialect::TenantCore,
+        Handler::Key(Scope::ENFORCEMENT_WRITE, post_events),
+    ),
+    route(
+        Method::Post,
+        "/v1/enforcement/sends",
+        Dialect::TenantCore,
+        Handler::Key(Scope::ENFORCEMENT_WRITE, post_send),
+    ),
+];
+
+fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
+    let page = listing::parse(request, &["tenant_id", "action", "mailbox_address"])?;
+    let query = &request.query;
+    let tenant_id = query.text("tenant_id")?;
+    let mut filter = Filter {
+        workspace: caller.workspace,
+        tenant: None,
+        action: query.word("action", &Action::WORDS)?,
+        mailbox_address: query.text("mailbox_address")?.map(str::to_owned),
+    };
+    let echoed = echo(tenant_id, &filter);
+    let missing = || Error::NotFound(Subject::Tenant);
+    if let Some(text) = tenant_id {
+        let id = Uuid::parse(text).ok_or_else(missing)?;
+        let found = app.store.read(|snapshot| tenants::find_key(snapshot, caller.workspace, id))?;
+        filter.tenant = Some(found.ok_or_else(missing)?);
+    }
+    let list = sql::listing(&filter, page.from, page.to, page.newest_first);
+    if page.format != Format::Json {
+        return Ok(stream_events(app, list, page.format));
+    }
+    let (mut events, total) = app.store.read(|snapshot| {
+        let events = list.page(snapshot, page.start, page.limit + 1, Event::from_row)?;
+        Ok((events, list.total(snapshot)?))
+    })?;
+    let has_more = events.len() as i64 > page.limit;
+    events.truncate(page.limit as usize);
+    let last = events.last().filter(|_| has_more).map(cursor);
+    let response = Response::json(
+        200,
+        &json!({
+            "events": events, "count": events.len(), "total": total, "limit": page.limit, "offset": page.offset,
+            "filters": echoed,
+        }),
+    )?;
+    Ok(listing::link_next(response, request, last))
+}
+
+fn cursor(event: &Event) -> Cursor {
+    Cursor { created_at: event.created_at, seq: event.seq }
+}
+
+/// The filters that were applied: the vendor's two always, ours when given.
+fn echo(tenant_id: Option<&str>, filter: &Filter) -> Value {
+    let mut echoed = json!({ "tenant_id": tenant_id, "action": filter.action });
+    if let Some(address) = &filter.mailbox_address {
+        echoed["mailbox_address"] = address.as_str().into();
+    }
+    echoed
+}
+
+fn stream_events(app: &App, list: crate::store::listing::Listing, format: Format) -> Response {
+    let store = app.store.clone();
+    let mut start = Start::Offset(0);
+    stream::response(format, COLUMNS, move || {
+        let events = store.read(|snapshot| list.page(snapshot, start, stream::PIECE, Event::from_row))?;
+        if let Some(last) = events.last() {
+            start = Start::After(cursor(last));
+        }
+        events.iter().map(stream::row).collect()
+    })
+}
+
+fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let batch = batch::parse(request, "events", NewEvent::read)?;
+    let workspace = caller.workspace;
+    app.record(workspace, request, move |tx| {
+        let mut shown = Vec::with_capacity(batch.items.len());
+        for new in &batch.items {
+            let tenant = tenants::find_living_key(tx, workspace, new.tenant_id)?;
+            let tenant = tenant.ok_or(Error::NotFound(Subject::Tenant))?;
+            shown.push(stream::row(&sql::record(tx, workspace, tenant, new)?)?);
+        }
+        batch::answer(batch.shape, "events", 201, shown)
+    })
+}
+
+fn post_send(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let send = Send::read(Fields::of(body::body(request)?, "")?)?;
+    let workspace = caller.workspace;
+    let config = app.config.clone();
+    app.record(workspace, request, move |tx| {
+        let window = config.window_start(tx.now);
+        Response::json(200, &limits::count(tx, workspace, &send, window)?)
+    })
+}

@@ -1,0 +1,118 @@
+//! Log 1, enforcement: each time a mailbox was blocked for sending too much, and unblocked again, in TenantCore's
+//! words. Rows are never changed after they are recorded.
+//!
+//! `sql` has the one door for writing (`record`) and the list, `api` the routes, `limits` the send counting that
+//! makes the events.
+
+pub mod api;
+pub mod limits;
+pub mod sql;
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::http::json::Fields;
+use crate::ids::Uuid;
+use crate::time::Timestamp;
+
+/// What was done to the mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Action {
+    Blocked = 1,
+    Unblocked = 2,
+}
+
+impl Action {
+    pub const WORDS: [(&'static str, Self); 2] = [("blocked", Self::Blocked), ("unblocked", Self::Unblocked)];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Unblocked => "unblocked",
+        }
+    }
+}
+
+impl Serialize for Action {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// An event as the wire shows it: the vendor's fields in the vendor's order, ours after them.
+#[derive(Debug, Clone, Serialize)]
+pub struct Event {
+    pub id: Uuid,
+    pub tenant_id: Uuid,
+    pub mailbox_address: String,
+    pub action_taken: Action,
+    pub sent_count: i64,
+    pub limit_value: i64,
+    pub message: String,
+    pub created_at: Timestamp,
+    pub recorded_at: Timestamp,
+    #[serde(skip)]
+    pub seq: i64,
+}
+
+/// The columns of a CSV export, in the order of `Event`.
+pub const COLUMNS: &[&str] = &[
+    "id",
+    "tenant_id",
+    "mailbox_address",
+    "action_taken",
+    "sent_count",
+    "limit_value",
+    "message",
+    "created_at",
+    "recorded_at",
+];
+
+/// An event to be recorded.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    pub tenant_id: Uuid,
+    pub mailbox_address: String,
+    pub action: Action,
+    pub sent_count: i64,
+    pub limit_value: i64,
+    /// `None`: the vendor's sentence.
+    pub message: Option<String>,
+    /// `None`: now.
+    pub created_at: Option<Timestamp>,
+}
+
+/// Numbers up to here are the same in every client (2⁵³ − 1).
+pub const LARGEST: i64 = (1 << 53) - 1;
+
+impl NewEvent {
+    pub fn read(mut fields: Fields) -> Result<Self> {
+        let tenant_id = fields.text("tenant_id", 64)?;
+        let tenant_id = fields.required("tenant_id", tenant_id)?;
+        let tenant_id = Uuid::parse(&tenant_id)
+            .ok_or_else(|| fields.refuse("tenant_id", format!("{tenant_id:?} is not a UUID")))?;
+        let mailbox_address = fields.text("mailbox_address", 320)?;
+        let mailbox_address = fields.required("mailbox_address", mailbox_address)?;
+        crate::owners::check_address("mailbox_address", &mailbox_address)?;
+        let action = fields.word("action_taken", &Action::WORDS)?;
+        let sent_count = fields.integer("sent_count", 0, LARGEST)?;
+        let limit_value = fields.integer("limit_value", 0, LARGEST)?;
+        let new = Self {
+            tenant_id,
+            mailbox_address,
+            action: fields.required("action_taken", action)?,
+            sent_count: fields.required("sent_count", sent_count)?,
+            limit_value: fields.required("limit_value", limit_value)?,
+            message: fields.text("message", 1000)?,
+            created_at: fields.timestamp("created_at")?,
+        };
+        fields.done()?;
+        Ok(new)
+    }
+}
+
+/// The vendor's sentence: `Mailbox blocked: sent 26, limit 25`.
+pub fn sentence(action: Action, sent_count: i64, limit_value: i64) -> String {
+    format!("Mailbox {}: sent {sent_count}, limit {limit_value}", action.as_str())
+}

@@ -1,0 +1,201 @@
+//! The SQL of the enforcement log. `record` is the one door in, `prune` the one way out.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row};
+
+use super::{Action, Event, NewEvent, sentence};
+use crate::app::check_not_ahead;
+use crate::error::Result;
+use crate::ids::Uuid;
+use crate::store::Tx;
+use crate::store::counts::{Log, Recount};
+use crate::store::listing::Listing;
+use crate::time::Timestamp;
+
+impl Event {
+    pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let action = match row.get::<_, i64>("action")? {
+            1 => Action::Blocked,
+            _ => Action::Unblocked,
+        };
+        let (sent_count, limit_value) = (row.get("sent_count")?, row.get("limit_value")?);
+        let message: Option<String> = row.get("message")?;
+        Ok(Self {
+            id: row.get("id")?,
+            tenant_id: row.get("tenant_id")?,
+            mailbox_address: row.get("mailbox_address")?,
+            action_taken: action,
+            sent_count,
+            limit_value,
+            message: message.unwrap_or_else(|| sentence(action, sent_count, limit_value)),
+            created_at: row.get("created_at")?,
+            recorded_at: row.get("recorded_at")?,
+            seq: row.get("seq")?,
+        })
+    }
+}
+
+/// What a list asks for, besides time and order.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub workspace: i64,
+    /// The tenant's key, not its UUID.
+    pub tenant: Option<i64>,
+    pub action: Option<Action>,
+    pub mailbox_address: Option<String>,
+}
+
+pub fn listing(
+    filter: &Filter,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    newest_first: bool,
+) -> Listing {
+    // Another workspace's tenant was refused before: `tenant` alone says enough.
+    let mut equals = match filter.tenant {
+        Some(tenant) => vec![("tenant = ", Value::from(tenant))],
+        None => vec![("workspace = ", Value::from(filter.workspace))],
+    };
+    if let Some(action) = filter.action {
+        equals.push(("action = ", Value::from(action as i64)));
+    }
+    if let Some(address) = &filter.mailbox_address {
+        equals.push(("mailbox_address COLLATE NOCASE = ", Value::from(address.clone())));
+        if filter.tenant.is_some() {
+            equals.push(("workspace = ", Value::from(filter.workspace)));
+        }
+    }
+    let owner = match filter.tenant {
+        Some(tenant) => tenant_series(tenant),
+        None => workspace_series(filter.workspace),
+    };
+    let series = match (filter.action, &filter.mailbox_address) {
+        (_, Some(_)) => None,
+        (None, None) => Some(owner),
+        (Some(action), None) => Some(with_action(&owner, action)),
+    };
+    Listing {
+        log: Log::Enforcement,
+        table: "enforcement_events",
+        columns: "seq, id, (SELECT uuid FROM tenants WHERE tenants.id = tenant) AS tenant_id, mailbox_address,
+                  action, sent_count, limit_value, message, created_at, recorded_at",
+        equals,
+        series,
+        from,
+        to,
+        newest_first,
+    }
+}
+
+fn workspace_series(workspace: i64) -> String {
+    format!("w{workspace}")
+}
+
+fn tenant_series(tenant: i64) -> String {
+    format!("t{tenant}")
+}
+
+fn with_action(owner: &str, action: Action) -> String {
+    format!("{owner}/{}", action.as_str())
+}
+
+fn series(workspace: i64, tenant: i64, action: Action) -> [String; 4] {
+    let (workspace, tenant) = (workspace_series(workspace), tenant_series(tenant));
+    [with_action(&workspace, action), with_action(&tenant, action), workspace, tenant]
+}
+
+/// Records one event: the row, its counts, its number. `tenant` is the key of `new.tenant_id`, which the caller
+/// found in the workspace.
+pub fn record(tx: &mut Tx<'_>, workspace: i64, tenant: i64, new: &NewEvent) -> Result<Event> {
+    let created_at = new.created_at.unwrap_or(tx.now.truncated());
+    check_not_ahead("created_at", created_at, tx.now)?;
+    let usual = sentence(new.action, new.sent_count, new.limit_value);
+    let message = new.message.as_deref().filter(|message| *message != usual);
+    let event = Event {
+        id: Uuid::at(tx.now),
+        tenant_id: new.tenant_id,
+        mailbox_address: new.mailbox_address.clone(),
+        action_taken: new.action,
+        sent_count: new.sent_count,
+        limit_value: new.limit_value,
+        message: message.unwrap_or(&usual).to_owned(),
+        created_at,
+        recorded_at: tx.now.truncated(),
+        seq: tx.next_seq(),
+    };
+    tx.prepare_cached(
+        "INSERT INTO enforcement_events (seq, id, workspace, tenant, mailbox_address, action, sent_count, limit_value,
+             message, created_at, recorded_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?
+    .execute((
+        event.seq,
+        event.id,
+        workspace,
+        tenant,
+        &event.mailbox_address,
+        new.action as i64,
+        event.sent_count,
+        event.limit_value,
+        message,
+        event.created_at,
+        event.recorded_at,
+    ))?;
+    for series in series(workspace, tenant, new.action) {
+        tx.count(Log::Enforcement, series, created_at, 1);
+    }
+    Ok(event)
+}
+
+/// What retention would take of a tenant: not what belongs to a mailbox on hold.
+const PRUNABLE: &str = "tenant = ?1 AND created_at < ?2 AND mailbox_address COLLATE NOCASE NOT IN
+     (SELECT address FROM mailboxes WHERE hold = 1 AND mailboxes.workspace = enforcement_events.workspace)";
+
+/// Removes up to `limit` of a tenant's events from before `cutoff`, oldest first; says how many.
+pub fn prune(tx: &mut Tx<'_>, tenant: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
+    tx.prune(Log::Enforcement, |tx| {
+        let removed = tx
+            .prepare_cached(&format!(
+                "SELECT seq, workspace, action, created_at FROM enforcement_events WHERE {PRUNABLE}
+                 ORDER BY created_at, seq LIMIT ?3"
+            ))?
+            .query_map((tenant, cutoff, limit), |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?, row.get(3)?))
+            })?
+            .collect::<rusqlite::Result<Vec<(i64, i64, i64, Timestamp)>>>()?;
+        for (seq, workspace, action, created_at) in &removed {
+            tx.prepare_cached("DELETE FROM enforcement_events WHERE seq = ?1")?.execute([seq])?;
+            let action = if *action == 1 { Action::Blocked } else { Action::Unblocked };
+            for series in series(*workspace, tenant, action) {
+                tx.count(Log::Enforcement, series, *created_at, -1);
+            }
+        }
+        Ok(removed.len())
+    })
+}
+
+/// How many events of a tenant retention would take.
+pub fn count_prunable(connection: &Connection, tenant: i64, cutoff: Timestamp) -> Result<i64> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT count(*) FROM enforcement_events WHERE {PRUNABLE}"))?
+        .query_row((tenant, cutoff), |row| row.get(0))?)
+}
+
+/// The tenants that retention may prune: not on hold.
+pub fn prunable_tenants(connection: &Connection) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached("SELECT id FROM tenants WHERE hold = 0 ORDER BY id")?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Tells every row to a recount.
+pub fn recount(connection: &Connection, recount: &mut Recount) -> Result<()> {
+    let mut statement =
+        connection.prepare("SELECT workspace, tenant, action, created_at FROM enforcement_events")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let action = if row.get::<_, i64>(2)? == 1 { Action::Blocked } else { Action::Unblocked };
+        for series in series(row.get(0)?, row.get(1)?, action) {
+            recount.add(Log::Enforcement, series, row.get(3)?);
+        }
+    }
+    Ok(())
+}

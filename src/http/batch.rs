@@ -1,0 +1,94 @@
+//! One object, or many: how every write route takes its body.
+//!
+//! `{…}`, `{"<word>":[{…},…]}`, or NDJSON (`application/x-ndjson`, an object a line). A batch is all or nothing;
+//! a refusal names the item or the line. The order of arrival is the order of recording.
+
+use serde_json::{Value, json};
+
+use super::json::{self, Fields};
+use super::{Request, Response};
+use crate::error::{Error, Result};
+
+/// More would hold the writer too long in one transaction.
+const MOST: usize = 50_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    One,
+    Json,
+    Lines,
+}
+
+pub struct Batch<T> {
+    pub shape: Shape,
+    pub items: Vec<T>,
+}
+
+/// Reads the body; `word` is the envelope's name of the list, `read` makes an item of the members of an object.
+pub fn parse<T>(request: &Request, word: &str, read: impl Fn(Fields) -> Result<T>) -> Result<Batch<T>> {
+    if matches!(request.media_type().as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl") {
+        let items = lines(&request.body, read)?;
+        return Ok(Batch { shape: Shape::Lines, items });
+    }
+    let value = json::body(request)?;
+    let Some(list) = value.get(word) else {
+        return Ok(Batch { shape: Shape::One, items: vec![read(Fields::of(value, "")?)?] });
+    };
+    if !list.is_array() {
+        return Err(Error::invalid(word, "is not a list"));
+    }
+    let mut fields = Fields::of(value, "")?;
+    let list = fields.list(word)?.unwrap_or_default();
+    fields.done()?;
+    enough(list.len(), word)?;
+    let items = list
+        .into_iter()
+        .enumerate()
+        .map(|(at, value)| read(Fields::of(value, &format!("{word}[{at}]"))?))
+        .collect::<Result<_>>()?;
+    Ok(Batch { shape: Shape::Json, items })
+}
+
+fn lines<T>(body: &[u8], read: impl Fn(Fields) -> Result<T>) -> Result<Vec<T>> {
+    let mut items = Vec::new();
+    for (at, line) in body.split(|byte| *byte == b'\n').enumerate() {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let place = format!("line {}", at + 1);
+        let value = json::parse(line).map_err(|error| match error {
+            Error::Malformed(message) => Error::Malformed(format!("{place}: {message}")),
+            other => other,
+        })?;
+        items.push(read(Fields::of(value, &place)?)?);
+    }
+    enough(items.len(), "body")?;
+    Ok(items)
+}
+
+fn enough(n_items: usize, parameter: &str) -> Result<()> {
+    match n_items {
+        0 => Err(Error::invalid(parameter, "holds nothing to record")),
+        1..=MOST => Ok(()),
+        _ => Err(Error::invalid(parameter, format!("holds {n_items} items; accepted: up to {MOST} in one request"))),
+    }
+}
+
+/// The answer to a batch: one object as a read would show it, the envelope with the objects and `count`, or for
+/// NDJSON `{count, first_id, last_id}`.
+pub fn answer(shape: Shape, word: &str, status: u16, shown: Vec<Value>) -> Result<Response> {
+    match shape {
+        Shape::One => Response::json(status, &shown.first()),
+        Shape::Json => {
+            let count = shown.len();
+            Response::json(status, &json!({ word: shown, "count": count }))
+        }
+        Shape::Lines => {
+            let id = |item: Option<&Value>| item.and_then(|item| item.get("id")).cloned();
+            let ids = json!({
+                "count": shown.len(), "first_id": id(shown.first()), "last_id": id(shown.last()),
+            });
+            Response::json(status, &ids)
+        }
+    }
+}

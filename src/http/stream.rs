@@ -1,0 +1,121 @@
+//! A whole filtered result as CSV or NDJSON, however large, in constant memory.
+//!
+//! It is a walk of pages by cursor, each in a snapshot of its own, and not one long snapshot: a reader that takes
+//! an hour must not keep the WAL from being emptied. A row that was there throughout comes exactly once; rows
+//! recorded while it runs may be missing, rows pruned meanwhile too.
+
+use serde_json::Value;
+
+use super::query::Query;
+use super::{Body, Request, Response};
+use crate::error::{Error, Result};
+
+/// Rows read at a time.
+pub const PIECE: i64 = 500;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The vendor's envelope, a page.
+    Json,
+    Csv,
+    Ndjson,
+}
+
+impl Format {
+    /// By `format=`, else by `Accept`; the vendor's envelope unless one of ours is asked for.
+    pub fn of(request: &Request) -> Result<Self> {
+        let words = [("json", Self::Json), ("csv", Self::Csv), ("ndjson", Self::Ndjson)];
+        if let Some(format) = request.query.word("format", &words)? {
+            return Ok(format);
+        }
+        let accept = request.header("accept").unwrap_or_default().to_ascii_lowercase();
+        let first = accept.split(',').find_map(|range| match range.split(';').next().unwrap_or_default().trim() {
+            "text/csv" => Some(Self::Csv),
+            "application/x-ndjson" | "application/ndjson" => Some(Self::Ndjson),
+            "application/json" | "application/*" | "*/*" => Some(Self::Json),
+            _ => None,
+        });
+        Ok(first.unwrap_or(Self::Json))
+    }
+
+    /// A stream is the whole result; to ask for a part of it is a misunderstanding.
+    pub fn refuse_paging(self, query: &Query) -> Result<()> {
+        if self == Self::Json {
+            return Ok(());
+        }
+        match query.pairs().find(|(name, _)| matches!(*name, "limit" | "offset" | "cursor")) {
+            Some((name, _)) => Err(Error::invalid(
+                name,
+                "cannot be given with CSV or NDJSON, which stream the whole result; narrow it with from and to",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Streams rows (objects with the same members); `next` gives the next piece, an empty one ends it.
+pub fn response(
+    format: Format,
+    columns: &'static [&'static str],
+    mut next: impl FnMut() -> Result<Vec<Value>> + Send + 'static,
+) -> Response {
+    let content_type = match format {
+        Format::Csv => "text/csv; charset=utf-8; header=present",
+        Format::Ndjson | Format::Json => "application/x-ndjson",
+    };
+    let mut head = (format == Format::Csv).then(|| columns.join(",") + "\r\n");
+    let mut is_over = false;
+    let pieces = std::iter::from_fn(move || {
+        if let Some(head) = head.take() {
+            return Some(Ok(head.into_bytes()));
+        }
+        if is_over {
+            return None;
+        }
+        let piece = next().and_then(|rows| encode(format, columns, &rows));
+        is_over = piece.as_ref().map_or(true, Vec::is_empty);
+        match piece {
+            Ok(piece) if piece.is_empty() => None,
+            piece => Some(piece),
+        }
+    });
+    Response {
+        status: 200,
+        headers: vec![("Content-Type", content_type.into()), ("Cache-Control", "private, no-store".into())],
+        body: Body::Stream(Box::new(pieces)),
+    }
+}
+
+/// A row as an object.
+pub fn row(row: &impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(row).map_err(|error| Error::Internal(format!("cannot encode a row: {error}")))
+}
+
+fn encode(format: Format, columns: &[&str], rows: &[Value]) -> Result<Vec<u8>> {
+    let broken = |error: String| Error::Internal(format!("cannot encode a row: {error}"));
+    if format != Format::Csv {
+        let mut lines = Vec::new();
+        for row in rows {
+            serde_json::to_writer(&mut lines, row).map_err(|error| broken(error.to_string()))?;
+            lines.push(b'\n');
+        }
+        return Ok(lines);
+    }
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    for row in rows {
+        let fields = columns.iter().map(|column| cell(row.get(*column).unwrap_or(&Value::Null)));
+        writer.write_record(fields).map_err(|error| broken(error.to_string()))?;
+    }
+    writer.into_inner().map_err(|error| broken(error.to_string()))
+}
+
+/// A value as a cell (RFC 4180). Text that a spreadsheet would take for a formula gets an apostrophe in front:
+/// whoever sends mail chooses some of these values. `import` takes it off again.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,248 @@
+//! Mailbuttons' routes: the list of entries, one entry, the policy, and our doors for recording messages.
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::gate::{self, Disposal};
+use super::policy::{self, Policy};
+use super::sql::{self, Filter, Recorded};
+use super::{COLUMNS, Entry, Kind, NewEntry, Outcome, Received};
+use crate::app::App;
+use crate::auth::{Admin, Caller, Scope};
+use crate::error::{Error, Result, Subject};
+use crate::http::batch::{self, Batch, Shape};
+use crate::http::json::{self, Fields};
+use crate::http::route::{Dialect, Handler, Route, bulk, limit, route};
+use crate::http::stream::{self, Format};
+use crate::http::{Method, Request, Response, listing};
+use crate::owners::mailboxes::{self, Mailbox};
+use crate::store::Note;
+
+pub const ROUTES: &[Route] = &[
+    route(
+        Method::Get,
+        "/v1/mailboxes/{mailbox_id}/audit-logs",
+        Dialect::Mailbuttons,
+        Handler::Key(Scope::MESSAGES_READ, list_entries),
+    ),
+    bulk(
+        Method::Post,
+        "/v1/mailboxes/{mailbox_id}/audit-logs",
+        Dialect::Mailbuttons,
+        Handler::Key(Scope::MESSAGES_WRITE, post_entries),
+    ),
+    route(
+        Method::Get,
+        "/v1/mailboxes/{mailbox_id}/audit-logs/{message_id}",
+        Dialect::Mailbuttons,
+        Handler::Key(Scope::MESSAGES_READ, show_entry),
+    ),
+    route(
+        Method::Patch,
+        "/v1/mailboxes/{mailbox_id}/audit-logs/{message_id}",
+        Dialect::Mailbuttons,
+        Handler::Key(Scope::MESSAGES_WRITE, patch_entry),
+    ),
+    bulk(
+        Method::Post,
+        "/v1/mailboxes/{mailbox_id}/inbound",
+        Dialect::Mailbuttons,
+        Handler::Key(Scope::MESSAGES_WRITE, post_inbound),
+    ),
+    route(
+        Method::Get,
+        "/v1/mailboxes/{mailbox_id}/policy",
+        Dialect::Mailbuttons,
+        Handler::Key(Scope::MESSAGES_READ, show_policy),
+    ),
+    route(Method::Put, "/v1/mailboxes/{mailbox_id}/policy", Dialect::Mailbuttons, Handler::Admin(put_policy)),
+];
+
+/// A mailbox of this workspace; unknown, another's and no number at all are the same 404.
+pub fn find_mailbox(connection: &Connection, workspace: i64, id: i64) -> Result<Mailbox> {
+    mailboxes::find(connection, workspace, id)?.ok_or(Error::NotFound(Subject::Mailbox))
+}
+
+fn mailbox_of(app: &App, workspace: i64, request: &Request) -> Result<Mailbox> {
+    let id = mailbox_id(request)?;
+    app.store.read(|snapshot| find_mailbox(snapshot, workspace, id))
+}
+
+fn mailbox_id(request: &Request) -> Result<i64> {
+    request.parameter("mailbox_id").parse().map_err(|_| Error::NotFound(Subject::Mailbox))
+}
+
+/// A mailbox that may be written to: one that lives.
+fn living_mailbox_of(app: &App, workspace: i64, request: &Request) -> Result<Mailbox> {
+    let mailbox = mailbox_of(app, workspace, request)?;
+    if mailbox.deleted { Err(Error::NotFound(Subject::Mailbox)) } else { Ok(mailbox) }
+}
+
+fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
+    let mailbox = mailbox_of(app, caller.workspace, request)?;
+    let query = &request.query;
+    query.only(&[
+        "message_id", "thread_id", "outcome", "limit", "cursor", "from", "to", "order", "sender_address",
+        "recipient_address", "reason", "format",
+    ])?;
+    let format = Format::of(request)?;
+    format.refuse_paging(query)?;
+    let text = |name| Ok::<_, Error>(query.text(name)?.map(str::to_owned));
+    let limit = limit(query)?;
+    let cursor = query.integer("cursor", "the next_cursor of an earlier page")?;
+    let filter = Filter {
+        mailbox: mailbox.id,
+        message_id: text("message_id")?,
+        thread_id: text("thread_id")?,
+        outcome: query.word("outcome", &Outcome::WORDS)?,
+        sender_address: text("sender_address")?,
+        recipient_address: text("recipient_address")?,
+        reason: text("reason")?,
+        from: query.timestamp("from")?,
+        to: query.timestamp("to")?,
+        newest_first: listing::newest_first(query)?,
+    };
+    if format != Format::Json {
+        return Ok(stream_entries(app, filter, format));
+    }
+    let mut entries = app.store.read(|snapshot| sql::list(snapshot, &filter, cursor, limit + 1))?;
+    let has_more = entries.len() as i64 > limit;
+    entries.truncate(limit as usize);
+    // The last one is the smallest of the page, newest first.
+    let next_cursor = entries.last().filter(|_| has_more).map(|entry| entry.id);
+    Response::json(200, &json!({ "items": entries, "next_cursor": next_cursor }))
+}
+
+fn stream_entries(app: &App, filter: Filter, format: Format) -> Response {
+    let store = app.store.clone();
+    let mut cursor = None;
+    stream::response(format, COLUMNS, move || {
+        let entries = store.read(|snapshot| sql::list(snapshot, &filter, cursor, stream::PIECE))?;
+        cursor = entries.last().map(|entry| entry.id).or(cursor);
+        entries.iter().map(stream::row).collect()
+    })
+}
+
+fn show_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let mailbox = mailbox_of(app, caller.workspace, request)?;
+    let found = app.store.read(|snapshot| sql::find(snapshot, mailbox.id, request.parameter("message_id")))?;
+    Response::json(200, &found.ok_or(Error::NotFound(Subject::Message))?)
+}
+
+fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
+    let mailbox = living_mailbox_of(app, caller.workspace, request)?;
+    let batch = if request.media_type() == "message/rfc822" {
+        Batch { shape: Shape::One, items: vec![raw_entry(app, request)?] }
+    } else {
+        request.query.only(&[])?;
+        batch::parse(request, "items", NewEntry::read)?
+    };
+    app.record(caller.workspace, request, move |tx| {
+        let mut shown = Vec::with_capacity(batch.items.len());
+        let mut any_new = false;
+        for new in batch.items {
+            let Recorded { entry, is_new } = sql::record(tx, &mailbox, new)?;
+            any_new |= is_new;
+            shown.push(stream::row(&entry)?);
+        }
+        batch::answer(batch.shape, "items", if any_new { 201 } else { 200 }, shown)
+    })
+}
+
+/// A raw message; its outcome and reason are parameters, `delivered` unless given.
+fn raw_entry(app: &App, request: &Request) -> Result<NewEntry> {
+    request.query.only(&["outcome", "reason"])?;
+    let outcome = request.query.word("outcome", &Outcome::WORDS)?.unwrap_or(Outcome::Delivered);
+    let reason = request.query.text("reason")?.map(str::to_owned);
+    let received = Received::from_raw(&request.body, &app.config.authserv_ids)?;
+    Ok(received.entry.decided(outcome, reason))
+}
+
+fn patch_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let mailbox = living_mailbox_of(app, caller.workspace, request)?;
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let kinds = Kind::WORDS.map(|(_, kind)| kind);
+    let facts = super::read_facts(&mut fields, &kinds)?;
+    fields.done()?;
+    if facts.is_empty() {
+        let accepted: Vec<_> = Kind::WORDS.iter().map(|(word, _)| *word).collect();
+        return Err(Error::invalid("body", format!("appends nothing; accepted: {}", accepted.join(", "))));
+    }
+    let message_id = request.parameter("message_id").to_owned();
+    app.record(caller.workspace, request, move |tx| {
+        Response::json(200, &sql::append(tx, mailbox.id, &message_id, &facts)?)
+    })
+}
+
+fn post_inbound(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let mailbox = living_mailbox_of(app, caller.workspace, request)?;
+    let received = if request.media_type() == "message/rfc822" {
+        Received::from_raw(&request.body, &app.config.authserv_ids)?
+    } else {
+        Received::read(Fields::of(json::body(request)?, "")?)?
+    };
+    let (recorded, disposal) = gate::decide(app, caller.workspace, mailbox.id, &received)?;
+    let status = if recorded.is_new { 201 } else { 200 };
+    Response::json(status, &decided(&recorded.entry, disposal)?)
+}
+
+/// The entry as a read would show it, and after it what to do with the message.
+fn decided(entry: &Entry, disposal: Disposal) -> Result<Value> {
+    let mut shown = stream::row(entry)?;
+    shown["action"] = disposal.as_str().into();
+    Ok(shown)
+}
+
+fn show_policy(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let mailbox = mailbox_of(app, caller.workspace, request)?;
+    let found = app.store.read(|snapshot| policy::in_force(app, snapshot, mailbox.id, mailbox.policy_version))?;
+    let compiled = found.ok_or(Error::NotFound(Subject::Policy))?;
+    Response::json(200, &shown_policy(mailbox.id, compiled.version, &compiled.policy))
+}
+
+fn shown_policy(mailbox_id: i64, version: i64, policy: &Policy) -> Value {
+    json!({
+        "mailboxId": mailbox_id, "version": version, "policy": policy.to_json(),
+        "warnings": policy::warnings(&policy.senders),
+    })
+}
+
+/// Puts a policy in force; the change is noted with the document before and after.
+fn put_policy(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let id = mailbox_id(request)?;
+    let missing = || Error::NotFound(Subject::Mailbox);
+    let mailbox = app.store.read(|snapshot| mailboxes::find_anywhere(snapshot, id))?.ok_or_else(missing)?;
+    admin.must_see(mailbox.workspace, Subject::Mailbox)?;
+    if mailbox.deleted {
+        return Err(missing());
+    }
+    let (policy, _) = Policy::read(json::body(request)?)?;
+    let by = admin.by.clone();
+    app.record(mailbox.workspace, request, move |tx| {
+        let before = mailboxes::policy(tx, id)?;
+        let document = policy.to_json();
+        let version = mailboxes::put_policy(
+            tx,
+            id,
+            &document.to_string(),
+            policy.retention_days,
+            policy.include_body_hash,
+        )?;
+        let before = before.and_then(|(_, document)| serde_json::from_str::<Value>(&document).ok());
+        tx.note(Note {
+            workspace: Some(mailbox.workspace),
+            project: None,
+            by,
+            action: "mailbox.policy_update",
+            target_type: "mailbox",
+            target_id: id.to_string(),
+            metadata: json!({ "version": version, "before": before, "after": document }),
+        })?;
+        Response::json(200, &shown_policy(id, version, &policy))
+    })
+}

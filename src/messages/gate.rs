@@ -1,0 +1,163 @@
+//! The gate: decides an inbound message by the mailbox's policy and records it, in one transaction.
+//!
+//! In the vendor's order: the first sender rule that matches, else `rejected_at_policy`; its verification; the
+//! content guards; its rate limits; its token budgets; else `delivered`, with what the rule grants. Limits are
+//! counted from the log itself, so that they hold across restarts and cannot drift from what is shown.
+//!
+//! Guards run before the transaction, so that a long text never holds the writer; if the policy changed meanwhile,
+//! the decision starts over.
+
+use serde_json::json;
+
+use super::policy::{Compiled, SenderRule};
+use super::sql::{self, Recorded};
+use super::{NewEntry, Outcome, Received, Verdict};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::owners::mailboxes::{self, Mailbox};
+use crate::store::Tx;
+
+/// What the mail server is to do with the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposal {
+    Accept,
+    Bounce,
+    Drop,
+}
+
+impl Disposal {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Bounce => "bounce",
+            Self::Drop => "drop",
+        }
+    }
+
+    /// By the outcome and the policy's default action.
+    pub fn of(outcome: Outcome, drops: bool) -> Self {
+        match outcome {
+            Outcome::Delivered => Self::Accept,
+            _ if drops => Self::Drop,
+            _ => Self::Bounce,
+        }
+    }
+}
+
+/// The decision as far as the text and the verdicts go; what must be counted is left for the transaction.
+enum Verdicts<'a> {
+    Refused(Outcome, String),
+    Passed { rule: &'a SenderRule, index: usize },
+}
+
+/// Decides and records. The same message again gives the entry that stands, undecided anew.
+pub fn decide(app: &App, workspace: i64, mailbox_id: i64, received: &Received) -> Result<(Recorded, Disposal)> {
+    loop {
+        let (mailbox, compiled) = app.store.read(|snapshot| {
+            let mailbox = super::api::find_mailbox(snapshot, workspace, mailbox_id)?;
+            let compiled = super::policy::in_force(app, snapshot, mailbox.id, mailbox.policy_version)?;
+            Ok((mailbox, compiled))
+        })?;
+        let verdicts = match &compiled {
+            Some(compiled) => judge(compiled, received)?,
+            None => Verdicts::Refused(Outcome::RejectedAtPolicy, "no_matching_sender_rule".into()),
+        };
+        let version = mailbox.policy_version;
+        let drops = compiled.as_ref().is_some_and(|compiled| compiled.policy.drops);
+        let mut entry = received.entry.clone();
+        entry.policy_version = compiled.as_ref().map(|compiled| compiled.version);
+        let passed = match verdicts {
+            Verdicts::Refused(outcome, reason) => {
+                entry.outcome = Some(outcome);
+                entry.reason = Some(reason);
+                None
+            }
+            Verdicts::Passed { rule, index } => Some((rule.clone(), index)),
+        };
+        let recorded = app.store.write(move |tx| {
+            let current = mailboxes::find_anywhere(tx, mailbox.id)?;
+            let Some(mailbox) = current.filter(|mailbox| mailbox.policy_version == version) else { return Ok(None) };
+            if let Some((rule, index)) = passed {
+                count(tx, &mailbox, &rule, index, &mut entry)?;
+            }
+            sql::record(tx, &mailbox, entry).map(Some)
+        })?;
+        if let Some(recorded) = recorded {
+            let disposal = Disposal::of(recorded.entry.outcome, drops);
+            return Ok((recorded, disposal));
+        }
+    }
+}
+
+fn judge<'a>(compiled: &'a Compiled, received: &Received) -> Result<Verdicts<'a>> {
+    let entry = &received.entry;
+    let sender = entry.sender_address.as_deref().unwrap_or_default();
+    let found = compiled.policy.senders.iter().enumerate().find(|(_, rule)| rule.matches(sender));
+    let Some((index, rule)) = found else {
+        return Ok(Verdicts::Refused(Outcome::RejectedAtPolicy, "no_matching_sender_rule".into()));
+    };
+    if let Some(reason) = unverified(rule, entry) {
+        return Ok(Verdicts::Refused(Outcome::RejectedAtVerification, reason.into()));
+    }
+    if !compiled.policy.content_guards.is_empty() {
+        let Some(text) = &received.text_body else {
+            return Err(Error::invalid("text_body", "is required, since the mailbox's policy has content guards"));
+        };
+        if let Some(reason) = compiled.guard_hit(text) {
+            return Ok(Verdicts::Refused(Outcome::RejectedAtContentGuard, reason.to_owned()));
+        }
+    }
+    Ok(Verdicts::Passed { rule, index })
+}
+
+/// What the rule requires and the message lacks. A pass for somebody else's domain proves nothing about the
+/// address in From, which is what the rule matched: known misalignment fails too.
+fn unverified(rule: &SenderRule, entry: &NewEntry) -> Option<&'static str> {
+    if rule.require_dkim && entry.dkim != Some(Verdict::Pass) {
+        return Some("dkim_not_passed");
+    }
+    if rule.require_spf && entry.spf != Some(Verdict::Pass) {
+        return Some("spf_not_passed");
+    }
+    let requires = rule.require_dkim || rule.require_spf;
+    (requires && entry.from_alignment == Some(false)).then_some("from_not_aligned")
+}
+
+/// The rule's limits, counted from the log; else delivered.
+fn count(tx: &Tx<'_>, mailbox: &Mailbox, rule: &SenderRule, index: usize, entry: &mut NewEntry) -> Result<()> {
+    let fingerprint = rule.fingerprint();
+    entry.sender_rule = Some(fingerprint);
+    let hour_ago = tx.now.plus_seconds(-3600);
+    let day_ago = tx.now.plus_seconds(-86_400);
+    let mut refuse = |outcome, reason: &str| {
+        entry.outcome = Some(outcome);
+        entry.reason = Some(reason.to_owned());
+    };
+    for (most, since, reason) in
+        [(rule.per_hour, hour_ago, "rate_limit_per_hour"), (rule.per_day, day_ago, "rate_limit_per_day")]
+    {
+        if let Some(most) = most
+            && sql::n_delivered_since(tx, mailbox.id, fingerprint, since)? >= most
+        {
+            refuse(Outcome::RateLimited, reason);
+            return Ok(());
+        }
+    }
+    if let Some(most) = rule.tokens_per_day
+        && sql::n_tokens_since(tx, mailbox.id, fingerprint, day_ago)? >= most
+    {
+        refuse(Outcome::BudgetExhausted, "token_budget_per_day");
+        return Ok(());
+    }
+    if let Some(most) = rule.tokens_per_thread
+        && let Some(thread) = sql::thread_for(tx, mailbox.id, entry)?
+        && sql::n_tokens_of_thread(tx, mailbox.id, &thread)? >= most
+    {
+        entry.outcome = Some(Outcome::BudgetExhausted);
+        entry.reason = Some("token_budget_per_thread".into());
+        return Ok(());
+    }
+    entry.outcome = Some(Outcome::Delivered);
+    entry.capabilities = Some(json!({ "capabilities": rule.capabilities, "rule_index": index }));
+    Ok(())
+}

@@ -1,0 +1,358 @@
+//! The SQL of the message log. `record` and `append` are the one door in, `prune` the one way out.
+
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use serde_json::Value;
+
+use super::{Entry, Kind, NewEntry, NewFact, Outcome, Verdict, fold, n_tokens};
+use crate::app::check_not_ahead;
+use crate::error::{Error, Result, Subject};
+use crate::ids::hex;
+use crate::owners::mailboxes::Mailbox;
+use crate::store::Tx;
+use crate::store::counts::{Log, Recount};
+use crate::time::Timestamp;
+
+const COLUMNS: &str = "seq, mailbox, message_id, thread_id, sender_address, recipient_address, received_at, outcome,
+     reason, dkim, spf, dmarc, from_alignment, body_hash, message_hash, capabilities, policy_version, fingerprint,
+     recorded_at";
+
+impl Entry {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let verdict = |name| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.and_then(Verdict::from_number));
+        let hash = |name| Ok::<_, rusqlite::Error>(row.get::<_, Option<[u8; 32]>>(name)?.map(|hash| hex(&hash)));
+        let capabilities: Option<String> = row.get("capabilities")?;
+        Ok(Self {
+            id: row.get("seq")?,
+            message_id: row.get("message_id")?,
+            thread_id: row.get("thread_id")?,
+            sender_address: row.get("sender_address")?,
+            recipient_address: row.get("recipient_address")?,
+            received_at: row.get("received_at")?,
+            outcome: Outcome::from_number(row.get("outcome")?).unwrap_or(Outcome::Delivered),
+            reason: row.get("reason")?,
+            verification_dkim: verdict("dkim")?,
+            verification_spf: verdict("spf")?,
+            verification_dmarc: verdict("dmarc")?,
+            from_alignment: row.get("from_alignment")?,
+            body_hash: hash("body_hash")?,
+            capabilities_granted: capabilities.and_then(|text| serde_json::from_str(&text).ok()),
+            tools_used: None,
+            tokens_consumed: None,
+            reply_sent: None,
+            mailbox_id: row.get("mailbox")?,
+            message_hash: hash("message_hash")?,
+            policy_version: row.get("policy_version")?,
+            recorded_at: row.get("recorded_at")?,
+            appended: Vec::new(),
+            fingerprint: row.get("fingerprint")?,
+        })
+    }
+}
+
+/// What a list asks for.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    pub mailbox: i64,
+    pub message_id: Option<String>,
+    pub thread_id: Option<String>,
+    pub outcome: Option<Outcome>,
+    pub sender_address: Option<String>,
+    pub recipient_address: Option<String>,
+    pub reason: Option<String>,
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+    pub newest_first: bool,
+}
+
+/// Up to `limit` entries after `cursor`, folded. The order is by id: newest first, or oldest first.
+pub fn list(connection: &Connection, filter: &Filter, cursor: Option<i64>, limit: i64) -> Result<Vec<Entry>> {
+    let mut sql = format!("SELECT {COLUMNS} FROM messages WHERE mailbox = ?");
+    let mut values = vec![Sql::from(filter.mailbox)];
+    let texts = [
+        (" AND message_id = ?", &filter.message_id),
+        (" AND sender_address COLLATE NOCASE = ?", &filter.sender_address),
+        (" AND recipient_address COLLATE NOCASE = ?", &filter.recipient_address),
+        (" AND reason = ?", &filter.reason),
+    ];
+    for (condition, value) in texts {
+        if let Some(value) = value {
+            sql.push_str(condition);
+            values.push(value.clone().into());
+        }
+    }
+    if let Some(outcome) = filter.outcome {
+        sql.push_str(" AND outcome = ?");
+        values.push((outcome as i64).into());
+    }
+    if let Some(thread) = &filter.thread_id {
+        // Known at first, or learnt later.
+        sql.push_str(
+            " AND seq IN (SELECT seq FROM messages WHERE mailbox = ? AND thread_id = ?
+                          UNION ALL SELECT message FROM message_facts WHERE mailbox = ? AND kind = 1 AND data = ?)",
+        );
+        let quoted = Value::from(thread.as_str()).to_string();
+        values.extend([filter.mailbox.into(), thread.clone().into(), filter.mailbox.into(), quoted.into()]);
+    }
+    for (condition, bound) in [(" AND received_at >= ?", filter.from), (" AND received_at < ?", filter.to)] {
+        if let Some(bound) = bound {
+            sql.push_str(condition);
+            values.push(bound.micros().into());
+        }
+    }
+    let (comparison, direction) = if filter.newest_first { ("<", "DESC") } else { (">", "ASC") };
+    if let Some(cursor) = cursor {
+        sql.push_str(&format!(" AND seq {comparison} ?"));
+        values.push(cursor.into());
+    }
+    sql.push_str(&format!(" ORDER BY seq {direction} LIMIT ?"));
+    values.push(limit.into());
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params_from_iter(values), Entry::from_row)?;
+    rows.map(|entry| with_facts(connection, entry?)).collect()
+}
+
+/// The entry of a message, folded.
+pub fn find(connection: &Connection, mailbox: i64, message_id: &str) -> Result<Option<Entry>> {
+    let found = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM messages WHERE mailbox = ?1 AND message_id = ?2"))?
+        .query_row((mailbox, message_id), Entry::from_row)
+        .optional()?;
+    found.map(|entry| with_facts(connection, entry)).transpose()
+}
+
+fn with_facts(connection: &Connection, mut entry: Entry) -> Result<Entry> {
+    let mut statement = connection
+        .prepare_cached("SELECT kind, data, recorded_at FROM message_facts WHERE message = ?1 ORDER BY seq")?;
+    let mut rows = statement.query([entry.id])?;
+    while let Some(row) = rows.next()? {
+        let (kind, data, at): (i64, String, Timestamp) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let Some(kind) = Kind::from_number(kind) else { continue };
+        fold(&mut entry, kind, serde_json::from_str(&data).unwrap_or_default(), at);
+    }
+    Ok(entry)
+}
+
+/// An entry, and whether it was made now or stood already.
+pub struct Recorded {
+    pub entry: Entry,
+    pub is_new: bool,
+}
+
+/// Records one message: the row, its facts, its counts, its number. The same message again gives the entry that
+/// stands.
+///
+/// # Errors
+/// `Conflict` when the mailbox has another entry for this message id. Two raw messages with one Message-ID are two
+/// messages (anybody may write any Message-ID): the second is told apart by its hash.
+pub fn record(tx: &mut Tx<'_>, mailbox: &Mailbox, mut new: NewEntry) -> Result<Recorded> {
+    if let Some(standing) = find(tx, mailbox.id, &new.message_id)? {
+        if standing.fingerprint == new.fingerprint {
+            return Ok(Recorded { entry: standing, is_new: false });
+        }
+        match (&standing.message_hash, new.message_hash) {
+            (Some(stored), Some(hash)) if *stored != hex(&hash) => {
+                new.message_id = format!("{}#{}", new.message_id, &hex(&hash)[..16]);
+                if let Some(standing) = find(tx, mailbox.id, &new.message_id)? {
+                    return same_or_conflict(standing, &new);
+                }
+            }
+            _ => return same_or_conflict(standing, &new),
+        }
+    }
+    insert(tx, mailbox, new)
+}
+
+fn same_or_conflict(standing: Entry, new: &NewEntry) -> Result<Recorded> {
+    if standing.fingerprint == new.fingerprint {
+        return Ok(Recorded { entry: standing, is_new: false });
+    }
+    Err(Error::conflict(
+        "message_recorded_differently",
+        format!("the message {:?} is recorded already (entry {}), with other content", new.message_id, standing.id),
+    ))
+}
+
+fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry) -> Result<Recorded> {
+    let outcome = new.outcome.ok_or_else(|| Error::Internal("an entry without an outcome".into()))?;
+    let received_at = new.received_at.unwrap_or(tx.now.truncated());
+    check_not_ahead("received_at", received_at, tx.now)?;
+    let thread_id = match new.thread_id {
+        Some(thread) => Some(thread),
+        None => thread_of(tx, mailbox.id, &new.references)?,
+    };
+    let recipient = new.recipient_address.unwrap_or_else(|| mailbox.primary_smtp.clone());
+    let seq = tx.next_seq();
+    tx.prepare_cached(
+        "INSERT INTO messages (seq, workspace, mailbox, message_id, thread_id, sender_address, recipient_address,
+             received_at, outcome, reason, dkim, spf, dmarc, from_alignment, body_hash, message_hash, capabilities,
+             policy_version, sender_rule, fingerprint, recorded_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+    )?
+    .execute(rusqlite::params![
+        seq,
+        mailbox.workspace,
+        mailbox.id,
+        &new.message_id,
+        thread_id,
+        new.sender_address,
+        recipient,
+        received_at,
+        outcome as i64,
+        new.reason,
+        new.dkim.map(|verdict| verdict as i64),
+        new.spf.map(|verdict| verdict as i64),
+        new.dmarc.map(|verdict| verdict as i64),
+        new.from_alignment,
+        new.body_hash.filter(|_| mailbox.include_body_hash),
+        new.message_hash,
+        new.capabilities.as_ref().map(Value::to_string),
+        new.policy_version,
+        new.sender_rule,
+        &new.fingerprint[..],
+        tx.now.truncated(),
+    ])?;
+    for series in series(mailbox.id, outcome) {
+        tx.count(Log::Messages, series, received_at, 1);
+    }
+    for fact in &new.facts {
+        insert_fact(tx, mailbox.id, seq, fact)?;
+    }
+    let entry = find(tx, mailbox.id, &new.message_id)?;
+    let entry = entry.ok_or_else(|| Error::Internal("a new entry is not there".into()))?;
+    Ok(Recorded { entry, is_new: true })
+}
+
+fn series(mailbox: i64, outcome: Outcome) -> [String; 2] {
+    [format!("m{mailbox}"), format!("m{mailbox}/{}", outcome.as_str())]
+}
+
+/// The thread of the nearest known message that this one answers; else the first reference names it.
+fn thread_of(connection: &Connection, mailbox: i64, references: &[String]) -> Result<Option<String>> {
+    for reference in references.iter().rev().take(50) {
+        if let Some(thread) = find(connection, mailbox, reference)?.and_then(|entry| entry.thread_id) {
+            return Ok(Some(thread));
+        }
+    }
+    Ok(references.first().cloned())
+}
+
+/// Appends what came later; the thread once.
+///
+/// # Errors
+/// `NotFound` for an unknown message, `Conflict` for a second, different thread.
+pub fn append(tx: &mut Tx<'_>, mailbox: i64, message_id: &str, facts: &[NewFact]) -> Result<Entry> {
+    let entry = find(tx, mailbox, message_id)?.ok_or(Error::NotFound(Subject::Message))?;
+    for fact in facts {
+        if let (Kind::Thread, Some(known)) = (fact.0, &entry.thread_id) {
+            if fact.1.as_str() == Some(known) {
+                continue;
+            }
+            let message = format!("the message is in the thread {known:?} already; nothing recorded is overwritten");
+            return Err(Error::conflict("thread_known", message));
+        }
+        insert_fact(tx, mailbox, entry.id, fact)?;
+    }
+    find(tx, mailbox, message_id)?.ok_or(Error::NotFound(Subject::Message))
+}
+
+fn insert_fact(tx: &mut Tx<'_>, mailbox: i64, message: i64, (kind, data): &NewFact) -> Result<()> {
+    let seq = tx.next_seq();
+    tx.prepare_cached(
+        "INSERT INTO message_facts (seq, message, mailbox, kind, data, recorded_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute((seq, message, mailbox, *kind as i64, data.to_string(), tx.now.truncated()))?;
+    Ok(())
+}
+
+/// How many messages a sender rule let through since an instant.
+pub fn n_delivered_since(connection: &Connection, mailbox: i64, rule: i64, since: Timestamp) -> Result<i64> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT count(*) FROM messages
+             WHERE mailbox = ?1 AND sender_rule = ?2 AND recorded_at > ?3 AND outcome = 1 AND sender_rule IS NOT NULL",
+        )?
+        .query_row((mailbox, rule, since), |row| row.get(0))?)
+}
+
+/// How many tokens were reported for the messages a sender rule let through since an instant.
+pub fn n_tokens_since(connection: &Connection, mailbox: i64, rule: i64, since: Timestamp) -> Result<i64> {
+    let mut statement = connection.prepare_cached(
+        "SELECT message_facts.data FROM messages JOIN message_facts ON message_facts.message = messages.seq
+         WHERE messages.mailbox = ?1 AND messages.sender_rule = ?2 AND messages.recorded_at > ?3
+           AND messages.outcome = 1 AND messages.sender_rule IS NOT NULL AND message_facts.kind = 5",
+    )?;
+    let reports = statement.query_map((mailbox, rule, since), |row| row.get::<_, String>(0))?;
+    add_reports(reports)
+}
+
+/// How many tokens were reported for the messages of a thread.
+pub fn n_tokens_of_thread(connection: &Connection, mailbox: i64, thread: &str) -> Result<i64> {
+    let mut statement = connection.prepare_cached(
+        "SELECT data FROM message_facts WHERE kind = 5 AND message IN
+             (SELECT seq FROM messages WHERE mailbox = ?1 AND thread_id = ?2
+              UNION ALL SELECT message FROM message_facts WHERE mailbox = ?1 AND kind = 1 AND data = ?3)",
+    )?;
+    let quoted = Value::from(thread).to_string();
+    let reports = statement.query_map((mailbox, thread, quoted), |row| row.get::<_, String>(0))?;
+    add_reports(reports)
+}
+
+fn add_reports(reports: impl Iterator<Item = rusqlite::Result<String>>) -> Result<i64> {
+    let mut total = 0_i64;
+    for report in reports {
+        total = total.saturating_add(serde_json::from_str(&report?).map_or(0, |report: Value| n_tokens(&report)));
+    }
+    Ok(total)
+}
+
+/// The thread a new message would join.
+pub fn thread_for(connection: &Connection, mailbox: i64, new: &NewEntry) -> Result<Option<String>> {
+    match &new.thread_id {
+        Some(thread) => Ok(Some(thread.clone())),
+        None => thread_of(connection, mailbox, &new.references),
+    }
+}
+
+/// Removes up to `limit` of a mailbox's entries received before `cutoff`, oldest first, with their facts; says how
+/// many entries.
+pub fn prune(tx: &mut Tx<'_>, mailbox: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
+    tx.prune(Log::Messages, |tx| {
+        let removed = tx
+            .prepare_cached(
+                "SELECT seq, outcome, received_at FROM messages WHERE mailbox = ?1 AND received_at < ?2
+                 ORDER BY received_at, seq LIMIT ?3",
+            )?
+            .query_map((mailbox, cutoff, limit), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<rusqlite::Result<Vec<(i64, i64, Timestamp)>>>()?;
+        for (seq, outcome, received_at) in &removed {
+            tx.prepare_cached("DELETE FROM message_facts WHERE message = ?1")?.execute([seq])?;
+            tx.prepare_cached("DELETE FROM messages WHERE seq = ?1")?.execute([seq])?;
+            let outcome = Outcome::from_number(*outcome).unwrap_or(Outcome::Delivered);
+            for series in series(mailbox, outcome) {
+                tx.count(Log::Messages, series, *received_at, -1);
+            }
+        }
+        Ok(removed.len())
+    })
+}
+
+/// How many entries of a mailbox retention would take.
+pub fn count_prunable(connection: &Connection, mailbox: i64, cutoff: Timestamp) -> Result<i64> {
+    Ok(connection
+        .prepare_cached("SELECT count(*) FROM messages WHERE mailbox = ?1 AND received_at < ?2")?
+        .query_row((mailbox, cutoff), |row| row.get(0))?)
+}
+
+/// Tells every row to a recount.
+pub fn recount(connection: &Connection, recount: &mut Recount) -> Result<()> {
+    let mut statement = connection.prepare("SELECT mailbox, outcome, received_at FROM messages")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let outcome = Outcome::from_number(row.get(1)?).unwrap_or(Outcome::Delivered);
+        for series in series(row.get(0)?, outcome) {
+            recount.add(Log::Messages, series, row.get(2)?);
+        }
+    }
+    Ok(())
+}

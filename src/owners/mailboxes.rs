@@ -1,0 +1,229 @@
+//! Mailboxes: an address, maybe a tenant, a daily send limit, a policy.
+//!
+//! The send count of the day lives here too (`enforcement/limits.rs` decides with it), and what the policy in force
+//! says about the log, so that recording a message reads one row.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::ids::Uuid;
+use crate::store::Tx;
+use crate::time::Timestamp;
+
+/// In the words of TenantCore's mailbox list, ours after them.
+#[derive(Debug, Clone, Serialize)]
+pub struct Mailbox {
+    pub id: i64,
+    #[serde(skip)]
+    pub workspace: i64,
+    #[serde(skip)]
+    pub tenant: Option<i64>,
+    pub display_name: Option<String>,
+    pub primary_smtp: String,
+    pub account_enabled: bool,
+    pub daily_send_limit: Option<i64>,
+    pub sends_today: i64,
+    pub blocked_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub domain_name: String,
+    pub tenant_name: Option<String>,
+    pub tenant_id: Option<Uuid>,
+    pub policy_version: i64,
+    pub retention_days: Option<i64>,
+    #[serde(skip)]
+    pub include_body_hash: bool,
+    pub legal_hold: bool,
+    #[serde(skip)]
+    pub window_start: Timestamp,
+    #[serde(skip)]
+    pub deleted: bool,
+}
+
+impl Mailbox {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let address: String = row.get("address")?;
+        let domain = address.rsplit_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default();
+        Ok(Self {
+            id: row.get("id")?,
+            workspace: row.get("workspace")?,
+            tenant: row.get("tenant")?,
+            display_name: row.get("name")?,
+            primary_smtp: address,
+            account_enabled: true,
+            daily_send_limit: row.get("daily_send_limit")?,
+            sends_today: row.get("sent_count")?,
+            blocked_at: row.get("blocked_at")?,
+            created_at: row.get("created_at")?,
+            domain_name: domain,
+            tenant_name: row.get("tenant_name")?,
+            tenant_id: row.get("tenant_uuid")?,
+            policy_version: row.get("policy_version")?,
+            retention_days: row.get("retention_days")?,
+            include_body_hash: row.get("include_body_hash")?,
+            legal_hold: row.get("hold")?,
+            window_start: row.get("window_start")?,
+            deleted: row.get("is_deleted")?,
+        })
+    }
+}
+
+const SELECT: &str = "SELECT mailboxes.id, mailboxes.workspace, mailboxes.tenant, mailboxes.address, mailboxes.name,
+     mailboxes.daily_send_limit, mailboxes.policy_version, mailboxes.retention_days, mailboxes.include_body_hash,
+     mailboxes.hold, mailboxes.window_start, mailboxes.sent_count, mailboxes.blocked_at, mailboxes.created_at,
+     mailboxes.deleted_at IS NOT NULL AS is_deleted, tenants.name AS tenant_name, tenants.uuid AS tenant_uuid
+     FROM mailboxes LEFT JOIN tenants ON tenants.id = mailboxes.tenant";
+
+pub struct NewMailbox {
+    pub workspace: i64,
+    pub tenant: Option<i64>,
+    pub address: String,
+    pub name: Option<String>,
+    pub daily_send_limit: Option<i64>,
+}
+
+pub fn create(tx: &Tx<'_>, new: &NewMailbox) -> Result<Mailbox> {
+    super::check_address("address", &new.address)?;
+    if find_by_address(tx, new.workspace, &new.address)?.is_some() {
+        return Err(Error::conflict("mailbox_exists", format!("there is a mailbox {} already", new.address)));
+    }
+    tx.execute(
+        "INSERT INTO mailboxes (workspace, tenant, address, name, daily_send_limit, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (new.workspace, new.tenant, &new.address, &new.name, new.daily_send_limit, tx.now.truncated()),
+    )?;
+    find(tx, new.workspace, tx.last_insert_rowid())?
+        .ok_or_else(|| Error::Internal("a new mailbox is not there".into()))
+}
+
+pub fn list(connection: &Connection, workspace: i64) -> Result<Vec<Mailbox>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "{SELECT} WHERE mailboxes.workspace = ?1 AND mailboxes.deleted_at IS NULL ORDER BY mailboxes.id"
+    ))?;
+    Ok(statement.query_map([workspace], Mailbox::from_row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+pub fn list_of_tenant(connection: &Connection, tenant: i64) -> Result<Vec<Mailbox>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "{SELECT} WHERE mailboxes.tenant = ?1 AND mailboxes.deleted_at IS NULL ORDER BY mailboxes.id"
+    ))?;
+    Ok(statement.query_map([tenant], Mailbox::from_row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A mailbox of this workspace, also a deleted one (its log may still be read); `None`: unknown or another's.
+pub fn find(connection: &Connection, workspace: i64, id: i64) -> Result<Option<Mailbox>> {
+    Ok(find_anywhere(connection, id)?.filter(|mailbox| mailbox.workspace == workspace))
+}
+
+/// A mailbox of any workspace: the caller decides who may see it.
+pub fn find_anywhere(connection: &Connection, id: i64) -> Result<Option<Mailbox>> {
+    Ok(connection
+        .prepare_cached(&format!("{SELECT} WHERE mailboxes.id = ?1"))?
+        .query_row([id], Mailbox::from_row)
+        .optional()?)
+}
+
+/// The living mailbox of an address; case does not matter.
+pub fn find_by_address(connection: &Connection, workspace: i64, address: &str) -> Result<Option<Mailbox>> {
+    Ok(connection
+        .prepare_cached(&format!(
+            "{SELECT} WHERE mailboxes.workspace = ?1 AND mailboxes.address = ?2 COLLATE NOCASE
+             AND mailboxes.deleted_at IS NULL"
+        ))?
+        .query_row((workspace, address), Mailbox::from_row)
+        .optional()?)
+}
+
+/// Mailboxes that are blocked since before `window_start`, at most `limit`.
+pub fn list_blocked_before(
+    connection: &Connection,
+    window_start: Timestamp,
+    limit: i64,
+) -> Result<Vec<Mailbox>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "{SELECT} WHERE mailboxes.blocked_at IS NOT NULL AND mailboxes.window_start < ?1
+         ORDER BY mailboxes.window_start LIMIT ?2"
+    ))?;
+    Ok(statement.query_map((window_start, limit), Mailbox::from_row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Every mailbox that retention may prune, with its own days: not on hold, nor its tenant.
+pub fn list_for_retention(connection: &Connection) -> Result<Vec<(i64, Option<i64>)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT mailboxes.id, mailboxes.retention_days FROM mailboxes
+         LEFT JOIN tenants ON tenants.id = mailboxes.tenant
+         WHERE mailboxes.hold = 0 AND coalesce(tenants.hold, 0) = 0 ORDER BY mailboxes.id",
+    )?;
+    Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The day's count and the block, as they now are.
+pub fn set_sends(
+    tx: &Tx<'_>,
+    id: i64,
+    window_start: Timestamp,
+    sent_count: i64,
+    blocked_at: Option<Timestamp>,
+) -> Result<()> {
+    tx.prepare_cached("UPDATE mailboxes SET window_start = ?2, sent_count = ?3, blocked_at = ?4 WHERE id = ?1")?
+        .execute((id, window_start, sent_count, blocked_at))?;
+    Ok(())
+}
+
+pub fn set_limit(tx: &Tx<'_>, id: i64, limit: Option<i64>) -> Result<()> {
+    tx.execute("UPDATE mailboxes SET daily_send_limit = ?2 WHERE id = ?1", (id, limit))?;
+    Ok(())
+}
+
+pub fn set_tenant(tx: &Tx<'_>, id: i64, tenant: Option<i64>) -> Result<()> {
+    tx.execute("UPDATE mailboxes SET tenant = ?2 WHERE id = ?1", (id, tenant))?;
+    Ok(())
+}
+
+pub fn set_name(tx: &Tx<'_>, id: i64, name: Option<&str>) -> Result<()> {
+    tx.execute("UPDATE mailboxes SET name = ?2 WHERE id = ?1", (id, name))?;
+    Ok(())
+}
+
+pub fn set_hold(tx: &Tx<'_>, id: i64, hold: bool) -> Result<()> {
+    tx.execute("UPDATE mailboxes SET hold = ?2 WHERE id = ?1", (id, hold))?;
+    Ok(())
+}
+
+pub fn delete(tx: &Tx<'_>, id: i64) -> Result<()> {
+    tx.execute("UPDATE mailboxes SET deleted_at = ?2, blocked_at = NULL WHERE id = ?1", (id, tx.now))?;
+    Ok(())
+}
+
+/// Puts a policy document in force; returns its version. Earlier ones are kept.
+pub fn put_policy(
+    tx: &Tx<'_>,
+    id: i64,
+    document: &str,
+    retention_days: i64,
+    include_body_hash: bool,
+) -> Result<i64> {
+    let version = tx.query_row(
+        "UPDATE mailboxes SET policy_version = policy_version + 1, retention_days = ?2, include_body_hash = ?3
+         WHERE id = ?1 RETURNING policy_version",
+        (id, retention_days, include_body_hash),
+        |row| row.get(0),
+    )?;
+    tx.execute(
+        "INSERT INTO policies (mailbox, version, document, put_at) VALUES (?1, ?2, ?3, ?4)",
+        (id, version, document, tx.now),
+    )?;
+    Ok(version)
+}
+
+/// The document in force; `None` when none was ever put.
+pub fn policy(connection: &Connection, id: i64) -> Result<Option<(i64, String)>> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT policies.version, policies.document FROM mailboxes
+             JOIN policies ON policies.mailbox = mailboxes.id AND policies.version = mailboxes.policy_version
+             WHERE mailboxes.id = ?1",
+        )?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?)
+}

@@ -1,0 +1,87 @@
+//! Projects: SendDock's unit, whose people's activity is recorded.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::ids::Uuid;
+use crate::store::Tx;
+use crate::time::Timestamp;
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Project {
+    #[serde(skip)]
+    pub key: i64,
+    #[serde(skip)]
+    pub workspace: i64,
+    pub id: Uuid,
+    pub name: String,
+    pub legal_hold: bool,
+    pub created_at: Timestamp,
+    /// The trail outlives its project: a deleted one is still found for reading.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl Project {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            key: row.get("id")?,
+            workspace: row.get("workspace")?,
+            id: row.get("uuid")?,
+            name: row.get("name")?,
+            legal_hold: row.get("hold")?,
+            created_at: row.get("created_at")?,
+            deleted_at: row.get("deleted_at")?,
+        })
+    }
+}
+
+const SELECT: &str = "SELECT id, uuid, workspace, name, hold, created_at, deleted_at FROM projects";
+
+pub fn create(tx: &Tx<'_>, workspace: i64, name: &str) -> Result<Project> {
+    let id = Uuid::at(tx.now);
+    tx.execute(
+        "INSERT INTO projects (uuid, workspace, name, created_at) VALUES (?1, ?2, ?3, ?4)",
+        (id, workspace, name, tx.now.truncated()),
+    )?;
+    find(tx, id)?.ok_or_else(|| Error::Internal("a new project is not there".into()))
+}
+
+/// The projects that live.
+pub fn list(connection: &Connection, workspace: i64) -> Result<Vec<Project>> {
+    let mut statement =
+        connection.prepare_cached(&format!("{SELECT} WHERE workspace = ?1 AND deleted_at IS NULL ORDER BY id"))?;
+    Ok(statement.query_map([workspace], Project::from_row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A project of any workspace, deleted or not: the caller decides who may see it.
+pub fn find(connection: &Connection, id: Uuid) -> Result<Option<Project>> {
+    Ok(connection
+        .prepare_cached(&format!("{SELECT} WHERE uuid = ?1"))?
+        .query_row([id], Project::from_row)
+        .optional()?)
+}
+
+/// The outer id of a project, for showing an entry.
+pub fn id_of(connection: &Connection, key: i64) -> Result<Option<Uuid>> {
+    Ok(connection
+        .prepare_cached("SELECT uuid FROM projects WHERE id = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?)
+}
+
+pub fn rename(tx: &Tx<'_>, key: i64, name: &str) -> Result<()> {
+    tx.execute("UPDATE projects SET name = ?2 WHERE id = ?1", (key, name))?;
+    Ok(())
+}
+
+pub fn set_hold(tx: &Tx<'_>, key: i64, hold: bool) -> Result<()> {
+    tx.execute("UPDATE projects SET hold = ?2 WHERE id = ?1", (key, hold))?;
+    Ok(())
+}
+
+pub fn delete(tx: &Tx<'_>, key: i64) -> Result<()> {
+    tx.execute("UPDATE projects SET deleted_at = ?2 WHERE id = ?1", (key, tx.now))?;
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Tenants: TenantCore's unit, a group of mailboxes.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::ids::Uuid;
+use crate::store::Tx;
+use crate::time::Timestamp;
+
+/// In TenantCore's words, as far as they mean something here.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tenant {
+    #[serde(skip)]
+    pub key: i64,
+    #[serde(skip)]
+    pub workspace: i64,
+    pub id: Uuid,
+    /// The vendor has an inner and an outer id; here they are one.
+    pub tenant_id: Uuid,
+    pub tenant_name: String,
+    pub tenant_domain: Option<String>,
+    pub mailbox_count: i64,
+    pub status: &'static str,
+    pub legal_hold: bool,
+    pub created_at: Timestamp,
+}
+
+impl Tenant {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            key: row.get("id")?,
+            workspace: row.get("workspace")?,
+            id: row.get("uuid")?,
+            tenant_id: row.get("uuid")?,
+            tenant_name: row.get("name")?,
+            tenant_domain: row.get("domain")?,
+            mailbox_count: row.get("n_mailboxes")?,
+            status: "active",
+            legal_hold: row.get("hold")?,
+            created_at: row.get("created_at")?,
+        })
+    }
+}
+
+const SELECT: &str = "SELECT id, uuid, workspace, name, domain, hold, created_at,
+     (SELECT count(*) FROM mailboxes WHERE tenant = tenants.id AND deleted_at IS NULL) AS n_mailboxes
+     FROM tenants WHERE deleted_at IS NULL";
+
+pub struct NewTenant {
+    pub workspace: i64,
+    /// A Microsoft tenant's own GUID, for a client that knows it already; otherwise one is made.
+    pub id: Option<Uuid>,
+    pub name: String,
+    pub domain: Option<String>,
+}
+
+pub fn create(tx: &Tx<'_>, new: &NewTenant) -> Result<Tenant> {
+    let id = new.id.unwrap_or_else(|| Uuid::at(tx.now));
+    let taken: bool =
+        tx.query_row("SELECT EXISTS (SELECT 1 FROM tenants WHERE uuid = ?1)", [id], |row| row.get(0))?;
+    if taken {
+        return Err(Error::conflict("tenant_exists", format!("the tenant id {id} is taken")));
+    }
+    tx.execute(
+        "INSERT INTO tenants (uuid, workspace, name, domain, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (id, new.workspace, &new.name, &new.domain, tx.now.truncated()),
+    )?;
+    find(tx, new.workspace, id)?.ok_or_else(|| Error::Internal("a new tenant is not there".into()))
+}
+
+pub fn list(connection: &Connection, workspace: i64) -> Result<Vec<Tenant>> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} AND workspace = ?1 ORDER BY id"))?;
+    Ok(statement.query_map([workspace], Tenant::from_row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A tenant of this workspace; `None` when it is unknown or another's.
+pub fn find(connection: &Connection, workspace: i64, id: Uuid) -> Result<Option<Tenant>> {
+    Ok(connection
+        .prepare_cached(&format!("{SELECT} AND uuid = ?1 AND workspace = ?2"))?
+        .query_row((id, workspace), Tenant::from_row)
+        .optional()?)
+}
+
+/// The key of a tenant whose log may be read: also of a deleted one.
+pub fn find_key(connection: &Connection, workspace: i64, id: Uuid) -> Result<Option<i64>> {
+    Ok(connection
+        .prepare_cached("SELECT id FROM tenants WHERE uuid = ?1 AND workspace = ?2")?
+        .query_row((id, workspace), |row| row.get(0))
+        .optional()?)
+}
+
+/// The key of a tenant that may be written to: one that lives.
+pub fn find_living_key(connection: &Connection, workspace: i64, id: Uuid) -> Result<Option<i64>> {
+    Ok(connection
+        .prepare_cached("SELECT id FROM tenants WHERE uuid = ?1 AND workspace = ?2 AND deleted_at IS NULL")?
+        .query_row((id, workspace), |row| row.get(0))
+        .optional()?)
+}
+
+pub fn rename(tx: &Tx<'_>, key: i64, name: &str) -> Result<()> {
+    tx.execute("UPDATE tenants SET name = ?2 WHERE id = ?1", (key, name))?;
+    Ok(())
+}
+
+pub fn set_hold(tx: &Tx<'_>, key: i64, hold: bool) -> Result<()> {
+    tx.execute("UPDATE tenants SET hold = ?2 WHERE id = ?1", (key, hold))?;
+    Ok(())
+}
+
+/// Marks a tenant as deleted; its mailboxes stay, without it.
+pub fn delete(tx: &Tx<'_>, key: i64) -> Result<()> {
+    tx.execute("UPDATE tenants SET deleted_at = ?2 WHERE id = ?1", (key, tx.now))?;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! People, and their role in each workspace.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::Serialize;
+
+use crate::auth::sessions;
+use crate::error::{Error, Result};
+use crate::ids::Uuid;
+use crate::store::Tx;
+use crate::time::Timestamp;
+
+/// What a member may do: an auditor reads, an admin changes settings, an owner also names owners. In rising order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(i64)]
+pub enum Role {
+    Auditor = 1,
+    Admin = 2,
+    Owner = 3,
+}
+
+impl Role {
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("owner", Self::Owner), ("admin", Self::Admin), ("auditor", Self::Auditor)];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Auditor => "auditor",
+        }
+    }
+
+    fn from_number(number: i64) -> Self {
+        match number {
+            3 => Self::Owner,
+            2 => Self::Admin,
+            _ => Self::Auditor,
+        }
+    }
+}
+
+impl Serialize for Role {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct User {
+    pub key: i64,
+    pub id: Uuid,
+    pub email: String,
+    pub name: String,
+    pub password: String,
+    pub created_at: Timestamp,
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl User {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            key: row.get("id")?,
+            id: row.get("uuid")?,
+            email: row.get("email")?,
+            name: row.get("name")?,
+            password: row.get("password")?,
+            created_at: row.get("created_at")?,
+            deleted_at: row.get("deleted_at")?,
+        })
+    }
+}
+
+/// A person in a workspace, as SendDock's members route shows them.
+#[derive(Debug, Clone, Serialize)]
+pub struct Member {
+    #[serde(skip)]
+    pub key: i64,
+    pub user_id: Uuid,
+    pub email: String,
+    pub name: String,
+    pub role: Role,
+    pub joined_at: Timestamp,
+}
+
+impl Member {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            key: row.get("user")?,
+            user_id: row.get("uuid")?,
+            email: row.get("email")?,
+            name: row.get("name")?,
+            role: Role::from_number(row.get("role")?),
+            joined_at: row.get("joined_at")?,
+        })
+    }
+}
+
+const COLUMNS: &str = "id, uuid, email, name, password, created_at, deleted_at";
+
+pub fn find_by_key(connection: &Connection, key: i64) -> Result<Option<User>> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM users WHERE id = ?1"))?
+        .query_row([key], User::from_row)
+        .optional()?)
+}
+
+/// The living account of an address; case does not matter.
+pub fn find_by_email(connection: &Connection, email: &str) -> Result<Option<User>> {
+    Ok(connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM users WHERE email = ?1 COLLATE NOCASE AND deleted_at IS NULL"
+        ))?
+        .query_row([email], User::from_row)
+        .optional()?)
+}
+
+/// The email of a user who is, or was, a member of the workspace, so that old entries have a name; another
+/// workspace's must not show.
+pub fn member_email(connection: &Connection, workspace: i64, id: Uuid) -> Result<Option<String>> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT users.email FROM users JOIN members ON members.user = users.id
+             WHERE users.uuid = ?1 AND members.workspace = ?2",
+        )?
+        .query_row((id, workspace), |row| row.get(0))
+        .optional()?)
+}
+
+pub fn create(tx: &Tx<'_>, email: &str, name: &str, password_hash: &str) -> Result<User> {
+    super::check_address("email", email)?;
+    if find_by_email(tx, email)?.is_some() {
+        return Err(Error::conflict("user_exists", format!("there is an account for {email} already")));
+    }
+    let id = Uuid::at(tx.now);
+    tx.execute(
+        "INSERT INTO users (uuid, email, name, password, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (id, email, name, password_hash, tx.now.truncated()),
+    )?;
+    find_by_key(tx, tx.last_insert_rowid())?.ok_or_else(|| Error::Internal("a new user is not there".into()))
+}
+
+/// Stores the hash of a new password, which ends every session of its user.
+pub fn set_password(tx: &Tx<'_>, key: i64, hash: &str) -> Result<()> {
+    tx.execute("UPDATE users SET password = ?2 WHERE id = ?1", (key, hash))?;
+    sessions::end_all(tx, key)
+}
+
+/// Makes a user a member, or changes the role of one.
+pub fn join(tx: &Tx<'_>, workspace: i64, user: i64, role: Role) -> Result<()> {
+    tx.execute(
+        "INSERT INTO members (workspace, user, role, joined_at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET role = excluded.role,
+             joined_at = iif(removed_at IS NULL, joined_at, excluded.joined_at), removed_at = NULL",
+        (workspace, user, role as i64, tx.now.truncated()),
+    )?;
+    Ok(())
+}
+
+/// Ends a membership. Without another one the account ends too.
+pub fn leave(tx: &Tx<'_>, workspace: i64, user: i64) -> Result<()> {
+    tx.execute("UPDATE members SET removed_at = ?3 WHERE workspace = ?1 AND user = ?2", (workspace, user, tx.now))?;
+    if roles(tx, user)?.is_empty() {
+        tx.execute("UPDATE users SET deleted_at = ?2 WHERE id = ?1", (user, tx.now))?;
+        sessions::end_all(tx, user)?;
+    }
+    Ok(())
+}
+
+/// The roles of a user in the workspaces that live.
+pub fn roles(connection: &Connection, user: i64) -> Result<Vec<(i64, Role)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT members.workspace, members.role FROM members
+         JOIN workspaces ON workspaces.id = members.workspace
+         WHERE members.user = ?1 AND members.removed_at IS NULL AND workspaces.deleted_at IS NULL
+         ORDER BY members.workspace",
+    )?;
+    let rows = statement.query_map([user], |row| Ok((row.get(0)?, Role::from_number(row.get(1)?))))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+const MEMBERS: &str = "SELECT members.user, users.uuid, users.email, users.name, members.role, members.joined_at
+     FROM members JOIN users ON users.id = members.user
+     WHERE members.workspace = ?1 AND members.removed_at IS NULL";
+
+pub fn members(connection: &Connection, workspace: i64) -> Result<Vec<Member>> {
+    let mut statement = connection.prepare_cached(&format!("{MEMBERS} ORDER BY members.user"))?;
+    Ok(statement.query_map([workspace], Member::from_row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+pub fn find_member(connection: &Connection, workspace: i64, user: Uuid) -> Result<Option<Member>> {
+    Ok(connection
+        .prepare_cached(&format!("{MEMBERS} AND users.uuid = ?2"))?
+        .query_row((workspace, user), Member::from_row)
+        .optional()?)
+}

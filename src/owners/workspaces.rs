@@ -1,0 +1,68 @@
+//! Workspaces: the boundary nobody looks across.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::ids::Uuid;
+use crate::store::Tx;
+use crate::time::Timestamp;
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Workspace {
+    #[serde(skip)]
+    pub key: i64,
+    pub id: Uuid,
+    pub name: String,
+    pub created_at: Timestamp,
+}
+
+impl Workspace {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            key: row.get("id")?,
+            id: row.get("uuid")?,
+            name: row.get("name")?,
+            created_at: row.get("created_at")?,
+        })
+    }
+}
+
+const COLUMNS: &str = "id, uuid, name, created_at";
+
+pub fn create(tx: &Tx<'_>, name: &str) -> Result<Workspace> {
+    let id = Uuid::at(tx.now);
+    tx.execute(
+        "INSERT INTO workspaces (uuid, name, created_at) VALUES (?1, ?2, ?3)",
+        (id, name, tx.now.truncated()),
+    )?;
+    find(tx, id)?.ok_or_else(|| Error::Internal("a new workspace is not there".into()))
+}
+
+pub fn list(connection: &Connection) -> Result<Vec<Workspace>> {
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM workspaces WHERE deleted_at IS NULL ORDER BY id"))?;
+    Ok(statement.query_map([], Workspace::from_row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+pub fn find(connection: &Connection, id: Uuid) -> Result<Option<Workspace>> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM workspaces WHERE uuid = ?1 AND deleted_at IS NULL"))?
+        .query_row([id], Workspace::from_row)
+        .optional()?)
+}
+
+pub fn rename(tx: &Tx<'_>, key: i64, name: &str) -> Result<()> {
+    tx.execute("UPDATE workspaces SET name = ?2 WHERE id = ?1", (key, name))?;
+    Ok(())
+}
+
+/// Marks a workspace as deleted; its keys stop at once, its log stays.
+pub fn delete(tx: &Tx<'_>, key: i64) -> Result<()> {
+    tx.execute("UPDATE workspaces SET deleted_at = ?2 WHERE id = ?1", (key, tx.now))?;
+    tx.execute(
+        "UPDATE api_keys SET revoked_at = min(coalesce(revoked_at, ?2), ?2) WHERE workspace = ?1",
+        (key, tx.now),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! The whole API on one page: every table of routes, and the way of a request through them.
+//!
+//! Find the route, find the caller, call the handler, answer. An error becomes an answer here and nowhere else, in
+//! the words of the route's vendor; what is inside a 5xx goes to the log under the request id and not to the client.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::app::App;
+use crate::auth;
+use crate::error::{Error, Result, Subject};
+use crate::http::route::{BodyLimit, Dialect, Handler, Route};
+use crate::http::{Method, Request, Response, Service};
+use crate::{activity, admin, enforcement, messages, ops, owners};
+
+/// Every route there is, in the order in which they are tried.
+pub const TABLES: &[&[Route]] = &[
+    ops::ROUTES,
+    auth::api::ROUTES,
+    owners::api::ROUTES,
+    enforcement::api::ROUTES,
+    messages::api::ROUTES,
+    activity::api::ROUTES,
+    admin::ROUTES,
+];
+
+/// The program as the server sees it.
+pub struct Routes(pub Arc<App>);
+
+impl Service for Routes {
+    fn body_limit(&self, method: Method, path: &str) -> usize {
+        let bulk = find(method, path).is_ok_and(|(route, _)| route.body == BodyLimit::Bulk);
+        if bulk { self.0.config.max_bulk_body } else { self.0.config.max_body }
+    }
+
+    fn answer(&self, request: Request) -> Response {
+        answer(&self.0, request)
+    }
+
+    fn refuse(&self, request_id: &str, path: Option<&str>, error: &Error) -> Response {
+        let response = refusal(dialect(path.unwrap_or_default()), error);
+        log_error(request_id, error);
+        log::info!("- - {} 0ms {request_id} -: {}", response.status, error.code());
+        response
+    }
+}
+
+/// Answers a request, whatever happens.
+pub fn answer(app: &App, mut request: Request) -> Response {
+    let started = Instant::now();
+    let mut caller = "-".to_owned();
+    let (pattern, response) = match find(request.method, &request.path) {
+        Ok((route, parameters)) => {
+            request.parameters = parameters;
+            let result = call(app, route, &request, &mut caller);
+            (route.path, result.unwrap_or_else(|error| fail(&request.id, route.dialect, &error)))
+        }
+        Err(error) => ("-", fail(&request.id, dialect(&request.path), &error)),
+    };
+    log::info!(
+        "{} {pattern} {} {}ms {} {caller}",
+        request.method.as_str(),
+        response.status,
+        started.elapsed().as_millis(),
+        request.id,
+    );
+    secure(response).with("X-Request-Id", request.id)
+}
+
+fn call(app: &App, route: &Route, request: &Request, name: &mut String) -> Result<Response> {
+    match route.handler {
+        Handler::Open(handle) => handle(app, request),
+        Handler::Key(scope, handle) => {
+            let caller = auth::caller(app, request, scope)?;
+            caller.by.name.clone_into(name);
+            handle(app, &caller, request)
+        }
+        Handler::Session(handle) => {
+            let session = auth::session(app, request)?;
+            *name = session.by.user.map_or_else(|| session.by.name.clone(), |id| format!("user {id}"));
+            handle(app, &session, request)
+        }
+        Handler::Admin(handle) => {
+            let admin = auth::admin(app, request)?;
+            *name = admin.by.user.map_or_else(|| admin.by.name.clone(), |id| format!("user {id}"));
+            handle(app, &admin, request)
+        }
+    }
+}
+
+/// The route of a path, and the values of its `{names}`. `/api/v1/…` stands for `/v1/…` wherever there is no route
+/// of its own: the Mailbuttons SDK's base URL ends in `/api`.
+fn find(method: Method, path: &str) -> Result<(&'static Route, Vec<(&'static str, String)>)> {
+    let wanted = if method == Method::Head { Method::Get } else { method };
+    let mut allowed = Vec::new();
+    for path in [Some(path), path.strip_prefix("/api").filter(|path| path.starts_with("/v1/"))].into_iter().flatten() {
+        for route in TABLES.iter().copied().flatten() {
+            let Some(parameters) = route.matches(path) else { continue };
+            if route.method == wanted {
+                return Ok((route, parameters));
+            }
+            if !allowed.contains(&route.method.as_str()) {
+                allowed.push(route.method.as_str());
+            }
+        }
+    }
+    if allowed.is_empty() {
+        return Err(Error::NotFound(Subject::Route));
+    }
+    Err(Error::http(405, format!("{} is not for this route; accepted: {}", method.as_str(), allowed.join(", "))))
+}
+
+/// In whose words to refuse what has no route, or was not read far enough to have one.
+fn dialect(path: &str) -> Dialect {
+    let path = path.strip_prefix("/api").filter(|path| path.starts_with("/v1/")).unwrap_or(path);
+    if path.starts_with("/v1/mailboxes/") {
+        Dialect::Mailbuttons
+    } else if path.starts_with("/v1/enforcement/") || path.starts_with("/v1/tenants") {
+        Dialect::TenantCore
+    } else if path.starts_with("/v1/projects/") || path.starts_with("/v1/auth/") || path.starts_with("/v1/workspaces/") {
+        Dialect::SendDock
+    } else {
+        Dialect::Problem
+    }
+}
+
+fn fail(request_id: &str, dialect: Dialect, error: &Error) -> Response {
+    log_error(request_id, error);
+    refusal(dialect, error)
+}
+
+fn log_error(request_id: &str, error: &Error) {
+    if status(Dialect::Problem, error) >= 500 {
+        log::error!("{request_id} {error}");
+    }
+}
+
+/// The status an error has. SendDock and Mailbuttons differ in that of a refused parameter.
+pub fn status(dialect: Dialect, error: &Error) -> u16 {
+    match error {
+        Error::Invalid(_) if dialect == Dialect::SendDock => 400,
+        Error::Invalid(_) | Error::Usage { .. } => 422,
+        Error::Malformed(_) => 400,
+        Error::Unauthenticated(_) => 401,
+        Error::LicenseRequired(_) => 402,
+        Error::Forbidden(_) => 403,
+        Error::NotFound(_) => 404,
+        Error::Conflict { .. } | Error::Refused { .. } => 409,
+        Error::Http { status, .. } => *status,
+        Error::TooMany { .. } => 429,
+        Error::Unavailable { .. } => 503,
+        Error::Mismatch(_) | Error::Database(_) | Error::Io { .. } | Error::Internal(_) => 500,
+    }
+}
+
+/// An error as an answer in a vendor's words.
+fn refusal(dialect: Dialect, error: &Error) -> Response {
+    let status = status(dialect, error);
+    let is_inside = matches!(error, Error::Database(_) | Error::Io { .. } | Error::Internal(_));
+    let message = if is_inside { "internal error".to_owned() } else { error.to_string() };
+    let (content_type, body) = match dialect {
+        Dialect::TenantCore => {
+            ("application/json", json!({ "detail": { "message": message, "code": error.code() } }))
+        }
+        Dialect::Mailbuttons => match error {
+            Error::Invalid(problems) => {
+                let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                ("application/json", json!({ "errors": list }))
+            }
+            Error::Malformed(_) => ("application/json", json!({ "errors": [message] })),
+            _ => ("application/json", json!({ "error": message })),
+        },
+        Dialect::SendDock => {
+            let message = match error {
+                Error::NotFound(_) => message.to_lowercase(),
+                _ => message,
+            };
+            ("application/json", json!({ "error": message }))
+        }
+        Dialect::Problem => ("application/problem+json", problem(status, message, error)),
+    };
+    let mut response = Response::new(status, content_type, body.to_string()).with("Cache-Control", "no-store");
+    if status == 401 && dialect != Dialect::SendDock {
+        response = response.with("WWW-Authenticate", "Bearer realm=\"mailtrail\"");
+    }
+    if let Error::TooMany { retry_after, .. } | Error::Unavailable { retry_after, .. } = error {
+        response = response.with("Retry-After", retry_after.to_string());
+    }
+    if status == 507 {
+        response = response.with("Retry-After", "60");
+    }
+    response
+}
+
+/// RFC 9457, with our code, the refused parameters and a hint where there is one.
+fn problem(status: u16, detail: String, error: &Error) -> serde_json::Value {
+    let title = match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        503 => "Service Unavailable",
+        507 => "Insufficient Storage",
+        _ if status >= 500 => "Internal Server Error",
+        _ => "Bad Request",
+    };
+    let mut body = json!({
+        "type": "about:blank", "title": title, "status": status, "detail": detail, "code": error.code(),
+    });
+    match error {
+        Error::Invalid(problems) => {
+            body["errors"] = problems
+                .iter()
+                .map(|problem| json!({ "parameter": problem.parameter, "message": problem.message }))
+                .collect();
+        }
+        Error::Usage { hint, .. } | Error::Refused { hint, .. } => body["hint"] = hint.as_str().into(),
+        _ => {}
+    }
+    body
+}
+
+/// What keeps a browser from doing more with an answer than showing it.
+fn secure(mut response: Response) -> Response {
+    let mut default = |name, value: &str| {
+        if response.header(name).is_none() {
+            response.headers.push((name, value.to_owned()));
+        }
+    };
+    default("X-Content-Type-Options", "nosniff");
+    default("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+    default("Referrer-Policy", "no-referrer");
+    response
+}

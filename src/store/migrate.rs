@@ -1,0 +1,93 @@
+//! From no file, or an older one, to the schema of this program.
+//!
+//! The version stands in `user_version`, the kind of file in `application_id`. A new database is made from
+//! schema.sql; an older one goes through `STEPS`, all in one transaction. A newer one is refused untouched, a file
+//! that is no mailtrail database likewise, and a damaged one is never made anew.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{Error, Result};
+
+/// "MTRL": tells `file` and us what this is.
+const APPLICATION_ID: i64 = 0x4D54_524C;
+
+/// The version that schema.sql describes.
+pub const VERSION: i64 = 1;
+
+/// What brings a file from version n to n + 1, oldest first. Steps are only ever added.
+const STEPS: &[(i64, &str)] = &[];
+
+/// SQLite before 3.51.3 can lose a committed write when two connections write and checkpoint at the same moment
+/// (the WAL-reset bug).
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// Makes the database when there is none and brings an older one up to `VERSION`.
+pub fn prepare(path: &Path) -> Result<()> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(Error::refused(
+            format!("SQLite {} is linked, which can lose committed writes", rusqlite::version()),
+            "build mailtrail with its bundled SQLite",
+        ));
+    }
+    let is_new = !path.exists();
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    if is_new {
+        return create(&mut connection);
+    }
+    let version = version(&connection, path)?;
+    if version < VERSION {
+        upgrade(&mut connection, version)?;
+    }
+    Ok(())
+}
+
+/// The schema version of a mailtrail database; anything else is refused.
+pub fn version(connection: &Connection, path: &Path) -> Result<i64> {
+    let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let unreadable = |error| {
+        Error::refused(
+            format!("{} cannot be read as a database: {error}", path.display()),
+            "keep the file as it is and restore a backup with `mailtrail restore`",
+        )
+    };
+    let application_id = read("application_id").map_err(unreadable)?;
+    if application_id != APPLICATION_ID {
+        return Err(Error::refused(
+            format!("{} is not a mailtrail database", path.display()),
+            "name the right data directory with --data",
+        ));
+    }
+    let version = read("user_version").map_err(unreadable)?;
+    if version > VERSION {
+        return Err(Error::refused(
+            format!("{} has schema version {version}; this mailtrail knows up to {VERSION}", path.display()),
+            "install the newer mailtrail that wrote it; the file was not touched",
+        ));
+    }
+    Ok(version)
+}
+
+fn create(connection: &mut Connection) -> Result<()> {
+    // These two can only be chosen while the file is empty.
+    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
+    transaction.execute_batch(include_str!("../../schema.sql"))?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn upgrade(connection: &mut Connection, from: i64) -> Result<()> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
+    for (version, step) in STEPS.iter().filter(|(version, _)| *version > from) {
+        log::info!("upgrading the database to schema version {version}");
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! The one SQLite file: many readers, one writer.
+//!
+//! `read` hands out a snapshot from a pool of read-only connections; `write` sends a closure to the writer thread
+//! and returns after the commit is on disk. Both hand out something that derefs to a `Connection`, so that a query
+//! is a free function on a connection and the caller decides in what it runs.
+//!
+//! # Durability
+//! WAL with `synchronous=FULL`: an answered write survives a kill, a crash and a power cut on storage that honours
+//! flushes. An input/output error of the writer ends all writing (`failure`): SQLite itself would go on after a
+//! lost fsync, and the next success would be a lie.
+//!
+//! # Dangers
+//! A closure given to `write` must never call `write`: there is one writer, and it would wait for itself.
+//! Only the writer's connection checkpoints. No other program may open the file while the server runs; `backup`
+//! makes a copy that any program may open.
+//!
+//! This module knows no log: rows, counts and notes are named by those who record them.
+
+pub mod backup;
+pub mod counts;
+pub mod idempotency;
+pub mod jobs;
+pub mod listing;
+pub mod migrate;
+mod writer;
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{Error, Result};
+use crate::ids::{Ulid, Uuid};
+use crate::time::{Clock, Timestamp};
+use counts::{Deltas, Log};
+
+/// What changes a setting, told to the activity log in the same transaction. The sink is wired by `app`, so that
+/// neither this module nor the one that changes the setting knows the log.
+pub type NoteSink = fn(&mut Tx<'_>, Note) -> Result<()>;
+
+/// One change, as the activity log will show it.
+#[derive(Debug, Clone)]
+pub struct Note {
+    /// `None`: the appliance as a whole, which the first workspace answers for.
+    pub workspace: Option<i64>,
+    pub project: Option<i64>,
+    pub by: By,
+    /// Dotted and lower-case, as SendDock's: `api_key.create`.
+    pub action: &'static str,
+    pub target_type: &'static str,
+    pub target_id: String,
+    /// An object; before and after where there are both, secrets never.
+    pub metadata: serde_json::Value,
+}
+
+/// Who did it, as named at the time: names change and people leave, the trail stays.
+#[derive(Debug, Clone, Default)]
+pub struct By {
+    pub user: Option<Uuid>,
+    pub name: String,
+    pub ip_address: Option<String>,
+    pub user_agent: Option<String>,
+}
+
+impl By {
+    /// mailtrail itself: a job of the scheduler.
+    pub fn system(job: &str) -> Self {
+        Self { name: format!("mailtrail: {job}"), ..Self::default() }
+    }
+}
+
+pub struct Store {
+    path: PathBuf,
+    readers: r2d2::Pool<SqliteConnectionManager>,
+    writer: writer::Writer,
+    shared: Arc<Shared>,
+}
+
+/// What the writer thread and the rest both look at.
+#[derive(Default)]
+struct Shared {
+    failure: OnceLock<String>,
+    commits: AtomicU64,
+    writes: AtomicU64,
+}
+
+/// A consistent view of the database for as long as it lives.
+pub struct Snapshot<'c>(rusqlite::Transaction<'c>);
+
+impl Deref for Snapshot<'_> {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
+}
+
+/// One write in the making. It commits with all that the writer took up at the same time, or rolls back alone.
+pub struct Tx<'c> {
+    connection: &'c Connection,
+    /// Read once for the transaction; never before that of an earlier one, whatever the clock did.
+    pub now: Timestamp,
+    last_seq: i64,
+    last_ulid: Option<Ulid>,
+    deltas: Deltas,
+    sink: NoteSink,
+}
+
+impl Deref for Tx<'_> {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+impl Tx<'_> {
+    /// The next number of the appliance; a write that fails gives its numbers back.
+    pub fn next_seq(&mut self) -> i64 {
+        self.last_seq += 1;
+        self.last_seq
+    }
+
+    /// The next ULID; greater than every one before it.
+    pub fn next_ulid(&mut self) -> Ulid {
+        let made = Ulid::after(self.last_ulid, self.now);
+        self.last_ulid = Some(made);
+        made
+    }
+
+    /// Counts `n` rows (negative when they go) with the time `at` into a series of a log.
+    pub fn count(&mut self, log: Log, series: String, at: Timestamp, n: i64) {
+        self.deltas.add(log, series, at, n);
+    }
+
+    /// Records a change in the activity log, or fails the whole write.
+    pub fn note(&mut self, note: Note) -> Result<()> {
+        (self.sink)(self, note)
+    }
+
+    /// Runs `delete` with the append-only triggers of `log` open.
+    pub fn prune<T>(&mut self, log: Log, delete: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.execute("INSERT INTO pruning (log) VALUES (?1)", [log as i64])?;
+        let pruned = delete(self)?;
+        self.execute("DELETE FROM pruning", [])?;
+        Ok(pruned)
+    }
+}
+
+impl Store {
+    /// Opens the database at `path`, which must exist at the program's schema version (`migrate::prepare`).
+    pub fn open(path: &Path, clock: Clock, sink: NoteSink) -> Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let writer = writer::Writer::start(connect(path)?, clock, sink, Arc::clone(&shared))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let manager = SqliteConnectionManager::file(path).with_flags(flags).with_init(|connection| {
+            connection.busy_timeout(Duration::from_secs(5))?;
+            connection.set_prepared_statement_cache_capacity(64);
+            connection.execute_batch(
+                "PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -1024;",
+            )
+        });
+        let readers = r2d2::Pool::builder()
+            .max_size(8)
+            .min_idle(Some(1))
+            .connection_timeout(Duration::from_secs(5))
+            .test_on_check_out(false)
+            .build(manager)
+            .map_err(|error| Error::Internal(format!("cannot open the database for reading: {error}")))?;
+        Ok(Self { path: path.to_owned(), readers, writer, shared })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `query` on one snapshot.
+    pub fn read<T>(&self, query: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        let connection = self.readers.get().map_err(|_| Error::Unavailable {
+            retry_after: 1,
+            message: "every read connection is busy".into(),
+        })?;
+        let snapshot = Snapshot(connection.unchecked_transaction()?);
+        query(&snapshot)
+    }
+
+    /// Runs `change` on the writer thread and returns once it is on disk. When it fails, or the commit does,
+    /// nothing of it is recorded.
+    pub fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if let Some(failure) = self.failure() {
+            return Err(Error::Internal(format!("writing has stopped: {failure}")));
+        }
+        self.writer.run(change)
+    }
+
+    /// Why writing has stopped for good, when it has.
+    pub fn failure(&self) -> Option<&str> {
+        self.shared.failure.get().map(String::as_str)
+    }
+
+    /// Commits and the writes they carried, since the start: their quotient is the size of a batch.
+    pub fn batches(&self) -> (u64, u64) {
+        (self.shared.commits.load(Ordering::Relaxed), self.shared.writes.load(Ordering::Relaxed))
+    }
+
+    /// Moves the whole WAL into the database file; the last thing before a clean end.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.writer.checkpoint()
+    }
+}
+
+/// A connection for writing, with every setting that durability and append-only depend on.
+pub(crate) fn connect(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA recursive_triggers = ON;
+         PRAGMA secure_delete = ON;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA cache_size = -4096;
+         PRAGMA journal_size_limit = 67108864;",
+    )?;
+    Ok(connection)
+}

@@ -1,0 +1,250 @@
+//! The writer thread: group commit.
+//!
+//! Closures wait in a queue. The thread takes all that wait (up to a bound), runs each under a savepoint of its own
+//! in one transaction, commits once, and only then answers each: one fsync for all of them. A closure that fails,
+//! or panics, rolls back alone; a commit that fails, fails all.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::counts::Deltas;
+use super::{NoteSink, Shared, Tx};
+use crate::error::{Error, Result};
+use crate::ids::Ulid;
+use crate::time::{Clock, Timestamp};
+
+/// Writes that may wait; the next one blocks its own thread.
+const QUEUE: usize = 1024;
+/// Writes in one transaction: bounds how long the first of them waits for its answer.
+const BATCH: usize = 256;
+
+pub struct Writer {
+    /// `None` only while being dropped.
+    queue: Option<SyncSender<Message>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+enum Message {
+    Write(Box<dyn Work>),
+    Checkpoint(SyncSender<Result<()>>),
+}
+
+/// A closure and the one who waits for it, with its type erased.
+trait Work: Send {
+    /// Runs it; `false` asks for a rollback to the savepoint.
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Answers, after the commit or with why there was none.
+    fn finish(self: Box<Self>, committed: std::result::Result<(), &Error>);
+}
+
+struct Waiting<F, T> {
+    change: Option<F>,
+    outcome: Option<Result<T>>,
+    answer: SyncSender<Result<T>>,
+}
+
+impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Result<T> + Send> Work for Waiting<F, T> {
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        let Some(change) = self.change.take() else { return false };
+        let outcome = catch_unwind(AssertUnwindSafe(|| change(tx)))
+            .unwrap_or_else(|_| Err(Error::Internal("a write panicked".into())));
+        let keep = outcome.is_ok();
+        self.outcome = Some(outcome);
+        keep
+    }
+
+    fn finish(mut self: Box<Self>, committed: std::result::Result<(), &Error>) {
+        let outcome = match (committed, self.outcome.take()) {
+            (Err(error), None | Some(Ok(_))) => Err(copy(error)),
+            (_, Some(outcome)) => outcome,
+            (Ok(()), None) => Err(Error::Internal("a write was not run".into())),
+        };
+        // A caller that is gone needs no answer.
+        let _ = self.answer.send(outcome);
+    }
+}
+
+/// The same failure for each of those it failed.
+fn copy(error: &Error) -> Error {
+    match error {
+        Error::Http { status, message } => Error::Http { status: *status, message: message.clone() },
+        other => Error::Internal(format!("the commit failed: {other}")),
+    }
+}
+
+impl Writer {
+    pub fn start(connection: Connection, clock: Clock, sink: NoteSink, shared: Arc<Shared>) -> Result<Self> {
+        let (queue, waiting) = sync_channel(QUEUE);
+        let mut state = State::load(connection, clock, sink, shared)?;
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || state.serve(&waiting))
+            .map_err(Error::io("cannot start the writer thread"))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    pub fn run<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = sync_channel(1);
+        self.send(Message::Write(Box::new(Waiting { change: Some(change), outcome: None, answer })))?;
+        answered.recv().map_err(|_| gone())?
+    }
+
+    pub fn checkpoint(&self) -> Result<()> {
+        let (answer, answered) = sync_channel(1);
+        self.send(Message::Checkpoint(answer))?;
+        answered.recv().map_err(|_| gone())?
+    }
+
+    fn send(&self, message: Message) -> Result<()> {
+        self.queue.as_ref().ok_or_else(gone)?.send(message).map_err(|_| gone())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn gone() -> Error {
+    Error::Internal("the writer thread is gone".into())
+}
+
+struct State {
+    connection: Connection,
+    clock: Clock,
+    sink: NoteSink,
+    shared: Arc<Shared>,
+    last_seq: i64,
+    last_now: Timestamp,
+    last_ulid: Option<Ulid>,
+}
+
+impl State {
+    fn load(connection: Connection, clock: Clock, sink: NoteSink, shared: Arc<Shared>) -> Result<Self> {
+        let (last_seq, last_now, last_ulid) = connection.query_row(
+            "SELECT last_seq, last_now, last_ulid FROM sequence WHERE one = 1",
+            [],
+            |row| Ok((row.get("last_seq")?, row.get("last_now")?, row.get("last_ulid")?)),
+        )?;
+        Ok(Self { connection, clock, sink, shared, last_seq, last_now, last_ulid })
+    }
+
+    fn serve(&mut self, waiting: &Receiver<Message>) {
+        while let Ok(message) = waiting.recv() {
+            let mut batch = Vec::new();
+            let mut checkpoints = Vec::new();
+            let mut next = Some(message);
+            while let Some(message) = next {
+                match message {
+                    Message::Write(work) => batch.push(work),
+                    Message::Checkpoint(answer) => checkpoints.push(answer),
+                }
+                next = if batch.len() < BATCH { waiting.try_recv().ok() } else { None };
+            }
+            if !batch.is_empty() {
+                self.commit(batch);
+            }
+            for answer in checkpoints {
+                let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+                let _ = answer.send(done.map_err(Error::from));
+            }
+        }
+    }
+
+    /// Runs the whole batch in one transaction, then answers.
+    fn commit(&mut self, mut batch: Vec<Box<dyn Work>>) {
+        let before = (self.last_seq, self.last_now, self.last_ulid);
+        let committed = match self.failure() {
+            Some(error) => Err(error),
+            None => self.transaction(&mut batch),
+        };
+        if let Err(error) = &committed {
+            (self.last_seq, self.last_now, self.last_ulid) = before;
+            log::error!("a commit of {} writes failed: {error}", batch.len());
+        } else {
+            self.shared.commits.fetch_add(1, Ordering::Relaxed);
+            self.shared.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        }
+        for work in batch {
+            work.finish(committed.as_ref().map(|()| ()));
+        }
+    }
+
+    fn failure(&self) -> Option<Error> {
+        let failure = self.shared.failure.get()?;
+        Some(Error::Internal(format!("writing has stopped: {failure}")))
+    }
+
+    fn transaction(&mut self, batch: &mut [Box<dyn Work>]) -> Result<()> {
+        let result = self.transaction_or_error(batch);
+        result.map_err(|error| {
+            if !self.connection.is_autocommit()
+                && let Err(error) = self.connection.execute_batch("ROLLBACK")
+            {
+                self.stop(format!("rollback: {error}"));
+            }
+            match &error {
+                Error::Database(rusqlite::Error::SqliteFailure(code, _)) => match code.code {
+                    ErrorCode::DiskFull => Error::http(507, "the disk is full; nothing was recorded"),
+                    ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+                        self.stop(error.to_string());
+                        error
+                    }
+                    _ => error,
+                },
+                _ => error,
+            }
+        })
+    }
+
+    /// After this nothing is written any more, and `serve` ends the process.
+    fn stop(&self, reason: String) {
+        log::error!("writing stops: {reason}");
+        let _ = self.shared.failure.set(reason);
+    }
+
+    fn transaction_or_error(&mut self, batch: &mut [Box<dyn Work>]) -> Result<()> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.last_now = self.last_now.max(self.clock.now());
+        let mut deltas = Deltas::default();
+        for work in batch {
+            self.connection.prepare_cached("SAVEPOINT work")?.execute([])?;
+            let mut tx = Tx {
+                connection: &self.connection,
+                now: self.last_now,
+                last_seq: self.last_seq,
+                last_ulid: self.last_ulid,
+                deltas: Deltas::default(),
+                sink: self.sink,
+            };
+            if work.run(&mut tx) {
+                (self.last_seq, self.last_ulid) = (tx.last_seq, tx.last_ulid);
+                deltas.merge(tx.deltas);
+            } else {
+                // An error such as a full disk can have ended the whole transaction already.
+                if self.connection.is_autocommit() {
+                    return Err(Error::http(507, "the disk is full; nothing was recorded"));
+                }
+                self.connection.prepare_cached("ROLLBACK TO work")?.execute([])?;
+            }
+            self.connection.prepare_cached("RELEASE work")?.execute([])?;
+        }
+        deltas.flush(&self.connection)?;
+        self.connection
+            .prepare_cached("UPDATE sequence SET last_seq = ?1, last_now = ?2, last_ulid = ?3 WHERE one = 1")?
+            .execute((self.last_seq, self.last_now, self.last_ulid))?;
+        self.connection.execute_batch("COMMIT")?;
+        Ok(())
+    }
+}
