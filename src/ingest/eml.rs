@@ -405,11 +405,12 @@ fn envelope_domain(result: &MethodResult) -> Option<&str> {
 }
 
 /// Whether both names are of one registrable domain by the Public Suffix List. Names that have none (`localhost`, a
-/// suffix itself, an address literal) must be equal. Names in ASCII and in Unicode are not taken for one another.
+/// suffix itself, an IP address) must be equal. Names in ASCII and in Unicode are not taken for one another.
 fn same_organization(one: &str, other: &str) -> bool {
     let plain = |name: &str| name.trim_end_matches('.').to_lowercase();
     let (one, other) = (plain(one), plain(other));
-    let registrable = |name: &str| psl::domain_str(name).map(str::to_owned);
+    let is_number = |name: &str| name.rsplit('.').next().is_some_and(|label| label.parse::<u8>().is_ok());
+    let registrable = |name: &str| psl::domain_str(name).filter(|_| !is_number(name)).map(str::to_owned);
     !one.is_empty()
         && (one == other || registrable(&one).is_some() && registrable(&one) == registrable(&other))
 }
@@ -557,15 +558,14 @@ impl Part {
         }
     }
 
-    /// The decoded text of a text part. Base64 that does not decode stays as it came; a character set that is not
-    /// known, or not given, is taken for UTF-8.
+    /// The decoded text of a text part. A character set that is not known, or not given, is taken for UTF-8.
     fn text(&self, raw: &[u8]) -> Option<String> {
         if !matches!(self.kind, Kind::Plain | Kind::Html) {
             return None;
         }
         let encoded = raw.get(self.body.0..self.body.1).unwrap_or_default();
         let decoded = match () {
-            () if self.base64 => base64_decode(encoded),
+            () if self.base64 => base64(encoded),
             () if self.quoted_printable => Some(quoted_printable(encoded)),
             () => None,
         };
@@ -576,6 +576,13 @@ impl Part {
         };
         Some(text.replace("\r\n", "\n"))
     }
+}
+
+/// RFC 2045 section 6.8: characters that are none of base64 are ignored. `mail-parser` would give up on the whole part,
+/// and a single such character would hide its text from the content guards.
+fn base64(encoded: &[u8]) -> Option<Vec<u8>> {
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    base64_decode(&encoded.iter().copied().filter(is_base64).collect::<Vec<u8>>())
 }
 
 /// RFC 2045 section 6.7. An `=` that begins neither a byte nor a soft line break stays as it is, as that section
@@ -670,6 +677,365 @@ impl Bodies {
             if n_htmls == before.1 {
                 self.html.extend_from_slice(&self.text[before.0..n_texts]);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(raw: &str) -> Facts {
+        read(raw.as_bytes(), &["mx.ours".into(), "MX2.Ours".into()]).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        for raw in [
+            "",
+            "\n",
+            "\r\n\r\n",
+            "hello\n",
+            "hello\n\nTo: a@b\n",
+            "From x@y Mon Jan 1\n",
+            " a: b\n",
+            "é: b\n",
+            ": b\n",
+        ] {
+            assert!(matches!(read(raw.as_bytes(), &[]), Err(Error::Malformed(_))), "{raw:?}");
+        }
+        for raw in ["a:", "a:b", "\r\n\na: b", "hello\na: b", "a : b", "From : b@c", "From mbox\na: b\n"] {
+            assert!(read(raw.as_bytes(), &[]).is_ok(), "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn ids_lose_their_brackets() {
+        let long = "x".repeat(2000);
+        for (field, expected) in [
+            ("Message-ID: <a@b>", "a@b"),
+            ("message-id:<a@b>", "a@b"),
+            ("Message-ID:\r\n <a@b>", "a@b"),
+            ("Message-ID: < a@b > (comment)", "a@b"),
+            ("Message-ID: a@b", "a@b"),
+            ("Message-ID: a", "a"),
+            ("Message-ID: <a\t\u{7}\u{85}é@b", "aé@b"),
+            ("Message-ID: <a@b>\nMessage-ID: <c@d>", "a@b"),
+            (&format!("Message-ID: <{long}>"), &long[..998]),
+            (&format!("Message-ID: <{}é>", &long[..997]), &long[..997]),
+            ("Message-ID: <>", "<derived>"),
+            ("Message-ID:", "<derived>"),
+            ("Message-ID: <\u{1}>", "<derived>"),
+            ("Subject: none", "<derived>"),
+        ] {
+            let facts = facts(&format!("{field}\n\n"));
+            let shown = if facts.derived_message_id { "<derived>" } else { &facts.message_id };
+            assert_eq!(shown, expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_derived_from_the_bytes_without_the_mbox_line() {
+        let [one, same, other] =
+            ["a: b\n\nc", "From x Mon Jan  1 00:00:00 2024\na: b\n\nc", "a: b\n\nd"].map(facts);
+        assert_eq!(one.message_id, format!("{}@derived.mailtrail", &hex(&sha256(b"a: b\n\nc"))[..32]));
+        assert_eq!(one, same);
+        assert_ne!(one.message_id, other.message_id);
+    }
+
+    #[test]
+    fn references_keep_their_order() {
+        for (fields, expected) in [
+            ("References: <a@b> <c@d>\nIn-Reply-To: <e@f> <a@b>", vec!["a@b", "c@d", "e@f"]),
+            ("In-Reply-To: <e@f>\nReferences: <a@b><c@d>\n <a@b>", vec!["a@b", "c@d", "e@f"]),
+            ("References: <a@b\n >,\n (x) <c@d", vec!["a@b", "c@d"]),
+            ("References: a@b c@d", vec!["a@b", "c@d"]),
+            ("In-Reply-To: Your message of Mon, from x@y", vec![]),
+            ("In-Reply-To: Your message of Mon <a@b>", vec!["a@b"]),
+            ("Subject: none", vec![]),
+        ] {
+            assert_eq!(facts(&format!("{fields}\n\n")).references, expected, "{fields}");
+        }
+        let many: String = (0..1500).map(|n| format!("<{n}>")).collect();
+        let references = facts(&format!("References: {many}\n\n")).references;
+        assert_eq!(references.len(), MAX_REFERENCES);
+        assert_eq!(
+            (references[0].as_str(), references[1].as_str(), references[999].as_str()),
+            ("0", "501", "1499")
+        );
+    }
+
+    #[test]
+    fn the_sender_is_the_first_address() {
+        let long = format!("From: {}@example.com", "x".repeat(310));
+        for (field, expected) in [
+            ("From: A <Al@Example.COM>, b@example.org", Some("Al@example.com")),
+            ("From: =?utf-8?q?A=40b?= <a@b.c>", Some("a@b.c")),
+            ("From: \"x@y\" <a@b.c>", Some("a@b.c")),
+            ("From: a@b.c (x@y)", Some("a@b.c")),
+            ("From: Friends: a@b.c, d@e.f;", Some("a@b.c")),
+            ("From: Nobody <>\nFrom: a@b.c", Some("a@b.c")),
+            ("From: Nobody <>", None),
+            ("From: MAILER-DAEMON", None),
+            ("From: a@", None),
+            ("From: @b", None),
+            (&long, None),
+            ("Sender: a@b.c", None),
+        ] {
+            assert_eq!(facts(&format!("{field}\n\n")).sender_address.as_deref(), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn the_recipient_stands_above_the_first_received() {
+        for (fields, expected) in [
+            ("Delivered-To: a@B.c\nReceived: x", Some("a@b.c")),
+            ("X-Original-To: x@y.z\nDelivered-To: <a@b.c>\nReceived: x", Some("a@b.c")),
+            ("Delivered-To: alias\nX-Original-To: x@y.z\nReceived: x", Some("x@y.z")),
+            ("Envelope-to: x@y.z\nReceived: x", Some("x@y.z")),
+            ("Delivered-To: a@b.c\nDelivered-To: d@e.f\nReceived: x", Some("a@b.c")),
+            ("Received: x\nDelivered-To: a@b.c", None),
+            ("Delivered-To: a@b.c", None),
+            ("To: a@b.c\nReceived: x", None),
+        ] {
+            assert_eq!(facts(&format!("{fields}\n\n")).recipient_address.as_deref(), expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn the_time_is_that_of_the_topmost_received() {
+        for (fields, expected) in [
+            ("Received: by x; Tue, 29 Apr 2025 11:47:12 +0900 (JST)", Some("2025-04-29T02:47:12Z")),
+            ("Received: by x; id y;\r\n Mon, 29 Apr 2025\r\n 11:47:12 GMT", Some("2025-04-29T11:47:12Z")),
+            ("Received: by x; 29 Apr 25 11:47 EST", Some("2025-04-29T16:47:00Z")),
+            ("Received: by x\nReceived: by y; Tue, 29 Apr 2025 11:47:12 +0900", None),
+            ("Received: by x; yesterday", None),
+            ("Received: by x; Tue, 31 Feb 2025 11:47:12 +0900", None),
+            ("Received: by x; Tue, 29 Apr 1960 11:47:12 +0900", None),
+            ("Date: Tue, 29 Apr 2025 11:47:12 +0900", None),
+        ] {
+            let received_at = facts(&format!("{fields}\n\n")).received_at.map(|time| time.to_string());
+            assert_eq!(received_at.as_deref(), expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn verdicts_come_from_trusted_fields() {
+        use Verdict::{Fail, Neutral, None as Absent, Pass, Softfail};
+        for (results, expected, aligned) in [
+            (&["other.example; dkim=pass header.d=example.com"][..], [None, None, None], None),
+            (&["mx.ours; none"], [None, None, None], None),
+            (&["mx.ours; iprev=pass policy.iprev=192.0.2.1"], [None, None, None], None),
+            (&["MX.OURS; dkim=pass header.d=example.com"], [Some(Pass), None, None], Some(true)),
+            (&["\"mx2.ours\" 1; dkim=pass header.i=@mail.example.com"], [Some(Pass), None, None], Some(true)),
+            (&["mx.ours; dkim=pass header.d=example.org"], [Some(Pass), None, None], Some(false)),
+            (&["mx.ours; dkim=pass"], [Some(Pass), None, None], Some(false)),
+            (&["mx.ours; dkim=fail header.d=example.com"], [Some(Fail), None, None], Some(false)),
+            // Several signatures.
+            (
+                &["mx.ours; dkim=fail header.d=a.b; dkim=pass header.d=c.d"],
+                [Some(Pass), None, None],
+                Some(false),
+            ),
+            (
+                &["mx.ours; dkim=pass header.d=c.d; dkim=pass header.d=sub.example.com"],
+                [Some(Pass), None, None],
+                Some(true),
+            ),
+            (&["mx.ours; dkim=none; dkim=neutral; dkim=fail"], [Some(Neutral), None, None], Some(false)),
+            (&["mx.ours; dkim=none"], [Some(Absent), None, None], Some(false)),
+            // The topmost field has the last word on a method.
+            (
+                &["mx.ours; dkim=fail", "mx2.ours; dkim=pass header.d=example.com; spf=softfail"],
+                [Some(Fail), Some(Softfail), None],
+                Some(false),
+            ),
+            // SPF.
+            (&["mx.ours; spf=pass smtp.mailfrom=x@bounce.example.com"], [None, Some(Pass), None], Some(true)),
+            (&["mx.ours; spf=pass smtp.mailfrom=example.com"], [None, Some(Pass), None], Some(true)),
+            (&["mx.ours; spf=pass smtp.mfrom=x@example.com"], [None, Some(Pass), None], Some(true)),
+            (
+                &["mx.ours; spf=pass smtp.mailfrom=x@a.b smtp.helo=example.com"],
+                [None, Some(Pass), None],
+                Some(false),
+            ),
+            (
+                &["mx.ours; spf=pass smtp.mailfrom=<> smtp.helo=mx.example.com"],
+                [None, Some(Pass), None],
+                Some(true),
+            ),
+            (
+                &["mx.ours; spf=pass smtp.helo=example.com; spf=fail smtp.mailfrom=x@example.com"],
+                [None, Some(Fail), None],
+                Some(false),
+            ),
+            // DMARC.
+            (&["mx.ours; dmarc=pass"], [None, None, Some(Pass)], Some(true)),
+            (&["mx.ours; dmarc=pass header.from=Example.com"], [None, None, Some(Pass)], Some(true)),
+            (&["mx.ours; dmarc=pass header.from=evil.example"], [None, None, Some(Pass)], Some(false)),
+            (&["mx.ours; dmarc=fail header.from=example.com"], [None, None, Some(Fail)], Some(false)),
+        ] {
+            let fields: String =
+                results.iter().map(|value| format!("Authentication-Results: {value}\n")).collect();
+            let with_sender = facts(&format!("{fields}From: a@example.com\n\n"));
+            let verdicts =
+                |facts: &Facts| [facts.verification_dkim, facts.verification_spf, facts.verification_dmarc];
+            assert_eq!(
+                (verdicts(&with_sender), with_sender.from_alignment),
+                (expected, aligned),
+                "{results:?}"
+            );
+
+            let without_sender = facts(&fields);
+            assert_eq!(
+                (verdicts(&without_sender), without_sender.from_alignment),
+                (expected, None),
+                "{results:?}"
+            );
+            let untrusted = read(format!("{fields}From: a@example.com\n\n").as_bytes(), &[]).unwrap();
+            assert_eq!((verdicts(&untrusted), untrusted.from_alignment), ([None; 3], None), "{results:?}");
+        }
+    }
+
+    #[test]
+    fn domains_align_by_the_public_suffix_list() {
+        for (one, other, expected) in [
+            ("example.com", "EXAMPLE.com.", true),
+            ("a.example.com", "b.c.example.com", true),
+            ("example.com", "example.org", false),
+            ("a.co.jp", "b.co.jp", false),
+            ("x.a.co.jp", "a.co.jp", true),
+            ("one.github.io", "two.github.io", false),
+            ("localhost", "localhost", true),
+            ("co.jp", "co.jp", true),
+            ("[192.0.2.1]", "[192.0.2.1]", true),
+            ("192.0.2.1", "198.51.2.1", false),
+            ("", "", false),
+            (".", ".", false),
+            ("..com", "a..com", false),
+        ] {
+            assert_eq!(same_organization(one, other), expected, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn text_bodies_are_those_of_jmap() {
+        let multipart = |subtype: &str, parts: &[&str]| {
+            let parts: String = parts.iter().map(|part| format!("--=b\n{part}\n")).collect();
+            format!(
+                "Content-Type: multipart/{subtype}; boundary=\"=b\"\n\npreamble\n{parts}--=b--\nepilogue\n"
+            )
+        };
+        let inner = "Content-Type: multipart/alternative; boundary=in\n\n--in\n\none\n--in\nContent-Type: text/html\n\n<p>\n--in--";
+        for (raw, expected) in [
+            ("a: b".to_owned(), ""),
+            ("a: b\n\n one\r\n two\r\r\n".into(), " one\n two\r\n"),
+            ("Content-Type: text/html; charset=iso-8859-1\n\n<p>\u{e9}".into(), "<p>Ã©"),
+            ("Content-Type: text/plain; charset=\"ISO-2022-JP\"\n\n\u{1b}$B%O\u{1b}(B".into(), "ハ"),
+            ("Content-Type: text/plain; charset=nonsense\n\né".into(), "é"),
+            ("Content-Type: nonsense\n\ntext".into(), "text"),
+            ("Content-Type: application/pdf\n\ntext".into(), ""),
+            ("Content-Disposition: attachment\n\ntext".into(), ""),
+            ("Content-Transfer-Encoding: Base64\n\nw6k=\n!w6k=\n".into(), "éé"),
+            ("Content-Transfer-Encoding: BASE64\n\n".into(), ""),
+            (
+                "Content-Transfer-Encoding: Quoted-Printable\n\n=c3=A9 = x=3 \t\r\n=\r\ny= \nz=".into(),
+                "é = x=3\nyz",
+            ),
+            // Parts.
+            (multipart("mixed", &["\none", "\ntwo\n"]), "one\ntwo\n"),
+            (
+                multipart(
+                    "mixed",
+                    &["\none", "Content-Type: text/html\n\n<p>", "Content-Type: image/png\n\nx"],
+                ),
+                "one\n<p>",
+            ),
+            (
+                multipart(
+                    "mixed",
+                    &["Content-Type: text/plain; name=x\n\none", "Content-Type: text/plain; name=y\n\ntwo"],
+                ),
+                "one",
+            ),
+            (multipart("mixed", &["\none", "Content-Disposition: inline; filename=y\n\ntwo"]), "one"),
+            (multipart("digest", &["\nSubject: x", "Content-Type: text/plain\n\none"]), "one"),
+            (multipart("alternative", &["\none", "Content-Type: text/html\n\n<p>"]), "one"),
+            (multipart("alternative", &["Content-Type: text/html\n\n<p>"]), "<p>"),
+            (multipart("related", &["Content-Type: text/html\n\n<p>", "\ntwo"]), "<p>"),
+            (multipart("mixed", &[inner, "\ntwo"]), "one\ntwo"),
+            (
+                multipart(
+                    "alternative",
+                    &[
+                        "\none",
+                        &multipart("related", &["Content-Type: text/html\n\n<p>"]).replace("=b", "=c"),
+                    ],
+                ),
+                "one",
+            ),
+            (
+                multipart(
+                    "report",
+                    &[
+                        "\none",
+                        "Content-Type: message/delivery-status\n\na: b",
+                        "Content-Type: message/rfc822\n\na: b\n\nc",
+                    ],
+                ),
+                "one",
+            ),
+            // Parts that are not as they should be.
+            (multipart("mixed", &["no header and no blank line", "\ntwo"]), "\ntwo"),
+            (multipart("mixed", &["\none"]).replace("--=b--", ""), "one\n\nepilogue\n"),
+            (multipart("mixed", &["\none\n--=bc\n --=b"]), "one\n--=bc\n --=b"),
+            (multipart("mixed", &["\none"]).replace("--=b\n", "--=b \t\r\n"), "one"),
+            ("Content-Type: multipart/mixed\n\ntext".into(), ""),
+            ("Content-Type: multipart/mixed; boundary=b\n\ntext".into(), ""),
+            ("Content-Type: multipart/mixed; boundary=b\n\n--b".into(), ""),
+            ("Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b\n".into(), "one"),
+            ("Content-Type: multipart/mixed; boundary=b\n\n--b\n--b\n\none".into(), "\none"),
+        ] {
+            assert_eq!(facts(&raw).text_body, expected, "{raw}");
+        }
+    }
+
+    /// In debug builds too. `mail-parser` alone takes minutes for some of these, and overflows the stack on one.
+    #[test]
+    fn hostile_messages_take_linear_time() {
+        let multipart = |n: usize| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n");
+        let siblings = "--b\nContent-Type: multipart/mixed; boundary=nowhere\n\n";
+        let trusted = "Authentication-Results: mx.ours; dkim=pass header.d=x\n";
+        for (name, raw) in [
+            ("nested multiparts", (0..10_000).map(multipart).collect::<String>()),
+            ("nested messages", "Content-Type: message/rfc822\n\n".repeat(100_000)),
+            (
+                "multiparts without end",
+                format!("Content-Type: multipart/mixed; boundary=b\n\n{}", siblings.repeat(50_000)),
+            ),
+            ("delimiters", format!("{}{}", multipart(1), "--b1\n".repeat(500_000))),
+            ("a header of 5 MiB", "a: b\n".repeat(1 << 20)),
+            ("a field of 5 MiB", format!("From: {}\n", "=?utf-8?q?x ".repeat(450_000))),
+            ("a folded field of 5 MiB", format!("From: {}\n", "\"a\n ".repeat(1 << 20))),
+            ("a type of 5 MiB", format!("Content-Type: text/plain{}\n", "; a*1*=b".repeat(600_000))),
+            (
+                "references",
+                format!("References: {}\n", (0..100_000).map(|n| format!("<{n}@x>\n ")).collect::<String>()),
+            ),
+            ("brackets", format!("References: {}\n", "<".repeat(5 << 20))),
+            ("results", trusted.repeat(100_000)),
+            ("one long result", format!("{} {}\n", trusted.trim_end(), "(".repeat(5 << 20))),
+            ("a long line", format!("a: b\n\n{}", "=".repeat(5 << 20))),
+            (
+                "quoted-printable",
+                format!("Content-Transfer-Encoding: quoted-printable\n\n{}", " = ".repeat(1 << 20)),
+            ),
+        ] {
+            let began = std::time::Instant::now();
+            let facts = facts(&raw);
+            let took = began.elapsed();
+            assert!(took.as_secs() < 10, "{name}: {took:?}");
+            assert!(facts.references.len() <= MAX_REFERENCES);
         }
     }
 }
