@@ -410,7 +410,10 @@ fn same_organization(one: &str, other: &str) -> bool {
     let plain = |name: &str| name.trim_end_matches('.').to_lowercase();
     let (one, other) = (plain(one), plain(other));
     let is_number = |name: &str| name.rsplit('.').next().is_some_and(|label| label.parse::<u8>().is_ok());
-    let registrable = |name: &str| psl::domain_str(name).filter(|_| !is_number(name)).map(str::to_owned);
+    let registrable = |name: &str| {
+        let domain = psl::domain_str(name).filter(|domain| !is_number(domain) && !domain.starts_with('.'));
+        domain.map(str::to_owned)
+    };
     !one.is_empty()
         && (one == other || registrable(&one).is_some() && registrable(&one) == registrable(&other))
 }
