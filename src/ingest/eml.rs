@@ -567,10 +567,12 @@ impl Part {
             return None;
         }
         let encoded = raw.get(self.body.0..self.body.1).unwrap_or_default();
-        let decoded = match () {
-            () if self.base64 => base64(encoded),
-            () if self.quoted_printable => Some(quoted_printable(encoded)),
-            () => None,
+        let decoded = if self.base64 {
+            base64(encoded)
+        } else if self.quoted_printable {
+            Some(quoted_printable(encoded))
+        } else {
+            None
         };
         let bytes = decoded.map_or(Cow::Borrowed(encoded), Cow::Owned);
         let text = match self.charset.as_deref().and_then(|charset| charset_decoder(charset.as_bytes())) {
@@ -1021,6 +1023,15 @@ mod tests {
             ("a field of 5 MiB", format!("From: {}\n", "=?utf-8?q?x ".repeat(450_000))),
             ("a folded field of 5 MiB", format!("From: {}\n", "\"a\n ".repeat(1 << 20))),
             ("a type of 5 MiB", format!("Content-Type: text/plain{}\n", "; a*1*=b".repeat(600_000))),
+            (
+                "types",
+                multipart(1) + &format!("--b1\nContent-Type: a/b{}\n\n", "; a*1*=b".repeat(500)).repeat(1000),
+            ),
+            (
+                "words",
+                multipart(1)
+                    + &format!("--b1\nContent-Type: a/b;c=\"{}\n\n", "=?utf-8?q?x ".repeat(350)).repeat(1000),
+            ),
             (
                 "references",
                 format!("References: {}\n", (0..100_000).map(|n| format!("<{n}@x>\n ")).collect::<String>()),
