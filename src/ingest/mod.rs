@@ -1,1 +1,4 @@
 //! Foreign protocols become entries.
+
+pub mod authres;
+pub mod eml;

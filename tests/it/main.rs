@@ -1,0 +1,3 @@
+//! The tests that use mailtrail from outside, in one binary. Each module is a subject.
+
+mod mail;
