@@ -1,8 +1,36 @@
 //! mailtrail: the audit log of a mail server in one binary.
+//!
+//! Three vendors' audit APIs from one SQLite file. Each log is a **slice** (`enforcement`, `messages`, `activity`):
+//! its types, its SQL and its handlers in one folder. Below them is a thin floor that knows no slice: `store` (many
+//! readers, one writer with group commit), `http` (strict reading, typed parameters), `auth` and `owners`.
+//!
+//! A request: `http/server` → `routes` (route, caller) → `enforcement/api` (parse) → `store.read` →
+//! `enforcement/sql` (list and total in one snapshot) → envelope → back. A write goes the same way in, to
+//! `store.write(|tx| sql::record(tx, …))`: row and counts in one transaction, answered after the commit.
+//!
+//! Invariants, which a test holds against the `use` lines:
+//! - a slice never names another slice
+//! - `store` and `http` never name a slice
+//! - only `http/server` (and the files below it) names tiny_http
+//! - only `cli/` prints or exits
+//! - nothing below a handler or a job asks the clock
+//! - SQL stands only in `sql.rs`, `owners/`, `auth/` and `store/`
+//! - rows of a log are written by its `record` (and `append`) and removed by its `prune`, nowhere else
 
 pub mod error;
-pub mod http;
-pub mod ids;
-pub mod ingest;
-pub mod messages;
 pub mod time;
+pub mod ids;
+pub mod config;
+pub mod app;
+pub mod routes;
+pub mod ops;
+pub mod http;
+pub mod auth;
+pub mod owners;
+pub mod store;
+pub mod enforcement;
+pub mod messages;
+pub mod activity;
+pub mod ingest;
+pub mod jobs;
+pub mod admin;

@@ -77,6 +77,10 @@ impl Admin {
         Self { by, reach: Reach::All }
     }
 
+    pub fn is_operator(&self) -> bool {
+        matches!(self.reach, Reach::All)
+    }
+
     /// The role in a workspace, `None` where this caller administers nothing.
     pub fn role(&self, workspace: i64) -> Option<Role> {
         match &self.reach {

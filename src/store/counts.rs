@@ -216,6 +216,11 @@ impl Range<'_> {
     }
 }
 
+/// How many rows a series has in all.
+pub fn all(connection: &Connection, log: Log, series: &str) -> Result<i64> {
+    Range { log, series, from: None, to: None }.total(connection, |_, _| Ok(0))
+}
+
 /// A place in an order: start at this edge of time, step over so many rows.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Place {

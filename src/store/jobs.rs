@@ -1,6 +1,6 @@
-//! What each job of the scheduler did last: for `/readyz`, `stats` and the next start.
+//! What each job of the scheduler did last: for `stats` and the next start.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::Tx;
 use crate::error::Result;
@@ -14,19 +14,12 @@ pub struct Run {
     pub outcome: Option<serde_json::Value>,
 }
 
-pub fn started(tx: &Tx<'_>, name: &str) -> Result<()> {
+pub fn note(tx: &Tx<'_>, name: &str, started_at: Timestamp, outcome: &serde_json::Value) -> Result<()> {
     tx.execute(
-        "INSERT INTO jobs (name, started_at) VALUES (?1, ?2)
-         ON CONFLICT DO UPDATE SET started_at = excluded.started_at, finished_at = NULL",
-        (name, tx.now),
-    )?;
-    Ok(())
-}
-
-pub fn finished(tx: &Tx<'_>, name: &str, outcome: &serde_json::Value) -> Result<()> {
-    tx.execute(
-        "UPDATE jobs SET finished_at = ?2, outcome = ?3 WHERE name = ?1",
-        (name, tx.now, outcome.to_string()),
+        "INSERT INTO jobs (name, started_at, finished_at, outcome) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET started_at = excluded.started_at, finished_at = excluded.finished_at,
+             outcome = excluded.outcome",
+        (name, started_at, tx.now, outcome.to_string()),
     )?;
     Ok(())
 }
@@ -44,11 +37,4 @@ pub fn list(connection: &Connection) -> Result<Vec<Run>> {
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// When a job last began; `None`: never.
-pub fn last_start(connection: &Connection, name: &str) -> Result<Option<Timestamp>> {
-    Ok(connection
-        .query_row("SELECT started_at FROM jobs WHERE name = ?1", [name], |row| row.get(0))
-        .optional()?)
 }

@@ -198,6 +198,16 @@ impl Store {
         self.writer.run(change)
     }
 
+    /// `write`, when a look at a snapshot says that there is something to do: a job that finds nothing costs no
+    /// commit. `change` looks again, for the snapshot may be old by then.
+    pub fn write_if<T: Send + 'static>(
+        &self,
+        is_due: impl FnOnce(&Snapshot<'_>) -> Result<bool>,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        if self.read(is_due)? { self.write(change).map(Some) } else { Ok(None) }
+    }
+
     /// Why writing has stopped for good, when it has.
     pub fn failure(&self) -> Option<&str> {
         self.shared.failure.get().map(String::as_str)
@@ -212,6 +222,11 @@ impl Store {
     pub fn checkpoint(&self) -> Result<()> {
         self.writer.checkpoint()
     }
+}
+
+/// The latest time any write saw.
+pub fn last_now(connection: &Connection) -> Result<Timestamp> {
+    Ok(connection.query_row("SELECT last_now FROM sequence WHERE one = 1", [], |row| row.get(0))?)
 }
 
 /// A connection for writing, with every setting that durability and append-only depend on.

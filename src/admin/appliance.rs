@@ -1,0 +1,190 @@
+//! What concerns the appliance as a whole: licenses, retention, backups, checks, figures.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::auth::license::{self, License};
+use crate::auth::{Admin, FIRST_WORKSPACE};
+use crate::error::Result;
+use crate::http::json::{self, Fields};
+use crate::http::{Request, Response};
+use crate::ids::Uuid;
+use crate::jobs::retention;
+use crate::store::counts::Recount;
+use crate::store::{Note, backup, counts, jobs};
+use crate::{activity, enforcement, messages};
+
+fn appliance_note(admin: &Admin, action: &'static str, target_id: String, metadata: Value) -> Note {
+    super::note(admin, FIRST_WORKSPACE, action, ("appliance", target_id), metadata)
+}
+
+pub fn list_licenses(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    admin.must_run_the_appliance()?;
+    let list = app.store.read(|snapshot| license::list(snapshot))?;
+    let now = app.clock.now();
+    let in_force = app.license();
+    let shown: Vec<Value> = list.iter().map(|license| license::show(license, now)).collect();
+    let state = match &in_force {
+        Ok(license) => json!({ "id": license.id, "holder": license.holder, "expires_at": license.expires_at }),
+        Err(why) => json!({ "error": why.to_string() }),
+    };
+    Response::json(200, &json!({ "licenses": shown, "count": shown.len(), "in_force": state }))
+}
+
+/// `{holder, plan?, expires_at?}` → the license with its `license_key`. When none is in force and none is
+/// configured, the new one is put into the data directory and holds at once.
+pub fn post_license(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    admin.must_run_the_appliance()?;
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let holder = fields.text("holder", 200)?;
+    let holder = fields.required("holder", holder)?;
+    let plan = fields.text("plan", 40)?.unwrap_or_else(|| "pro".into());
+    let expires_at = fields.timestamp("expires_at")?;
+    let now = app.clock.now();
+    if let Some(end) = expires_at.filter(|end| *end <= now) {
+        return Err(fields.refuse("expires_at", format!("{end} is over already")));
+    }
+    fields.done()?;
+    let issued_at = now.truncated();
+    let license = License { id: Uuid::at(now), holder, plan, issued_at, expires_at };
+    let text = license.sign(&license::issuer(&app.config.data)?);
+    let noted = license.clone();
+    let note_admin = admin.clone();
+    app.store.write(move |tx| {
+        license::record(tx, &noted)?;
+        let metadata = json!({ "holder": noted.holder, "plan": noted.plan, "expires_at": noted.expires_at });
+        tx.note(appliance_note(&note_admin, "license.issue", noted.id.to_string(), metadata))
+    })?;
+    let is_installed = app.license().is_err() && app.config.license_key.is_none();
+    if is_installed {
+        license::install(&app.config.data, &text)?;
+        app.load_license()?;
+    }
+    let mut shown = license::show(&license, now);
+    shown["license_key"] = text.into();
+    shown["installed"] = is_installed.into();
+    Response::json(201, &shown)
+}
+
+/// What is kept how long, and the last runs.
+pub fn show_retention(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    admin.must_run_the_appliance()?;
+    let runs = app.store.read(|snapshot| jobs::list(snapshot))?;
+    let last = runs.into_iter().find(|run| run.name == "retention");
+    Response::json(
+        200,
+        &json!({
+            "days": {
+                "enforcement": app.config.enforcement_days, "messages": app.config.messages_days,
+                "activity": app.config.activity_days,
+            },
+            "last_run": last,
+        }),
+    )
+}
+
+/// `{dry_run?}` → `{dry_run, deleted: {enforcement, messages, activity}}`.
+pub fn run_retention(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    admin.must_run_the_appliance()?;
+    let dry_run = if request.body.is_empty() {
+        false
+    } else {
+        let mut fields = Fields::of(json::body(request)?, "")?;
+        let dry_run = fields.boolean("dry_run")?.unwrap_or(false);
+        fields.done()?;
+        dry_run
+    };
+    let outcome = if dry_run { retention::dry_run(app)? } else { retention::run(app, admin.by.clone())? };
+    Response::json(200, &outcome)
+}
+
+/// `{file}`: a plain name is put into `backups/` of the data directory. Only the operator may name another place,
+/// since a path given over the network would let an admin write anywhere.
+pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    admin.must_run_the_appliance()?;
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let file = fields.text("file", 4096)?;
+    let file = fields.required("file", file)?;
+    let is_plain = file.len() <= 64
+        && !file.starts_with('.')
+        && file.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    let destination = if file.starts_with('/') && admin.is_operator() {
+        PathBuf::from(&file)
+    } else if is_plain {
+        let directory = app.config.data.join("backups");
+        crate::app::create_data_directory(&directory)?;
+        directory.join(&file)
+    } else {
+        let message = format!("{file:?} is not a plain file name; accepted: up to 64 letters, digits, '-', '_' and '.'");
+        return Err(fields.refuse("file", message));
+    };
+    fields.done()?;
+    let bytes = backup::backup(&app.store, &destination)?;
+    let shown = json!({ "file": destination, "bytes": bytes });
+    let (admin, metadata) = (admin.clone(), shown.clone());
+    app.store.write(move |tx| tx.note(appliance_note(&admin, "backup.create", String::new(), metadata)))?;
+    Response::json(201, &shown)
+}
+
+/// Structure, foreign keys and counts of the live database.
+pub fn post_check(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    admin.must_run_the_appliance()?;
+    if !request.body.is_empty() {
+        Fields::of(json::body(request)?, "")?.done()?;
+    }
+    let (problems, miscounts) = app.store.read(|snapshot| check(snapshot))?;
+    let ok = problems.is_empty() && miscounts.is_empty();
+    Response::json(200, &json!({ "ok": ok, "problems": problems, "miscounts": miscounts }))
+}
+
+/// What SQLite finds wrong, and every count that is not the number of its rows.
+pub fn check(connection: &rusqlite::Connection) -> Result<(Vec<String>, Vec<counts::Miscount>)> {
+    let problems = backup::problems(connection)?;
+    let mut recount = Recount::default();
+    enforcement::sql::recount(connection, &mut recount)?;
+    messages::sql::recount(connection, &mut recount)?;
+    activity::sql::recount(connection, &mut recount)?;
+    Ok((problems, recount.compare(connection)?))
+}
+
+/// How much there is: rows by workspace and log, the size of the file, what the scheduler did.
+pub fn show_stats(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let (workspaces, jobs) = app.store.read(|snapshot| {
+        let mut shown = Vec::new();
+        for workspace in admin.workspaces(snapshot)? {
+            let n_rows = |log, series: String| counts::all(snapshot, log, &series);
+            let mailboxes = crate::owners::mailboxes::list(snapshot, workspace.key)?;
+            let mut n_messages = 0;
+            for mailbox in &mailboxes {
+                n_messages += n_rows(counts::Log::Messages, format!("m{}", mailbox.id))?;
+            }
+            shown.push(json!({
+                "id": workspace.id, "name": workspace.name, "mailboxes": mailboxes.len(),
+                "rows": {
+                    "enforcement": n_rows(counts::Log::Enforcement, format!("w{}", workspace.key))?,
+                    "messages": n_messages,
+                    "activity": n_rows(counts::Log::Activity, format!("w{}", workspace.key))?,
+                },
+            }));
+        }
+        Ok((shown, jobs::list(snapshot)?))
+    })?;
+    let database = app.store.path();
+    let size = |path: &std::path::Path| path.metadata().map_or(0, |metadata| metadata.len());
+    let mut wal = database.as_os_str().to_owned();
+    wal.push("-wal");
+    let (commits, writes) = app.store.batches();
+    let is_whole = admin.must_run_the_appliance().is_ok();
+    let mut shown = json!({ "workspaces": workspaces });
+    if is_whole {
+        shown["database"] = json!({ "bytes": size(database), "wal_bytes": size(std::path::Path::new(&wal)) });
+        shown["writes"] = json!({ "commits": commits, "writes": writes });
+        shown["jobs"] = crate::http::stream::row(&jobs)?;
+    }
+    Response::json(200, &shown)
+}

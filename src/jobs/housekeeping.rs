@@ -1,0 +1,46 @@
+//! What only mailtrail itself needs: when keys and sessions were last used is written down, answers to old
+//! idempotency keys and dead sessions are forgotten.
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::auth::{keys, sessions};
+use crate::error::Result;
+use crate::store::idempotency;
+
+/// Rows in one transaction.
+const PIECE: i64 = 1000;
+
+/// Writes down the uses since the last time.
+pub fn write_usage(app: &App) -> Result<Value> {
+    let (used_keys, used_sessions) = app.usage.take();
+    if used_keys.is_empty() && used_sessions.is_empty() {
+        return Ok(Value::Null);
+    }
+    app.store.write(move |tx| {
+        for (key, at) in used_keys {
+            keys::note_use(tx, key, at)?;
+        }
+        for (hash, at) in used_sessions {
+            sessions::note_use(tx, &hash, at)?;
+        }
+        Ok(Value::Null)
+    })
+}
+
+pub fn forget(app: &App) -> Result<Value> {
+    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let answers_before = app.clock.now().plus_seconds(-seconds(app.config.idempotency_lifetime));
+    let sessions_before = app.clock.now().plus_seconds(-seconds(app.config.session_lifetime));
+    let (mut n_answers, mut n_sessions) = (0, 0);
+    loop {
+        let (answers, gone) = app.store.write(move |tx| {
+            Ok((idempotency::forget(tx, answers_before, PIECE)?, sessions::forget(tx, sessions_before, PIECE)?))
+        })?;
+        n_answers += answers;
+        n_sessions += gone;
+        if answers.max(gone) < PIECE as usize {
+            return Ok(json!({ "answers": n_answers, "sessions": n_sessions }));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The scheduler: one named thread that runs a few jobs, each a name, an interval and a bounded step.
+//!
+//! Due times go by the application's clock, so that tests move it; the thread itself wakes often. A job that fails
+//! is logged, noted in its row, and tried again at its next time; the others go on.
+
+pub mod housekeeping;
+pub mod resets;
+pub mod retention;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::time::Timestamp;
+
+struct Job {
+    name: &'static str,
+    /// Seconds from one run to the next.
+    every: i64,
+    /// Does a bounded piece of work and says what; `null`: nothing worth a row in `jobs`.
+    run: fn(&App) -> Result<Value>,
+}
+
+const JOBS: &[Job] = &[
+    Job { name: "resets", every: 5, run: resets::run },
+    Job { name: "usage", every: 60, run: housekeeping::write_usage },
+    Job { name: "housekeeping", every: 600, run: housekeeping::forget },
+    Job { name: "retention", every: 3600, run: retention::scheduled },
+];
+
+/// How often the thread looks at the clock.
+const TICK: Duration = Duration::from_millis(200);
+
+/// The running thread; dropping it waits for the job in hand.
+pub struct Scheduler {
+    stop: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Scheduler {
+    pub fn start(app: Arc<App>) -> Result<Self> {
+        let stop = Arc::new((Mutex::new(false), Condvar::new()));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("scheduler".into())
+            .spawn(move || {
+                let mut due = Due::default();
+                loop {
+                    due.run(&app);
+                    let (flag, wake) = &*stopped;
+                    let flag = flag.lock().unwrap_or_else(PoisonError::into_inner);
+                    let (flag, _) = wake.wait_timeout(flag, TICK).unwrap_or_else(PoisonError::into_inner);
+                    if *flag {
+                        return;
+                    }
+                }
+            })
+            .map_err(Error::io("cannot start the scheduler thread"))?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+
+    /// Whether the thread is still there: a panic in it must not go unseen.
+    pub fn is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.stop.1.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// When each job runs next.
+#[derive(Default)]
+pub struct Due(HashMap<&'static str, Timestamp>);
+
+impl Due {
+    /// Runs every job that is due. At first all are: what a switched-off time left undone is done at once. A clock
+    /// that stepped back makes them due too, for nobody knows by how much.
+    pub fn run(&mut self, app: &App) {
+        for job in JOBS {
+            let now = app.clock.now();
+            let next = self.0.get(job.name).copied();
+            if next.is_some_and(|next| now < next && next <= now.plus_seconds(job.every)) {
+                continue;
+            }
+            self.0.insert(job.name, now.plus_seconds(job.every));
+            match (job.run)(app) {
+                Ok(Value::Null) => {}
+                Ok(outcome) => note(app, job.name, now, outcome),
+                Err(error) => {
+                    log::error!("job {}: {error}", job.name);
+                    note(app, job.name, now, json!({ "error": error.to_string() }));
+                }
+            }
+        }
+    }
+}
+
+fn note(app: &App, name: &'static str, started_at: Timestamp, outcome: Value) {
+    let noted = app.store.write(move |tx| crate::store::jobs::note(tx, name, started_at, &outcome));
+    if let Err(error) = noted {
+        log::error!("job {name}: cannot note its run: {error}");
+    }
+}
