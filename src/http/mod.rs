@@ -4,6 +4,7 @@
 //! parameters; `route` says what a route is. Nothing here knows a log, an owner or a caller.
 
 pub mod client;
+mod connections;
 pub mod framing;
 pub mod query;
 pub mod server;
