@@ -534,7 +534,7 @@ impl Conversation<'_> {
     /// True when the first byte of a request is there.
     fn await_request(&mut self) -> bool {
         if !self.reader.buffer().is_empty() {
-            return true;
+            return !self.shared.is_stopping();
         }
         // `stop` closes the idle after it has set the flag: either it sees us idle or we see the flag.
         if !self.connection.enter(Phase::Idle) || self.shared.is_stopping() {
@@ -565,12 +565,7 @@ impl Conversation<'_> {
 
     fn answer(&mut self, head: RequestHead, body: Vec<u8>, id: &str) -> After {
         self.shared.counters.requests.fetch_add(1, Ordering::Relaxed);
-        let (version, method) = (head.version, head.method);
-        let persistence = match head.version {
-            _ if !head.keep_alive || self.shared.is_stopping() => Persistence::Close,
-            Version::Http10 => Persistence::SaidKeepAlive,
-            Version::Http11 => Persistence::KeepAlive,
-        };
+        let (version, method, keep_alive) = (head.version, head.method, head.keep_alive);
         let response = match self.shared.gate.enter(self.shared.limits.handler_wait) {
             Some(_turn) => self.handle(Request {
                 id: id.to_owned(),
@@ -587,6 +582,12 @@ impl Conversation<'_> {
                 let error = Error::Unavailable { retry_after: 1, message };
                 self.shared.worded(id, Some(&head.path), &error)
             }
+        };
+        // Asked after the handler: the server may have begun to stop meanwhile.
+        let persistence = match version {
+            _ if !keep_alive || self.shared.is_stopping() => Persistence::Close,
+            Version::Http10 => Persistence::SaidKeepAlive,
+            Version::Http11 => Persistence::KeepAlive,
         };
         self.send(response, &Manner { version, head_only: method == Method::Head, persistence, id })
     }
