@@ -5,9 +5,12 @@
 
 pub mod client;
 mod connections;
+mod conversation;
 pub mod framing;
+mod limits;
 pub mod query;
 pub mod server;
+mod wire;
 
 use std::net::IpAddr;
 

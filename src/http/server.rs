@@ -1,8 +1,8 @@
 //! The server: accepts, reads strictly and within deadlines, calls the service, answers.
 //!
 //! The only file that names tiny_http, and only its answering half: its own listener has no deadlines, no limits and
-//! several ways to be stopped by one client (README, "Known quirks"). How bytes become a request is `framing`, who
-//! may be connected is `connections`.
+//! several ways to be stopped by one client (README, "Known quirks"). How bytes become a request is `framing`, what
+//! happens on a connection is `conversation`, who may be connected is `connections`, deadlines are in `wire`.
 //!
 //! # Threads
 //!
@@ -10,38 +10,30 @@
 //! client costs a thread and nothing else, and a request needs no wake-up of another thread. A panic of a handler is
 //! a 500 and a log line.
 //!
-//! # Deadlines
-//!
-//! Sockets wake up once a second (`SO_RCVTIMEO`, `SO_SNDTIMEO`, on accepted sockets only: on a listener they would
-//! end `accept`) and compare the time with an absolute instant, so a client that sends a byte a second gains nothing.
-//! What is long by nature, a body or an answer, earns time by the bytes that move: a least rate.
-//!
 //! # What is never sent
 //!
 //! The last chunk of an answer that failed half-way (see `Outlet`), and a header value with a line end in it.
 
-use std::any::Any;
 use std::cell::Cell;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use rustix::net::SendFlags;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::client::SocketPath;
-use super::connections::{Admission, Connection, Phase, Place, Registry, Room, lock};
-use super::framing::{self, BodyLength, Fault, HeadLimits, RequestHead, Version};
-use super::{Body, Method, Peer, Request, Response, Service};
+use super::connections::{Admission, lock};
+use super::conversation::{Gate, Shared, converse, new_request_id};
+use super::framing::{self, Version};
+pub use super::limits::{Counters, Limits};
+use super::{Body, Peer, Response, Service};
 use crate::error::{Error, Result};
-use crate::ids;
 
 /// Where to listen. At least one must be given.
 #[derive(Debug, Clone, Default)]
@@ -51,104 +43,6 @@ pub struct Listeners {
     /// Made with mode 0600. A socket that is there already is replaced: the caller holds the lock of the data
     /// directory, so nobody can be listening on it.
     pub unix: Option<PathBuf>,
-}
-
-/// What one client, and all of them together, may take. The defaults are for a machine of our own behind nothing.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    pub head: HeadLimits,
-    /// Open at the same time, both listeners together.
-    pub connections: usize,
-    /// Open at the same time from one address; a /64 counts as one address in IPv6.
-    pub connections_per_address: usize,
-    /// Reverse proxies and the like, which `connections_per_address` does not bind.
-    pub exempt: Vec<IpNet>,
-    /// Handlers at work at the same time.
-    pub handlers: usize,
-    /// How long a whole request waits for its handler before it is answered with 503.
-    pub handler_wait: Duration,
-    /// From the last answer (or the connecting) to the first byte of a request.
-    pub idle_time: Duration,
-    /// From the first byte of a head to its last; 408 above it.
-    pub head_time: Duration,
-    /// From the end of the head to the end of the body, beside what `body_rate` earns, and never more than this
-    /// without a byte; 408 above it.
-    pub body_time: Duration,
-    /// Bytes a second that a body must come at in the long run.
-    pub body_rate: u64,
-    /// As `body_time`, for the client's taking of the answer; time spent making the answer does not count.
-    pub answer_time: Duration,
-    /// Bytes a second that a client must take its answer at in the long run.
-    pub answer_rate: u64,
-    /// Bytes of bodies that are held at the same time, by all requests that are being read or answered; 503 above.
-    pub bodies: usize,
-    /// After the last answer of a connection: how long, and for how many bytes, what the client still sends is read
-    /// and dropped, so that the answer is not lost to a reset.
-    pub linger_time: Duration,
-    pub linger_bytes: usize,
-    /// Bytes of stack of a connection's thread. Handlers run in it, with SQLite and JSON.
-    pub stack: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            head: HeadLimits::default(),
-            connections: 1024,
-            connections_per_address: 64,
-            exempt: vec![IpAddr::from(Ipv4Addr::LOCALHOST).into(), IpAddr::from(Ipv6Addr::LOCALHOST).into()],
-            handlers: 64,
-            handler_wait: Duration::from_secs(2),
-            idle_time: Duration::from_secs(30),
-            head_time: Duration::from_secs(10),
-            body_time: Duration::from_secs(20),
-            body_rate: 32 * 1024,
-            answer_time: Duration::from_secs(20),
-            answer_rate: 8 * 1024,
-            bodies: 256 * 1024 * 1024,
-            linger_time: Duration::from_secs(2),
-            linger_bytes: 1024 * 1024,
-            stack: 512 * 1024,
-        }
-    }
-}
-
-/// What happened since the start, for the metrics.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Connections accepted.
-    pub accepted: AtomicU64,
-    /// Connections open now.
-    pub open: AtomicU64,
-    /// Connections closed to make room for another.
-    pub pushed_out: AtomicU64,
-    /// Newcomers refused because everybody else was at work.
-    pub turned_away: AtomicU64,
-    /// Calls of `accept`, or starts of a thread, that the system refused.
-    pub accept_failures: AtomicU64,
-    /// Requests read whole.
-    pub requests: AtomicU64,
-    /// Handlers that panicked.
-    pub panics: AtomicU64,
-    /// Answers that could not be finished: the client went or was too slow, or the making failed.
-    pub cut_answers: AtomicU64,
-    refused: [AtomicU64; REFUSALS.len()],
-}
-
-/// The statuses that the server itself refuses with.
-const REFUSALS: [u16; 9] = [400, 408, 413, 414, 417, 431, 501, 503, 505];
-
-impl Counters {
-    /// How many requests were refused with which status before a handler saw them.
-    pub fn refused(&self) -> impl Iterator<Item = (u16, u64)> {
-        REFUSALS.into_iter().zip(self.refused.iter().map(|count| count.load(Ordering::Relaxed)))
-    }
-
-    fn count_refusal(&self, status: u16) {
-        if let Some(at) = REFUSALS.iter().position(|known| *known == status) {
-            self.refused[at].fetch_add(1, Ordering::Relaxed);
-        }
-    }
 }
 
 /// A running server. Dropping it stops it without grace.
@@ -301,73 +195,6 @@ fn is_unix(socket: &Socket) -> bool {
     socket.local_addr().is_ok_and(|address| address.is_unix())
 }
 
-/// What acceptors and connections have in common.
-struct Shared {
-    service: Arc<dyn Service>,
-    limits: Limits,
-    counters: Arc<Counters>,
-    registry: Arc<Registry>,
-    gate: Gate,
-    /// Bytes of bodies held now.
-    bodies: AtomicUsize,
-    stopping: AtomicBool,
-    /// How often a blocked socket looks at the time.
-    tick: Duration,
-}
-
-impl Shared {
-    fn new(limits: Limits, service: Arc<dyn Service>, counters: Arc<Counters>) -> Self {
-        let times =
-            [limits.idle_time, limits.head_time, limits.body_time, limits.answer_time, limits.linger_time];
-        let shortest = times.into_iter().min().unwrap_or_default();
-        Self {
-            tick: (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(1)),
-            registry: Arc::new(Registry::new(Room {
-                connections: limits.connections,
-                per_source: limits.connections_per_address,
-                exempt: limits.exempt.clone(),
-            })),
-            gate: Gate { free: Mutex::new(limits.handlers), freed: Condvar::new() },
-            service,
-            limits,
-            counters,
-            bodies: AtomicUsize::new(0),
-            stopping: AtomicBool::new(false),
-        }
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
-    }
-
-    /// The service's words for a refusal. A service that panics over it gets a plain one.
-    fn worded(&self, request_id: &str, path: Option<&str>, error: &Error) -> Response {
-        let worded = catch_unwind(AssertUnwindSafe(|| self.service.refuse(request_id, path, error)));
-        let response = worded.unwrap_or_else(|panic| {
-            self.counters.panics.fetch_add(1, Ordering::Relaxed);
-            log::error!("{request_id}: wording {error:?} panicked: {}", panic_message(&*panic));
-            plain_500()
-        });
-        match error {
-            Error::Unavailable { retry_after, .. } | Error::TooMany { retry_after, .. }
-                if response.header("Retry-After").is_none() =>
-            {
-                response.with("Retry-After", retry_after.to_string())
-            }
-            _ => response,
-        }
-    }
-}
-
-fn plain_500() -> Response {
-    Response::new(500, "text/plain; charset=utf-8", "internal error\n")
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
-}
-
 /// How long an acceptor leaves a system alone that has no descriptor or thread for it.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -461,389 +288,18 @@ fn turn_away(shared: &Shared, socket: &Socket) {
     }
 }
 
-/// The whole life of a connection.
-fn converse(shared: &Shared, place: &Place) {
-    let connection = &*place.connection;
-    let inlet = Inlet { connection, until: Instant::now(), most: Duration::ZERO, rate: 0 };
-    let mut conversation =
-        Conversation { shared, connection, reader: BufReader::with_capacity(16 * 1024, inlet) };
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        loop {
-            match conversation.turn() {
-                After::Next => {}
-                After::Linger => return conversation.linger(),
-                After::Close => return,
-            }
-        }
-    }));
-    if let Err(panic) = outcome {
-        shared.counters.panics.fetch_add(1, Ordering::Relaxed);
-        log::error!("connection {}: panicked: {}", connection.number, panic_message(&*panic));
-    }
-}
-
-/// What follows a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum After {
-    Next,
-    /// Closed with care: the client is to see the answer.
-    Linger,
-    Close,
-}
-
-struct Conversation<'a> {
-    shared: &'a Shared,
-    connection: &'a Connection,
-    /// What a client sends ahead of its turn stays here and in the kernel.
-    reader: BufReader<Inlet<'a>>,
-}
-
-impl Conversation<'_> {
-    /// Reads a request and answers it.
-    fn turn(&mut self) -> After {
-        let limits = &self.shared.limits;
-        if !self.await_request() || !self.connection.enter(Phase::Head) {
-            return After::Close;
-        }
-        self.reader.get_mut().allow(limits.head_time, 0);
-        let mut bytes = Vec::with_capacity(512);
-        let head = match framing::read_head(&mut self.reader, limits.head.bytes, &mut bytes) {
-            Ok(true) => framing::parse_request_head(&bytes, &limits.head).map_err(Fault::Refused),
-            Ok(false) => return After::Close,
-            Err(fault) => Err(fault),
-        };
-        let head = match head {
-            Ok(head) => head,
-            Err(fault) => {
-                let (method, path) = framing::glance(&bytes);
-                return self.refuse(fault, &new_request_id(), method, path.as_deref());
-            }
-        };
-        let id = request_id(&head);
-        let mut held = Held { shared: self.shared, bytes: 0 };
-        let body = match self.read_body(&head, &mut held) {
-            Ok(body) => body,
-            Err(fault) => return self.refuse(fault, &id, Some(head.method), Some(&head.path)),
-        };
-        if !self.connection.enter(Phase::Work) {
-            return After::Close;
-        }
-        self.answer(head, body, &id)
-    }
-
-    /// True when the first byte of a request is there.
-    fn await_request(&mut self) -> bool {
-        if !self.reader.buffer().is_empty() {
-            return !self.shared.is_stopping();
-        }
-        // `stop` closes the idle after it has set the flag: either it sees us idle or we see the flag.
-        if !self.connection.enter(Phase::Idle) || self.shared.is_stopping() {
-            return false;
-        }
-        self.reader.get_mut().allow(self.shared.limits.idle_time, 0);
-        self.reader.fill_buf().is_ok_and(|bytes| !bytes.is_empty())
-    }
-
-    fn read_body(&mut self, head: &RequestHead, held: &mut Held<'_>) -> Result<Vec<u8>, Fault> {
-        if head.length == BodyLength::Fixed(0) {
-            return Ok(Vec::new());
-        }
-        let limits = &self.shared.limits;
-        let limit = self.shared.service.body_limit(head.method, &head.path);
-        // A refusal of the announced length comes before the client is asked to send it.
-        let announced_too_much = matches!(head.length, BodyLength::Fixed(length) if length > limit as u64);
-        if head.expects_continue && !announced_too_much && self.reader.buffer().is_empty() {
-            let mut outlet = SocketOutlet::new(self.connection, limits);
-            outlet.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(Fault::Io)?;
-        }
-        if !self.connection.enter(Phase::Body) {
-            return Err(Fault::Io(io::ErrorKind::ConnectionAborted.into()));
-        }
-        self.reader.get_mut().allow(limits.body_time, limits.body_rate);
-        framing::read_body(&mut self.reader, head.length, limit, &mut |bytes| held.grow(bytes))
-    }
-
-    fn answer(&mut self, head: RequestHead, body: Vec<u8>, id: &str) -> After {
-        self.shared.counters.requests.fetch_add(1, Ordering::Relaxed);
-        let (version, method, keep_alive) = (head.version, head.method, head.keep_alive);
-        let response = match self.shared.gate.enter(self.shared.limits.handler_wait) {
-            Some(_turn) => self.handle(Request {
-                id: id.to_owned(),
-                method: head.method,
-                path: head.path,
-                query: head.query,
-                headers: head.headers,
-                body,
-                peer: self.connection.peer,
-            }),
-            None => {
-                self.shared.counters.count_refusal(503);
-                let message = "too many requests are being answered".to_owned();
-                let error = Error::Unavailable { retry_after: 1, message };
-                self.shared.worded(id, Some(&head.path), &error)
-            }
-        };
-        // Asked after the handler: the server may have begun to stop meanwhile.
-        let persistence = match version {
-            _ if !keep_alive || self.shared.is_stopping() => Persistence::Close,
-            Version::Http10 => Persistence::SaidKeepAlive,
-            Version::Http11 => Persistence::KeepAlive,
-        };
-        self.send(response, &Manner { version, head_only: method == Method::Head, persistence, id })
-    }
-
-    fn handle(&self, request: Request) -> Response {
-        let (id, path) = (request.id.clone(), request.path.clone());
-        let answered = catch_unwind(AssertUnwindSafe(|| self.shared.service.answer(request)));
-        answered.unwrap_or_else(|panic| {
-            self.shared.counters.panics.fetch_add(1, Ordering::Relaxed);
-            let message = format!("the handler panicked: {}", panic_message(&*panic));
-            log::error!("{id}: {path}: {message}");
-            self.shared.worded(&id, Some(&path), &Error::Internal(message))
-        })
-    }
-
-    /// Answers what was not a whole request. The connection is of no use after it: where the next request would
-    /// begin is unknown, or not to be believed.
-    fn refuse(&mut self, fault: Fault, id: &str, method: Option<Method>, path: Option<&str>) -> After {
-        let error = match fault {
-            Fault::Refused(error) => error,
-            Fault::CutShort => Error::http(400, "the request ended before it was whole"),
-            Fault::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
-                Error::http(408, "the request did not come in time")
-            }
-            Fault::Io(_) => return After::Close,
-        };
-        if !self.connection.enter(Phase::Work) {
-            return After::Close;
-        }
-        let response = self.shared.worded(id, path, &error);
-        self.shared.counters.count_refusal(response.status);
-        log::debug!("{id}: refused with {}: {error}", response.status);
-        let head_only = method == Some(Method::Head);
-        let manner = Manner { version: Version::Http11, head_only, persistence: Persistence::Close, id };
-        self.send(response, &manner)
-    }
-
-    fn send(&mut self, response: Response, manner: &Manner<'_>) -> After {
-        let outlet = SocketOutlet::new(self.connection, &self.shared.limits);
-        let sent = catch_unwind(AssertUnwindSafe(|| write_answer(outlet, response, manner, self.shared)));
-        match sent {
-            Ok(Ok(Sent::Whole)) if manner.persistence != Persistence::Close => return After::Next,
-            Ok(Ok(_)) => return After::Linger,
-            Ok(Err(error)) => {
-                // A client that goes is everyday; a stream of ours that fails is not.
-                let ours = error.kind() == io::ErrorKind::Other;
-                let level = if ours { log::Level::Error } else { log::Level::Debug };
-                log::log!(level, "{}: answer cut: {error}", manner.id);
-            }
-            Err(panic) => {
-                self.shared.counters.panics.fetch_add(1, Ordering::Relaxed);
-                log::error!("{}: answer cut by a panic: {}", manner.id, panic_message(&*panic));
-            }
-        }
-        self.shared.counters.cut_answers.fetch_add(1, Ordering::Relaxed);
-        if manner.version == Version::Http10 {
-            // Its end may be known by the end of the connection only; a reset cannot be taken for it.
-            let _ = self.connection.socket.set_linger(Some(Duration::ZERO));
-        }
-        After::Close
-    }
-
-    /// Ends our half and waits for the client's: a socket that is closed with bytes unread resets the connection,
-    /// and the client loses the answer (RFC 9112 section 9.6).
-    fn linger(&mut self) {
-        let limits = &self.shared.limits;
-        if !self.connection.enter(Phase::Linger) || self.connection.socket.shutdown(Shutdown::Write).is_err()
-        {
-            return;
-        }
-        self.reader.get_mut().allow(limits.linger_time, 0);
-        let mut left = limits.linger_bytes;
-        while let Ok(bytes) = self.reader.fill_buf()
-            && !bytes.is_empty()
-            && left > 0
-        {
-            let dropped = bytes.len();
-            left = left.saturating_sub(dropped);
-            self.reader.consume(dropped);
-        }
-    }
-}
-
-/// The client's own id when it is sane, so that its log and ours can be held side by side.
-fn request_id(head: &RequestHead) -> String {
-    let mut given = head.headers.iter().filter(|(name, _)| name == "x-request-id").map(|(_, value)| value);
-    let is_sane = |id: &String| {
-        (1..=64).contains(&id.len())
-            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-    };
-    match (given.next(), given.next()) {
-        (Some(id), None) if is_sane(id) => id.clone(),
-        _ => new_request_id(),
-    }
-}
-
-fn new_request_id() -> String {
-    ids::random_hex::<16>()
-}
-
-/// The bytes of one request's body in the budget of all; given back when it is dropped.
-struct Held<'a> {
-    shared: &'a Shared,
-    bytes: usize,
-}
-
-impl Held<'_> {
-    fn grow(&mut self, more: usize) -> Result<()> {
-        let budget = self.shared.limits.bodies;
-        let fits = |held: usize| held.checked_add(more).filter(|sum| *sum <= budget);
-        if self.shared.bodies.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
-            let message = "too much is being sent at the same time".to_owned();
-            return Err(Error::Unavailable { retry_after: 5, message });
-        }
-        self.bytes += more;
-        Ok(())
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.shared.bodies.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// So many at a time.
-struct Gate {
-    free: Mutex<usize>,
-    freed: Condvar,
-}
-
-struct Turn<'a>(&'a Gate);
-
-impl Gate {
-    /// `None` when nobody came out within `wait`.
-    fn enter(&self, wait: Duration) -> Option<Turn<'_>> {
-        let waited = self.freed.wait_timeout_while(lock(&self.free), wait, |free| *free == 0);
-        let mut free = waited.unwrap_or_else(PoisonError::into_inner).0;
-        *free = free.checked_sub(1)?;
-        Some(Turn(self))
-    }
-
-    fn enter_however_long(&self) -> Turn<'_> {
-        loop {
-            if let Some(turn) = self.enter(Duration::from_secs(60)) {
-                return turn;
-            }
-        }
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        *lock(&self.0.free) += 1;
-        self.0.freed.notify_one();
-    }
-}
-
-/// The reading half of a socket, with a deadline.
-struct Inlet<'a> {
-    connection: &'a Connection,
-    until: Instant,
-    most: Duration,
-    rate: u64,
-}
-
-impl Inlet<'_> {
-    /// From now on, `time` is left; every `rate` bytes earn a second more (0: nothing does), but never is more left
-    /// than `time`.
-    fn allow(&mut self, time: Duration, rate: u64) {
-        (self.until, self.most, self.rate) = (Instant::now() + time, time, rate);
-    }
-}
-
-impl Read for Inlet<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if Instant::now() >= self.until {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            match (&self.connection.socket).read(out) {
-                Ok(read) => {
-                    if self.rate > 0 {
-                        self.until = (self.until + earned(read, self.rate)).min(Instant::now() + self.most);
-                    }
-                    return Ok(read);
-                }
-                Err(error) if is_tick(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-/// The writing half of a socket: what it waits for the client is bounded, and earned back by the bytes that leave.
-struct SocketOutlet<'a> {
-    socket: &'a Socket,
-    left: Duration,
-    most: Duration,
-    rate: u64,
-}
-
-impl<'a> SocketOutlet<'a> {
-    fn new(connection: &'a Connection, limits: &Limits) -> Self {
-        let (left, rate) = (limits.answer_time, limits.answer_rate);
-        Self { socket: &connection.socket, left, most: left, rate }
-    }
-}
-
-impl Write for SocketOutlet<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let until = Instant::now() + self.left;
-        loop {
-            let sent = rustix::net::send(self.socket, bytes, SendFlags::NOSIGNAL).map_err(io::Error::from);
-            let left = until.saturating_duration_since(Instant::now());
-            match sent {
-                Ok(sent) => {
-                    self.left = (left + earned(sent, self.rate)).min(self.most);
-                    return Ok(sent);
-                }
-                Err(error) if is_tick(&error) && left.is_zero() => return Err(io::ErrorKind::TimedOut.into()),
-                Err(error) if is_tick(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What `bytes` earn at `rate` bytes a second.
-fn earned(bytes: usize, rate: u64) -> Duration {
-    let micros = (bytes as u64).saturating_mul(1_000_000) / rate.max(1);
-    Duration::from_micros(if rate == 0 { 0 } else { micros })
-}
-
-/// The socket's own timeout, or a signal: nothing happened but time.
-fn is_tick(error: &io::Error) -> bool {
-    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
-}
-
 /// How an answer is to be sent, apart from what it says.
-struct Manner<'a> {
-    version: Version,
+pub(super) struct Manner<'a> {
+    pub version: Version,
     /// To a HEAD: no body, whatever the answer holds.
-    head_only: bool,
-    persistence: Persistence,
-    id: &'a str,
+    pub head_only: bool,
+    pub persistence: Persistence,
+    pub id: &'a str,
 }
 
 /// What the answer says about the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Persistence {
+pub(super) enum Persistence {
     /// Nothing: 1.1 clients keep it.
     KeepAlive,
     /// To a 1.0 client that asked for it.
@@ -853,7 +309,7 @@ enum Persistence {
 
 /// How an answer ended that was sent without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
+pub(super) enum Sent {
     Whole,
     /// Whole, and only the end of the connection says so.
     UntilClose,
@@ -866,7 +322,7 @@ enum Sent {
 /// # Errors
 /// When the client is gone or too slow, or a stream failed: what has left by then is not a whole answer, and nothing
 /// may be sent after it.
-fn write_answer(
+pub(super) fn write_answer(
     out: impl Write,
     response: Response,
     manner: &Manner<'_>,
@@ -1126,6 +582,9 @@ impl<W: Write> Write for Outlet<'_, W> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::super::{Method, Request};
     use super::*;
 
     struct Silent;
