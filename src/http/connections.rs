@@ -1,8 +1,8 @@
 //! Who is connected, what each connection is doing, and which one goes when there is no room.
 //!
 //! A place is held as long as the socket. When all are taken, the connection longest idle (or longest busy with its
-//! head) is closed for the newcomer; when there is none, the one longest busy with its body. A request that was
-//! read whole is never cut off to make room. An address (a /64 in IPv6) has its own, smaller number of places and
+//! head) is closed for the newcomer; when there is none, the one longest busy with its body, then one that does not
+//! take its answer. A request at work is never cut off to make room. An address (a /64 in IPv6) has its own, smaller number of places and
 //! makes room among its own connections, so that one client cannot push out the others.
 //!
 //! # Races
@@ -33,6 +33,8 @@ pub(super) enum Phase {
     Body,
     /// From the whole request to the end of its answer.
     Work,
+    /// The answer waits for a client that has not taken enough of it for a whole tick.
+    Stalled,
     /// The last answer is out; what still comes is read and dropped.
     Linger,
     /// Chosen to go; there is no way back.
@@ -40,7 +42,8 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 6] = [Self::Idle, Self::Head, Self::Body, Self::Work, Self::Linger, Self::Gone];
+    const ALL: [Self; 7] =
+        [Self::Idle, Self::Head, Self::Body, Self::Work, Self::Stalled, Self::Linger, Self::Gone];
     const BITS: u32 = 3;
 
     fn of(word: u64) -> Self {
@@ -52,6 +55,7 @@ impl Phase {
         match self {
             Self::Idle | Self::Head | Self::Linger => Some(0),
             Self::Body => Some(1),
+            Self::Stalled => Some(2),
             Self::Work | Self::Gone => None,
         }
     }
@@ -280,7 +284,7 @@ mod tests {
     fn the_longest_idle_goes_then_the_longest_reading_and_never_one_at_work() {
         let registry = registry(4, 9);
         let all: Vec<_> = std::iter::repeat_with(|| admit(&registry, LOCAL).unwrap()).take(4).collect();
-        let phases = [Phase::Work, Phase::Body, Phase::Head, Phase::Idle];
+        let phases = [Phase::Stalled, Phase::Body, Phase::Head, Phase::Idle];
         for ((place, _), phase) in all.iter().zip(phases) {
             std::thread::sleep(Duration::from_millis(2));
             assert!(place.connection.enter(phase));
@@ -296,8 +300,11 @@ mod tests {
         let third = admit(&registry, LOCAL).unwrap();
         assert_eq!(closed(), [false, true, true, true]);
         third.0.connection.enter(Phase::Work);
+        let fourth = admit(&registry, LOCAL).unwrap();
+        assert_eq!(closed(), [true, true, true, true]);
+        fourth.0.connection.enter(Phase::Work);
         assert!(admit(&registry, LOCAL).is_none());
-        drop((all, first, second, third));
+        drop((all, first, second, third, fourth));
         assert_eq!(registry.wait_until_empty(Duration::ZERO), 0);
         assert!(lock(&registry.open).by_source.is_empty());
     }

@@ -8,9 +8,8 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use rustix::net::SendFlags;
-use socket2::Socket;
 
-use super::connections::Connection;
+use super::connections::{Connection, Phase};
 use super::limits::Limits;
 
 /// The reading half of a socket, with a deadline.
@@ -55,17 +54,29 @@ impl Read for Inlet<'_> {
 }
 
 /// The writing half of a socket: what it waits for the client is bounded, and earned back by the bytes that leave.
+/// While it waits, the connection counts as stalled and may be closed for another.
 pub(super) struct SocketOutlet<'a> {
-    socket: &'a Socket,
+    connection: &'a Connection,
     left: Duration,
     most: Duration,
     rate: u64,
+    is_stalled: bool,
 }
 
 impl<'a> SocketOutlet<'a> {
     pub fn new(connection: &'a Connection, limits: &Limits) -> Self {
         let (left, rate) = (limits.answer_time, limits.answer_rate);
-        Self { socket: &connection.socket, left, most: left, rate }
+        Self { connection, left, most: left, rate, is_stalled: false }
+    }
+
+    fn note(&mut self, is_stalled: bool) -> io::Result<()> {
+        if self.is_stalled != is_stalled {
+            self.is_stalled = is_stalled;
+            if !self.connection.enter(if is_stalled { Phase::Stalled } else { Phase::Work }) {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -73,16 +84,18 @@ impl Write for SocketOutlet<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let until = Instant::now() + self.left;
         loop {
-            let sent = rustix::net::send(self.socket, bytes, SendFlags::NOSIGNAL).map_err(io::Error::from);
+            let sent = rustix::net::send(&self.connection.socket, bytes, SendFlags::NOSIGNAL);
             let left = until.saturating_duration_since(Instant::now());
-            match sent {
+            match sent.map_err(io::Error::from) {
                 Ok(sent) => {
                     self.left = (left + earned(sent, self.rate)).min(self.most);
+                    // A blocking socket takes a part only when the tick is over.
+                    self.note(sent < bytes.len())?;
                     return Ok(sent);
                 }
-                Err(error) if is_tick(&error) && left.is_zero() => return Err(io::ErrorKind::TimedOut.into()),
-                Err(error) if is_tick(&error) => {}
-                Err(error) => return Err(error),
+                Err(error) if !is_tick(&error) => return Err(error),
+                Err(_) if left.is_zero() => return Err(io::ErrorKind::TimedOut.into()),
+                Err(_) => self.note(true)?,
             }
         }
     }

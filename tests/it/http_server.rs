@@ -793,6 +793,30 @@ fn a_client_that_does_not_read_its_answer_is_cut_off() {
     running.assert_alive();
 }
 
+#[test]
+fn a_client_that_does_not_read_its_answer_makes_room() {
+    let running = start(Limits { connections: 2, ..Limits::default() });
+    let stalled: Vec<_> = (0..2)
+        .map(|_| {
+            let mut client = running.connect();
+            client.send("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(client.stream().peek(&mut [0]).unwrap(), 1, "the answer has begun");
+            client
+        })
+        .collect();
+    // Turned away, perhaps with a reset, until one of the two is found to be stalled.
+    let newcomer_is_served = || {
+        thread::sleep(millis(50));
+        let mut client = running.connect();
+        client.send("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        client.raw().starts_with(b"HTTP/1.1 200 ")
+    };
+    let tries = PATIENCE.as_millis() / 50;
+    assert!((0..tries).any(|_| newcomer_is_served()));
+    assert_eq!(running.counters().pushed_out.load(Ordering::SeqCst), 1);
+    drop(stalled);
+}
+
 /// A directory whose socket paths are longer than `sockaddr_un` holds.
 fn deep_socket(directory: &Path) -> PathBuf {
     let missing = 150_usize.saturating_sub(directory.as_os_str().len() + "/d/s.sock".len());
