@@ -86,7 +86,10 @@ impl Conversation<'_> {
         if !self.connection.enter(Phase::Work) {
             return After::Close;
         }
-        self.answer(head, body, &id)
+        let _working = Working::begin(&self.shared.counters);
+        let after = self.answer(head, body, &id);
+        // Idle from the last byte of the answer on, before the count says so.
+        if after == After::Next && !self.connection.enter(Phase::Idle) { After::Close } else { after }
     }
 
     /// True when the first byte of a request is there.
@@ -94,8 +97,9 @@ impl Conversation<'_> {
         if !self.reader.buffer().is_empty() {
             return !self.shared.is_stopping();
         }
-        // `stop` closes the idle after it has set the flag: either it sees us idle or we see the flag.
-        if !self.connection.enter(Phase::Idle) || self.shared.is_stopping() {
+        // A connection is idle from its start and from each answer on. `stop` sets the flag before it closes the
+        // idle: either it saw us idle or we see the flag.
+        if self.shared.is_stopping() {
             return false;
         }
         self.reader.get_mut().allow(self.shared.limits.idle_time, 0);
@@ -122,7 +126,6 @@ impl Conversation<'_> {
     }
 
     fn answer(&mut self, head: RequestHead, body: Vec<u8>, id: &str) -> After {
-        self.shared.counters.requests.fetch_add(1, Ordering::Relaxed);
         let (version, method, keep_alive) = (head.version, head.method, head.keep_alive);
         let response = match self.shared.gate.enter(self.shared.limits.handler_wait) {
             Some(_turn) => self.handle(Request {
@@ -311,6 +314,23 @@ fn plain_500() -> Response {
 fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
+}
+
+/// Counts a request while it is being answered.
+struct Working<'a>(&'a Counters);
+
+impl<'a> Working<'a> {
+    fn begin(counters: &'a Counters) -> Self {
+        counters.requests.fetch_add(1, Ordering::Relaxed);
+        counters.working.fetch_add(1, Ordering::SeqCst);
+        Self(counters)
+    }
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.working.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// The bytes of one request's body in the budget of all; given back when it is dropped.

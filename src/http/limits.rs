@@ -83,6 +83,8 @@ pub struct Counters {
     pub accept_failures: AtomicU64,
     /// Requests read whole.
     pub requests: AtomicU64,
+    /// Requests read whole whose answer is not out yet.
+    pub working: AtomicU64,
     /// Handlers that panicked.
     pub panics: AtomicU64,
     /// Answers that could not be finished: the client went or was too slow, or the making failed.

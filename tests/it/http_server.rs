@@ -7,7 +7,7 @@ use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -151,15 +151,24 @@ impl Running {
         self.server.counters()
     }
 
-    /// Waits until `count` of the counters is at least `n`.
-    fn await_count(&self, n: u64, count: impl Fn(&Counters) -> u64) {
+    /// Waits until `count` of the counters is `n`.
+    fn await_count(&self, n: u64, count: impl Fn(&Counters) -> &AtomicU64) {
+        let count = || count(self.counters()).load(Ordering::SeqCst);
         for _ in 0..PATIENCE.as_millis() / 5 {
-            if count(self.counters()) >= n {
+            if count() == n {
                 return;
             }
             thread::sleep(Duration::from_millis(5));
         }
-        panic!("the count stays at {}", count(self.counters()));
+        panic!("the count stays at {}", count());
+    }
+
+    /// A client that was answered and that the server knows to be idle: the answer is there a moment before.
+    fn idle_client(&self) -> Client {
+        let mut client = self.connect();
+        assert_eq!(client.get("/x").status, 200);
+        self.await_count(0, |counters| &counters.working);
+        client
     }
 }
 
@@ -614,15 +623,10 @@ fn stop_cuts_off_what_outlasts_the_grace() {
 #[test]
 fn the_longest_idle_makes_room() {
     let running = start(Limits { connections: 4, ..Limits::default() });
-    let mut clients: Vec<_> = (0..4)
-        .map(|_| {
-            let mut client = running.connect();
-            assert_eq!(client.get("/x").status, 200);
-            client
-        })
-        .collect();
+    let mut clients: Vec<_> = (0..4).map(|_| running.idle_client()).collect();
     // The first is idle for the shortest time now.
     assert_eq!(clients[0].get("/x").status, 200);
+    running.await_count(0, |counters| &counters.working);
     let mut newcomer = running.connect();
     assert_eq!(newcomer.get("/newcomer").status, 200);
     clients[1].assert_closed();
@@ -642,7 +646,7 @@ fn slow_heads_make_room_too() {
             client
         })
         .collect();
-    running.await_count(2, |counters| counters.open.load(Ordering::SeqCst));
+    running.await_count(2, |counters| &counters.open);
     let mut newcomers = [running.connect(), running.connect()];
     for client in &mut newcomers {
         assert_eq!(client.get("/x").status, 200);
@@ -678,13 +682,7 @@ fn an_address_has_its_own_number_of_places() {
     let running = start(limits);
     let mut other = Client::over(connect_from("127.0.0.2", running.address));
     assert_eq!(other.get("/x").status, 200);
-    let mut clients: Vec<_> = (0..3)
-        .map(|_| {
-            let mut client = running.connect();
-            assert_eq!(client.get("/x").status, 200);
-            client
-        })
-        .collect();
+    let mut clients: Vec<_> = (0..3).map(|_| running.idle_client()).collect();
     clients[0].assert_closed();
     for client in &mut clients[1..] {
         assert_eq!(client.get("/x").status, 200);
@@ -789,7 +787,7 @@ fn a_client_that_does_not_read_its_answer_is_cut_off() {
     let running = start(Limits { answer_time: millis(200), answer_rate: 1_000_000_000, ..Limits::default() });
     let mut client = running.connect();
     client.send("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n");
-    running.await_count(1, |counters| counters.cut_answers.load(Ordering::SeqCst));
+    running.await_count(1, |counters| &counters.cut_answers);
     running.assert_alive();
 }
 
