@@ -1,1 +1,159 @@
-//! (to be written)
+//! A blocking HTTP/1.1 client over a Unix socket: how our own command line talks to the running server.
+//!
+//! One request a connection. There is no deadline: a command such as a backup takes as long as it takes, and the
+//! other end is our own server on the same machine, which dies with its sockets.
+
+use std::fmt::Write as _;
+use std::io::{BufReader, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use super::Method;
+use super::framing::{self, BodyReader, HeadLimits};
+use crate::error::{Error, Result};
+
+/// An answer whose body is still to be read.
+pub struct ClientResponse {
+    pub status: u16,
+    /// Lower-case names in the order of arrival.
+    pub headers: Vec<(String, String)>,
+    /// Ends where the answer says it ends. One that is cut short, or not framed as RFC 9112 has it, is an error.
+    pub body: Box<dyn Read + Send>,
+}
+
+impl ClientResponse {
+    /// The first header of this (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The whole body, however long.
+    pub fn read(mut self) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        self.body.read_to_end(&mut body).map_err(Error::io("the answer of the server"))?;
+        Ok(body)
+    }
+}
+
+/// Sends one request to the server that listens on `socket`. `target` is the path with its query, percent-encoded;
+/// Host, Connection and Content-Length are added here.
+///
+/// # Errors
+/// `Io` when nobody listens there or the answer is not whole; `Internal` when target or headers hold a control
+/// character or a space where none may be.
+pub fn call(
+    socket: &Path,
+    method: Method,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<ClientResponse> {
+    let head = request_head(method, target, headers, body.len())?;
+    let address = SocketPath::of(socket)?;
+    let reaching = || format!("the server's socket {}", socket.display());
+    let mut stream = UnixStream::connect(&address.path).map_err(Error::io(reaching()))?;
+    // A server that refuses answers before it has read all, so a failing write is not the end: its answer counts.
+    let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+
+    let mut reader = BufReader::new(stream);
+    let limits = HeadLimits::default();
+    let head = loop {
+        let mut head = Vec::new();
+        match framing::read_head(&mut reader, limits.bytes, &mut head) {
+            Ok(true) => {}
+            Ok(false) => {
+                sent.map_err(Error::io(reaching()))?;
+                return Err(Error::io(reaching())(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            Err(fault) => return Err(Error::io(reaching())(fault.into())),
+        }
+        let head = framing::parse_response_head(&head, &limits, method == Method::Head)?;
+        if head.status >= 200 {
+            break head;
+        }
+    };
+    let body = BodyReader::new(reader, head.length, u64::MAX)?;
+    Ok(ClientResponse { status: head.status, headers: head.headers, body: Box::new(body) })
+}
+
+fn request_head(method: Method, target: &str, headers: &[(&str, &str)], length: usize) -> Result<String> {
+    let sound = target.starts_with('/')
+        && target.bytes().all(|byte| byte.is_ascii_graphic())
+        && headers.iter().all(|(name, value)| {
+            !name.is_empty()
+                && name.bytes().all(framing::is_token_byte)
+                && !value.contains(|c: char| c.is_control())
+        });
+    if !sound {
+        return Err(Error::Internal(format!("{target:?} with {headers:?} is not a request")));
+    }
+    let mut head =
+        format!("{} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", method.as_str());
+    for (name, value) in headers {
+        let _ = write!(head, "{name}: {value}\r\n");
+    }
+    let _ = write!(head, "Content-Length: {length}\r\n\r\n");
+    Ok(head)
+}
+
+/// A path of a Unix socket as `bind` and `connect` take it. They take 107 bytes; a longer one goes through
+/// `/proc/self/fd/N`, N being its directory, which stays open as long as this value.
+pub(super) struct SocketPath {
+    pub path: PathBuf,
+    _directory: Option<OwnedFd>,
+}
+
+impl SocketPath {
+    const LONGEST: usize = 107;
+
+    pub fn of(path: &Path) -> Result<Self> {
+        if path.as_os_str().len() <= Self::LONGEST {
+            return Ok(Self { path: path.to_owned(), _directory: None });
+        }
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Error::refused(
+                format!("{} is not the path of a socket", path.display()),
+                "give the path of a file in a directory that exists",
+            ));
+        };
+        use rustix::fs::{Mode, OFlags};
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(parent, flags, Mode::empty())
+            .map_err(|errno| Error::io(parent.display().to_string())(errno.into()))?;
+        let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
+        if short.as_os_str().as_bytes().len() > Self::LONGEST {
+            return Err(Error::refused(
+                format!("the name of the socket {} is too long", path.display()),
+                "choose a file name of at most 80 bytes",
+            ));
+        }
+        Ok(Self { path: short, _directory: Some(directory) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_break_the_framing_is_not_sent() {
+        for (target, name, value) in [
+            ("x", "a", "b"),
+            ("/ HTTP/1.1\r\n", "a", "b"),
+            ("/ x", "a", "b"),
+            ("/\u{e9}", "a", "b"),
+            ("/", "a:", "b"),
+            ("/", "", "b"),
+            ("/", "a", "b\r\nc: d"),
+            ("/", "a", "b\0"),
+        ] {
+            assert!(
+                request_head(Method::Get, target, &[(name, value)], 0).is_err(),
+                "{target:?} {name:?} {value:?}"
+            );
+        }
+        assert!(request_head(Method::Get, "/a?b=c", &[("X-A", "b c")], 0).is_ok());
+    }
+}

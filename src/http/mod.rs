@@ -5,13 +5,17 @@
 
 pub mod batch;
 pub mod client;
+mod connections;
+mod conversation;
 pub mod framing;
 pub mod json;
 pub mod listing;
+mod limits;
 pub mod query;
 pub mod route;
 pub mod server;
 pub mod stream;
+mod wire;
 
 use std::net::IpAddr;
 

@@ -1,3 +1,4 @@
 //! The tests that use mailtrail from outside, in one binary. Each module is a subject.
 
+mod http_server;
 mod mail;
