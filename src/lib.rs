@@ -34,3 +34,5 @@ pub mod activity;
 pub mod ingest;
 pub mod jobs;
 pub mod admin;
+pub mod serve;
+pub mod cli;

@@ -34,7 +34,7 @@ pub struct Entry {
     /// Who it was, as named at the time: an email, a key, `operator`.
     pub actor: Option<String>,
     pub recorded_at: Timestamp,
-    #[serde(skip)]
+    /// The number of the row in the whole appliance: it only rises, in the order of recording.
     pub seq: i64,
 }
 
@@ -52,6 +52,7 @@ pub const COLUMNS: &[&str] = &[
     "project_id",
     "actor",
     "recorded_at",
+    "seq",
 ];
 
 /// An activity to be recorded.

@@ -52,7 +52,7 @@ pub struct Event {
     pub message: String,
     pub created_at: Timestamp,
     pub recorded_at: Timestamp,
-    #[serde(skip)]
+    /// The number of the row in the whole appliance: it only rises, in the order of recording.
     pub seq: i64,
 }
 
@@ -67,6 +67,7 @@ pub const COLUMNS: &[&str] = &[
     "message",
     "created_at",
     "recorded_at",
+    "seq",
 ];
 
 /// An event to be recorded.

@@ -105,3 +105,13 @@ pub fn sync_directory(path: &Path) -> Result<()> {
         .and_then(|directory| directory.sync_all())
         .map_err(Error::io(format!("cannot flush {}", directory.display())))
 }
+
+/// The last number given out: tells which of two databases is newer.
+pub fn last_seq(connection: &Connection) -> Result<i64> {
+    Ok(connection.query_row("SELECT last_seq FROM sequence WHERE one = 1", [], |row| row.get(0))?)
+}
+
+/// How many rows a table has; `table` is one of our own literals.
+pub fn count_rows(connection: &Connection, table: &'static str) -> Result<i64> {
+    Ok(connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?)
+}

@@ -1,0 +1,466 @@
+//! What can be typed. Parsing opens no file and asks nobody.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// The audit log of a mail server in one binary: why a mailbox was blocked, what happened to a message, who changed
+/// a setting.
+#[derive(Parser)]
+#[command(name = "mailtrail", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+pub struct Arguments {
+    /// Data directory [default: ./mailtrail-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Configuration file, TOML
+    #[arg(long, global = true, value_name = "FILE", env = "MAILTRAIL_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Results as one JSON object, or one a line
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The workspace, where there are several; for `init` the name of the first
+    #[arg(long, global = true, value_name = "ID")]
+    pub workspace: Option<String>,
+    /// Any setting, as `mailtrail config` names it
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The whole command line, for man pages and completions.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Try it: a scratch directory with real messages and sends, served
+    Demo {
+        /// Address and port; port 0 takes a free one
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
+    },
+    /// Make a data directory with its first workspace, owner, key and license
+    Init {
+        /// The owner's address, to log in with
+        #[arg(long)]
+        email: String,
+        /// Read the owner's password from standard input; otherwise one is made and shown once
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Serve
+    Serve {
+        /// Address and port; port 0 takes a free one
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
+        /// Serve without a license, even if one is there
+        #[arg(long)]
+        no_license: bool,
+    },
+    /// Workspaces: the boundary nobody looks across
+    #[command(subcommand)]
+    Workspace(WorkspaceCommand),
+    /// People and their roles
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Tenants: groups of mailboxes
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Mailboxes: limits, policies, holds
+    #[command(subcommand)]
+    Mailbox(MailboxCommand),
+    /// Projects, whose people's activity is recorded
+    #[command(subcommand)]
+    Project(ProjectCommand),
+    /// API keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Licenses for reading the activity log
+    #[command(subcommand)]
+    License(LicenseCommand),
+    /// Record from standard input
+    #[command(subcommand)]
+    Record(RecordCommand),
+    /// Record a file of entries, NDJSON or CSV
+    Import(Import),
+    /// Write a whole log, NDJSON or CSV
+    Export(Export),
+    /// Look at a log
+    Query(Query),
+    /// Follow a log
+    Tail(Query),
+    /// How much there is
+    Stats,
+    /// What is kept how long
+    #[command(subcommand)]
+    Retention(RetentionCommand),
+    /// Copy the database into one file, while it is served
+    Backup {
+        /// A file that is not there yet
+        file: PathBuf,
+    },
+    /// Put a backup in place
+    Restore {
+        file: PathBuf,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Examine the database, or a backup
+    Check {
+        /// A database nobody serves; otherwise the data directory's
+        file: Option<PathBuf>,
+    },
+    /// What is in force, and where each value came from
+    Config,
+}
+
+#[derive(Subcommand)]
+pub enum WorkspaceCommand {
+    Create {
+        #[arg(long)]
+        name: String,
+    },
+    List,
+    Show {
+        id: String,
+    },
+    Set {
+        id: String,
+        #[arg(long)]
+        name: String,
+    },
+    /// Its keys stop at once, its log stays
+    Delete {
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum UserCommand {
+    /// Make an account and a member, or let an existing account join
+    Create {
+        #[arg(long)]
+        email: String,
+        /// owner, admin or auditor
+        #[arg(long)]
+        role: String,
+        #[arg(long)]
+        name: Option<String>,
+        /// Read the password from standard input; otherwise one is made and shown once
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    List,
+    Show {
+        id: String,
+    },
+    Set {
+        id: String,
+        /// owner, admin or auditor
+        #[arg(long)]
+        role: Option<String>,
+        /// Read a new password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// End the membership; the name stays in the log
+    Delete {
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum TenantCommand {
+    Create {
+        #[arg(long)]
+        name: String,
+        #[arg(long)]
+        domain: Option<String>,
+        /// The UUID it has elsewhere; otherwise one is made
+        #[arg(long, value_name = "UUID")]
+        id: Option<String>,
+    },
+    List,
+    Show {
+        id: String,
+    },
+    Set {
+        id: String,
+        #[arg(long)]
+        name: String,
+    },
+    /// Legal hold: retention deletes nothing of it
+    Hold {
+        id: String,
+    },
+    /// End the legal hold
+    Release {
+        id: String,
+    },
+    Delete {
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum MailboxCommand {
+    Create {
+        #[arg(long)]
+        address: String,
+        /// Its tenant
+        #[arg(long, value_name = "ID")]
+        tenant: Option<String>,
+        #[arg(long, value_name = "N")]
+        daily_send_limit: Option<u64>,
+        #[arg(long)]
+        name: Option<String>,
+    },
+    List,
+    Show {
+        id: String,
+    },
+    Set {
+        id: String,
+        /// A number, or none
+        #[arg(long, value_name = "N|none")]
+        daily_send_limit: Option<String>,
+        /// A tenant's id, or none
+        #[arg(long, value_name = "ID|none")]
+        tenant: Option<String>,
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Show the policy document, or put one in force
+    Policy {
+        id: String,
+        /// A JSON file; - for standard input
+        file: Option<PathBuf>,
+    },
+    /// Legal hold: retention deletes nothing of it
+    Hold {
+        id: String,
+    },
+    /// End the legal hold
+    Release {
+        id: String,
+    },
+    Delete {
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum ProjectCommand {
+    Create {
+        #[arg(long)]
+        name: String,
+    },
+    List,
+    Show {
+        id: String,
+    },
+    Set {
+        id: String,
+        #[arg(long)]
+        name: String,
+    },
+    /// Legal hold: retention deletes nothing of it
+    Hold {
+        id: String,
+    },
+    /// End the legal hold
+    Release {
+        id: String,
+    },
+    Delete {
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// Make a key; it is shown this once
+    Create {
+        #[arg(long)]
+        name: String,
+        /// enforcement:read, enforcement:write, messages:read, messages:write, activity:write or admin; repeatable
+        #[arg(long, required = true, num_args = 1.., value_delimiter = ',')]
+        scope: Vec<String>,
+        /// RFC 3339
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+        /// Take a key you have already (mt_live_… or tc_live_…) from standard input
+        #[arg(long)]
+        key_stdin: bool,
+    },
+    List,
+    Show {
+        id: String,
+    },
+    /// Make a new key for an old one, which works on for a while
+    Rotate {
+        id: String,
+        /// How long the old one works on, as in 24h
+        #[arg(long, default_value = "0s")]
+        overlap: String,
+    },
+    Revoke {
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum LicenseCommand {
+    /// Sign a license with this installation's key
+    Issue {
+        #[arg(long)]
+        holder: String,
+        /// RFC 3339; otherwise it has no end
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+    },
+    List,
+    /// One license
+    Show {
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum RecordCommand {
+    /// One entry from a raw message on standard input: for Postfix pipe, Sieve, procmail
+    Message {
+        /// Number or address
+        #[arg(long)]
+        mailbox: String,
+        #[arg(long, default_value = "delivered")]
+        outcome: String,
+        #[arg(long)]
+        reason: Option<String>,
+        /// Exit as sysexits(3) has it: 75 for our trouble, so that a mail server tries again, 65 for bad input
+        #[arg(long)]
+        sysexits: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum RetentionCommand {
+    /// Delete what is older than its days
+    Run {
+        /// Only say what would go
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// The days in force and the last run
+    Show,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Log {
+    Enforcement,
+    Messages,
+    Activity,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FileFormat {
+    Ndjson,
+    Csv,
+}
+
+#[derive(Args)]
+pub struct Import {
+    pub log: Log,
+    /// NDJSON or CSV; - for standard input
+    pub file: PathBuf,
+    /// The mailbox of the messages: number or address
+    #[arg(long)]
+    pub mailbox: Option<String>,
+    /// The project of the activities
+    #[arg(long)]
+    pub project: Option<String>,
+    /// Otherwise by the file's ending
+    #[arg(long)]
+    pub format: Option<FileFormat>,
+    /// Begin here, where an earlier run ended
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub from_line: usize,
+}
+
+/// Which rows: the parameters of the log's own route.
+#[derive(Args, Clone)]
+pub struct Filters {
+    /// The mailbox of the messages: number or address
+    #[arg(long)]
+    pub mailbox: Option<String>,
+    /// The project of the activities; otherwise the workspace's
+    #[arg(long)]
+    pub project: Option<String>,
+    /// RFC 3339, inclusive
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// RFC 3339, exclusive
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// enforcement: a tenant's id
+    #[arg(long, value_name = "ID")]
+    pub tenant: Option<String>,
+    /// enforcement, activity
+    #[arg(long)]
+    pub action: Option<String>,
+    /// enforcement: the mailbox's address
+    #[arg(long)]
+    pub address: Option<String>,
+    /// messages
+    #[arg(long, value_name = "ID")]
+    pub message_id: Option<String>,
+    /// messages
+    #[arg(long, value_name = "ID")]
+    pub thread: Option<String>,
+    /// messages
+    #[arg(long)]
+    pub outcome: Option<String>,
+    /// messages
+    #[arg(long, value_name = "ADDRESS")]
+    pub sender: Option<String>,
+    /// messages
+    #[arg(long, value_name = "ADDRESS")]
+    pub recipient: Option<String>,
+    /// messages
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// activity
+    #[arg(long, value_name = "ID")]
+    pub user: Option<String>,
+    /// activity: what was acted on
+    #[arg(long, value_name = "ID")]
+    pub target: Option<String>,
+}
+
+#[derive(Args)]
+pub struct Query {
+    pub log: Log,
+    #[command(flatten)]
+    pub filters: Filters,
+    /// How many rows, 1 to 200
+    #[arg(long, default_value_t = 50)]
+    pub limit: u64,
+    /// asc: oldest first
+    #[arg(long, default_value = "desc")]
+    pub order: String,
+}
+
+#[derive(Args)]
+pub struct Export {
+    pub log: Log,
+    #[command(flatten)]
+    pub filters: Filters,
+    #[arg(long, default_value = "ndjson")]
+    pub format: FileFormat,
+    /// A file that is not there yet; otherwise standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}

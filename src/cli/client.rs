@@ -1,0 +1,186 @@
+//! The way from a command to the routes: over the server's Unix socket while one serves, else in this process.
+
+use std::io::Read;
+
+use serde_json::Value;
+
+use super::Context;
+use crate::app::{App, Lock};
+use crate::auth::WORKSPACE_HEADER;
+use crate::error::{Error, Result};
+use crate::http::{Body, Method, Peer, Query, Request, client};
+use crate::ids::random_hex;
+use crate::routes;
+use crate::time::Clock;
+
+pub enum Client {
+    /// A server holds the directory.
+    Socket(std::path::PathBuf, Option<String>),
+    /// We hold it ourselves.
+    Here(Box<App>, Option<String>),
+}
+
+/// One call: what the command says of the request.
+pub struct Call<'a> {
+    pub method: Method,
+    pub path: String,
+    pub query: Vec<(&'a str, String)>,
+    pub headers: Vec<(&'a str, String)>,
+    pub body: Vec<u8>,
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Box<dyn Read + Send>,
+}
+
+impl Client {
+    pub fn open(context: &Context) -> Result<Self> {
+        let workspace = context.workspace.clone();
+        match Lock::take(&context.config.data)? {
+            Some(lock) => {
+                let app = App::open(context.config.clone(), Clock::system(), lock)?;
+                Ok(Self::Here(Box::new(app), workspace))
+            }
+            None => Ok(Self::Socket(context.config.socket(), workspace)),
+        }
+    }
+
+    /// The answer as it comes; a refusal becomes an error.
+    pub fn send(&self, call: Call<'_>) -> Result<Answer> {
+        let answer = match self {
+            Self::Socket(path, workspace) => over_socket(path, workspace.as_deref(), call)?,
+            Self::Here(app, workspace) => in_process(app, workspace.as_deref(), call),
+        };
+        if answer.status < 400 { Ok(answer) } else { Err(refusal(answer)) }
+    }
+
+    pub fn get(&self, path: &str, query: Vec<(&str, String)>) -> Result<Value> {
+        let call = Call { method: Method::Get, path: path.into(), query, headers: Vec::new(), body: Vec::new() };
+        self.send(call)?.json()
+    }
+
+    /// Sends JSON; `null` comes back where there is no body.
+    pub fn change(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        self.send(Call { method, path: path.into(), query: Vec::new(), headers, body })?.json()
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.change(Method::Post, path, body)
+    }
+
+    pub fn patch(&self, path: &str, body: &Value) -> Result<Value> {
+        self.change(Method::Patch, path, body)
+    }
+
+    pub fn delete(&self, path: &str) -> Result<Value> {
+        self.change(Method::Delete, path, &Value::Null)
+    }
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(mut self) -> Result<Value> {
+        let mut body = Vec::new();
+        self.body.read_to_end(&mut body).map_err(Error::io("cannot read the answer"))?;
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).map_err(|error| Error::Internal(format!("the answer is not JSON: {error}")))
+    }
+}
+
+fn over_socket(path: &std::path::Path, workspace: Option<&str>, call: Call<'_>) -> Result<Answer> {
+    let mut target = call.path;
+    if !call.query.is_empty() {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&call.query).finish();
+        target = format!("{target}?{query}");
+    }
+    let mut headers: Vec<(&str, &str)> = call.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    headers.extend(workspace.map(|workspace| (WORKSPACE_HEADER, workspace)));
+    let answer = client::call(path, call.method, &target, &headers, &call.body)?;
+    Ok(Answer { status: answer.status, headers: answer.headers, body: answer.body })
+}
+
+fn in_process(app: &App, workspace: Option<&str>, call: Call<'_>) -> Answer {
+    let mut headers: Vec<(String, String)> =
+        call.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    headers.extend(workspace.map(|workspace| (WORKSPACE_HEADER.to_owned(), workspace.to_owned())));
+    let query = call.query.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let request = Request {
+        id: random_hex::<8>(),
+        method: call.method,
+        path: call.path,
+        parameters: Vec::new(),
+        query: Query::from_pairs(query),
+        headers,
+        body: call.body,
+        peer: Peer::Local,
+    };
+    let response = routes::answer(app, request);
+    let headers = response.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let body: Box<dyn Read + Send> = match response.body {
+        Body::Bytes(bytes) => Box::new(std::io::Cursor::new(bytes)),
+        Body::Stream(pieces) => Box::new(Pieces { pieces, current: std::io::Cursor::default() }),
+    };
+    Answer { status: response.status, headers, body }
+}
+
+/// A stream of pieces, read as one.
+struct Pieces {
+    pieces: Box<dyn Iterator<Item = Result<Vec<u8>>> + Send>,
+    current: std::io::Cursor<Vec<u8>>,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let n = self.current.read(buffer)?;
+            if n > 0 || buffer.is_empty() {
+                return Ok(n);
+            }
+            match self.pieces.next() {
+                None => return Ok(0),
+                Some(Ok(piece)) => self.current = std::io::Cursor::new(piece),
+                Some(Err(error)) => return Err(std::io::Error::other(error)),
+            }
+        }
+    }
+}
+
+/// A refusal in any vendor's words, as an error of ours: the status says whose fault it is.
+fn refusal(answer: Answer) -> Error {
+    let status = answer.status;
+    let body = match answer.json() {
+        Ok(body) => body,
+        Err(error) => return error,
+    };
+    let list = |value: &Value| {
+        value.as_array().map(|list| list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; "))
+    };
+    let message = [&body["detail"]["message"], &body["detail"], &body["error"]]
+        .into_iter()
+        .find_map(|value| value.as_str().map(str::to_owned))
+        .or_else(|| list(&body["errors"]))
+        .unwrap_or_else(|| format!("the server answered {status}"));
+    if status >= 500 {
+        return match status {
+            503 => Error::Unavailable { retry_after: 1, message },
+            _ => Error::Internal(message),
+        };
+    }
+    let hint = match (body["hint"].as_str(), status) {
+        (Some(hint), _) => hint.to_owned(),
+        (None, 402) => "issue a license with `mailtrail license issue --holder NAME`".into(),
+        (None, 404) => "the `list` commands show what there is, as in `mailtrail mailbox list`".into(),
+        (None, 409) => "look at what is recorded before trying again".into(),
+        (None, _) => "correct the input named above and run it again".into(),
+    };
+    Error::Usage { message, hint }
+}

@@ -1,0 +1,396 @@
+//! Rows in and out at a terminal: record, import, export, query, tail.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::arguments::{Export, FileFormat, Filters, Import, Log, Query, RecordCommand};
+use super::client::{Call, Client};
+use super::owners::number;
+use super::table::{card, table};
+use super::{Context, print, write_out};
+use crate::error::{Error, Result};
+use crate::http::Method;
+use crate::ids::{hex, sha256};
+
+// ---------------------------------------------------------------------------------------------- record
+
+pub fn record(context: &Context, command: &RecordCommand) -> Result<()> {
+    let RecordCommand::Message { mailbox, outcome, reason, sysexits } = command;
+    let recorded = record_message(context, mailbox, outcome, reason.as_deref());
+    match recorded {
+        Err(error) if *sysexits => {
+            // A mail server understands these: 65 do not try again, 75 try again later.
+            let code = if super::exit_code(&error, false) == 1 { 65 } else { 75 };
+            eprintln!("error: {error}");
+            std::process::exit(code);
+        }
+        other => other,
+    }
+}
+
+fn record_message(context: &Context, mailbox: &str, outcome: &str, reason: Option<&str>) -> Result<()> {
+    let mut message = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut message).map_err(Error::io("cannot read the message from standard input"))?;
+    let client = Client::open(context)?;
+    let id = number(&client, context, mailbox)?;
+    let mut query = vec![("outcome", outcome.to_owned())];
+    query.extend(reason.map(|reason| ("reason", reason.to_owned())));
+    let headers = vec![("content-type", "message/rfc822".to_owned())];
+    let path = format!("/v1/mailboxes/{id}/audit-logs");
+    let entry = client.send(Call { method: Method::Post, path, query, headers, body: message })?.json()?;
+    context.answer(&entry, card)
+}
+
+// ---------------------------------------------------------------------------------------------- routes and filters
+
+/// Where a log is listed and recorded.
+fn route(client: &Client, context: &Context, log: Log, mailbox: Option<&str>, project: Option<&str>) -> Result<String> {
+    match log {
+        Log::Enforcement => Ok("/v1/enforcement/events".into()),
+        Log::Messages => {
+            let mailbox = mailbox.ok_or_else(|| {
+                Error::usage("the message log is a mailbox's", "name it with --mailbox, by number or address")
+            })?;
+            Ok(format!("/v1/mailboxes/{}/audit-logs", number(client, context, mailbox)?))
+        }
+        Log::Activity => match (project, &context.workspace) {
+            (Some(project), _) => Ok(format!("/api/v1/projects/{project}/audit-log")),
+            (None, Some(workspace)) => Ok(format!("/api/v1/workspaces/{workspace}/audit-log")),
+            (None, None) => {
+                let list = client.get("/api/v1/admin/workspaces", Vec::new())?;
+                match list["workspaces"].as_array().map(Vec::as_slice) {
+                    Some([only]) => {
+                        Ok(format!("/api/v1/workspaces/{}/audit-log", only["id"].as_str().unwrap_or_default()))
+                    }
+                    _ => Err(Error::usage("there are several workspaces", "name one with --workspace, or a --project")),
+                }
+            }
+        },
+    }
+}
+
+impl Filters {
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let given = [
+            ("from", &self.from),
+            ("to", &self.to),
+            ("tenant_id", &self.tenant),
+            ("action", &self.action),
+            ("mailbox_address", &self.address),
+            ("message_id", &self.message_id),
+            ("thread_id", &self.thread),
+            ("outcome", &self.outcome),
+            ("sender_address", &self.sender),
+            ("recipient_address", &self.recipient),
+            ("reason", &self.reason),
+            ("user_id", &self.user),
+            ("target_id", &self.target),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+    }
+}
+
+/// The envelope's name of the list.
+fn word(log: Log) -> &'static str {
+    match log {
+        Log::Enforcement => "events",
+        Log::Messages => "items",
+        Log::Activity => "entries",
+    }
+}
+
+fn columns(log: Log) -> &'static [(&'static str, &'static str)] {
+    match log {
+        Log::Enforcement => &[
+            ("TIME", "/created_at"),
+            ("ACTION", "/action_taken"),
+            ("MAILBOX", "/mailbox_address"),
+            ("MESSAGE", "/message"),
+        ],
+        Log::Messages => &[
+            ("ID", "/id"),
+            ("RECEIVED", "/received_at"),
+            ("OUTCOME", "/outcome"),
+            ("REASON", "/reason"),
+            ("SENDER", "/sender_address"),
+            ("MESSAGE ID", "/message_id"),
+        ],
+        Log::Activity => &[
+            ("TIME", "/created_at"),
+            ("ACTOR", "/actor"),
+            ("ACTION", "/action"),
+            ("TARGET", "/target_type"),
+            ("", "/target_id"),
+            ("METADATA", "/metadata"),
+        ],
+    }
+}
+
+/// Epoch seconds, as Mailbuttons has them, are shown as a time to a person.
+fn readable(mut rows: Vec<Value>) -> Vec<Value> {
+    for row in &mut rows {
+        if let Some(at) = row["received_at"].as_i64().and_then(crate::time::Timestamp::checked_from_seconds) {
+            row["received_at"] = at.to_string().into();
+        }
+    }
+    rows
+}
+
+fn page(client: &Client, path: &str, log: Log, query: &Query) -> Result<Vec<Value>> {
+    let mut parameters = query.filters.parameters();
+    parameters.push(("limit", query.limit.to_string()));
+    parameters.push(("order", query.order.clone()));
+    let page = client.get(path, parameters)?;
+    Ok(page[word(log)].as_array().cloned().unwrap_or_default())
+}
+
+pub fn query(context: &Context, query: &Query) -> Result<()> {
+    let client = Client::open(context)?;
+    let filters = &query.filters;
+    let path = route(&client, context, query.log, filters.mailbox.as_deref(), filters.project.as_deref())?;
+    let rows = page(&client, &path, query.log, query)?;
+    if context.json {
+        return rows.iter().try_for_each(|row| print(&row.to_string()));
+    }
+    print(table(&readable(rows), columns(query.log)).trim_end())
+}
+
+/// Prints what is recorded from now on. Looks once a second at the newest page; rows that an import dates back
+/// further than that are not seen here.
+pub fn tail(context: &Context, query: &Query) -> Result<()> {
+    let client = Client::open(context)?;
+    if matches!(client, Client::Here(..)) {
+        return Err(Error::usage("nobody serves this directory, so nothing new can come", "start `mailtrail serve` first"));
+    }
+    let filters = &query.filters;
+    let path = route(&client, context, query.log, filters.mailbox.as_deref(), filters.project.as_deref())?;
+    let newest = Query { log: query.log, filters: filters.clone(), limit: 200, order: "desc".into() };
+    let number_of = |row: &Value| row["seq"].as_i64().or_else(|| row["id"].as_i64()).unwrap_or(0);
+    let mut last = page(&client, &path, query.log, &newest)?.iter().map(number_of).max().unwrap_or(0);
+    loop {
+        let mut rows = page(&client, &path, query.log, &newest)?;
+        rows.retain(|row| number_of(row) > last);
+        rows.sort_by_key(number_of);
+        last = rows.iter().map(number_of).max().unwrap_or(last);
+        for row in readable_unless(context.json, rows) {
+            if context.json {
+                print(&row.to_string())?;
+            } else {
+                let text = table(std::slice::from_ref(&row), columns(query.log));
+                print(text.lines().nth(1).unwrap_or_default())?;
+            }
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+fn readable_unless(json: bool, rows: Vec<Value>) -> Vec<Value> {
+    if json { rows } else { readable(rows) }
+}
+
+// ---------------------------------------------------------------------------------------------- export
+
+pub fn export(context: &Context, export: &Export) -> Result<()> {
+    let client = Client::open(context)?;
+    let filters = &export.filters;
+    let path = route(&client, context, export.log, filters.mailbox.as_deref(), filters.project.as_deref())?;
+    let mut query = filters.parameters();
+    let format = match export.format {
+        FileFormat::Ndjson => "ndjson",
+        FileFormat::Csv => "csv",
+    };
+    query.push(("format", format.into()));
+    let call = Call { method: Method::Get, path, query, headers: Vec::new(), body: Vec::new() };
+    let mut body = client.send(call)?.body;
+    let mut out: Box<dyn FnMut(&[u8]) -> Result<()>> = match &export.output {
+        None => Box::new(write_out),
+        Some(path) => {
+            let failed = format!("cannot write {}", path.display());
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+                .map_err(Error::io(failed.clone()))?;
+            Box::new(move |bytes| file.write_all(bytes).map_err(Error::io(failed.clone())))
+        }
+    };
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match body.read(&mut buffer).map_err(Error::io("the export broke off; what was written is not whole"))? {
+            0 => return Ok(()),
+            n => out(&buffer[..n])?,
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- import
+
+/// Lines sent in one request.
+const CHUNK: usize = 500;
+
+/// What the server makes itself: an export has them, an import leaves them out.
+const MADE_HERE: [&str; 10] = [
+    "id", "seq", "recorded_at", "appended", "mailbox_id", "message_hash", "policy_version", "project_id", "actor", "count",
+];
+
+#[derive(Default, serde::Serialize)]
+struct Tally {
+    read: usize,
+    written: usize,
+    refused: usize,
+}
+
+/// Sends a file in chunks, each under an idempotency key made of its content, so that a run that broke off can be
+/// run again. A chunk that is refused is sent line by line: the good lines are recorded, the bad ones named.
+pub fn import(context: &Context, import: &Import) -> Result<()> {
+    let client = Client::open(context)?;
+    if import.log == Log::Activity && import.project.is_none() {
+        return Err(Error::usage("activities are imported into a project", "name it with --project"));
+    }
+    let path = route(&client, context, import.log, import.mailbox.as_deref(), import.project.as_deref())?;
+    let mut tally = Tally::default();
+    let mut chunk: Vec<(usize, Result<String>)> = Vec::new();
+    for (at, row) in rows(import)?.enumerate() {
+        let line = at + 1;
+        if line < import.from_line {
+            continue;
+        }
+        tally.read += 1;
+        chunk.push((line, row.map(|row| row.to_string())));
+        if chunk.len() == CHUNK {
+            send_chunk(&client, &path, &std::mem::take(&mut chunk), &mut tally)?;
+            eprint!("\r{} read, {} written, {} refused", tally.read, tally.written, tally.refused);
+        }
+    }
+    send_chunk(&client, &path, &chunk, &mut tally)?;
+    eprintln!("\r{} read, {} written, {} refused", tally.read, tally.written, tally.refused);
+    let shown = json!(tally);
+    if context.json {
+        print(&shown.to_string())?;
+    }
+    if tally.refused == 0 {
+        return Ok(());
+    }
+    Err(Error::usage(
+        format!("{} of {} rows were refused", tally.refused, tally.read),
+        "correct the lines named above and import just them; the others are recorded",
+    ))
+}
+
+fn send_chunk(client: &Client, path: &str, chunk: &[(usize, Result<String>)], tally: &mut Tally) -> Result<()> {
+    let mut good = Vec::new();
+    for (line, row) in chunk {
+        match row {
+            Ok(row) => good.push((*line, row.as_str())),
+            Err(error) => refuse(tally, *line, error),
+        }
+    }
+    if good.is_empty() {
+        return Ok(());
+    }
+    match send(client, path, &good) {
+        Ok(()) => tally.written += good.len(),
+        // Not the input's fault: stop, and say where.
+        Err(error) if super::exit_code(&error, false) != 1 => {
+            eprintln!();
+            eprintln!("stopped before line {}; go on with --from-line {}", good[0].0, good[0].0);
+            return Err(error);
+        }
+        Err(_) => {
+            for one in &good {
+                match send(client, path, std::slice::from_ref(one)) {
+                    Ok(()) => tally.written += 1,
+                    Err(error) => refuse(tally, one.0, &error),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refuse(tally: &mut Tally, line: usize, error: &Error) {
+    tally.refused += 1;
+    eprintln!("\rline {line}: {}", error.to_string().trim_start_matches("line 1."));
+}
+
+fn send(client: &Client, path: &str, rows: &[(usize, &str)]) -> Result<()> {
+    let body = rows.iter().map(|(_, row)| format!("{row}\n")).collect::<String>().into_bytes();
+    // The first line's number is part of it: the same row twice in a file is two rows.
+    let first = rows.first().map_or(0, |(line, _)| *line);
+    let key = format!("import-{first}-{}", hex(&sha256(&body)));
+    let headers = vec![("content-type", "application/x-ndjson".to_owned()), ("idempotency-key", key)];
+    client.send(Call { method: Method::Post, path: path.into(), query: Vec::new(), headers, body })?;
+    Ok(())
+}
+
+type Rows = Box<dyn Iterator<Item = Result<Value>>>;
+
+/// The objects of a file, line by line.
+fn rows(import: &Import) -> Result<Rows> {
+    let reader: Box<dyn Read> = if import.file.as_os_str() == "-" {
+        Box::new(std::io::stdin())
+    } else {
+        let file = std::fs::File::open(&import.file).map_err(|error| {
+            Error::usage(format!("cannot read {}: {error}", import.file.display()), "name a readable file")
+        })?;
+        Box::new(file)
+    };
+    let format = import.format.unwrap_or_else(|| by_ending(&import.file));
+    match format {
+        FileFormat::Ndjson => Ok(Box::new(BufReader::new(reader).split(b'\n').map(|line| {
+            let line = line.map_err(Error::io("cannot read the file"))?;
+            crate::http::json::parse(&line).map(without_made_here)
+        }))),
+        FileFormat::Csv => {
+            let mut csv = csv::ReaderBuilder::new().flexible(false).from_reader(reader);
+            let head = csv.headers().map_err(|error| Error::usage(format!("no CSV: {error}"), "the first line names the columns"))?.clone();
+            Ok(Box::new(csv.into_records().map(move |record| {
+                let record = record.map_err(|error| Error::Malformed(format!("not CSV: {error}")))?;
+                let members = head.iter().zip(record.iter()).filter(|(_, cell)| !cell.is_empty());
+                let members: Map<String, Value> =
+                    members.map(|(name, cell)| Ok((name.to_owned(), typed(name, cell)?))).collect::<Result<_>>()?;
+                Ok(without_made_here(Value::Object(members)))
+            })))
+        }
+    }
+}
+
+fn by_ending(path: &Path) -> FileFormat {
+    match path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
+        true => FileFormat::Csv,
+        false => FileFormat::Ndjson,
+    }
+}
+
+fn without_made_here(row: Value) -> Value {
+    match row {
+        Value::Object(members) => {
+            Value::Object(members.into_iter().filter(|(name, _)| !MADE_HERE.contains(&name.as_str())).collect())
+        }
+        other => other,
+    }
+}
+
+/// A cell as the member it was exported from.
+fn typed(name: &str, cell: &str) -> Result<Value> {
+    match name {
+        "metadata" | "capabilities_granted" | "tools_used" | "tokens_consumed" | "reply_sent" | "appended" => {
+            crate::http::json::parse(cell.as_bytes())
+        }
+        "sent_count" | "limit_value" | "received_at" | "recorded_at" | "seq" | "mailbox_id" | "policy_version" => {
+            Ok(cell.parse::<i64>().map_or_else(|_| cell.into(), Value::from))
+        }
+        "from_alignment" => Ok(cell.parse::<bool>().map_or_else(|_| cell.into(), Value::from)),
+        _ => {
+            // The export puts an apostrophe before what a spreadsheet would take for a formula.
+            let guarded = cell.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@', '\t', '\r']));
+            Ok(guarded.unwrap_or(cell).into())
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The command line: raw arguments, then a client of the admin routes, then words for a person or JSON.
+//!
+//! It never opens a live database beside the server: while the data directory's lock is held it speaks to the
+//! server over its Unix socket, otherwise it takes the lock and calls the same routes in process (`client`).
+//! Results go to standard output, talk to standard error. Exit: 0 done, 1 your input, 2 our trouble, 3 does not
+//! verify; `serve`, for its unit: 70 internal, 74 input/output, 78 configuration or data refused.
+
+mod arguments;
+mod client;
+mod data;
+mod demo;
+mod owners;
+mod setup;
+mod table;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use arguments::{Arguments, Command};
+pub use arguments::command;
+
+/// Everything a command needs besides its own arguments.
+struct Context {
+    config: Config,
+    json: bool,
+    workspace: Option<String>,
+}
+
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return show_usage(&error),
+    };
+    // What we make is ours alone, whatever the shell's umask.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let is_serving = matches!(arguments.command, Command::Serve { .. });
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            eprintln!();
+            eprintln!("hint: {}", error.hint());
+            ExitCode::from(exit_code(&error, is_serving))
+        }
+    }
+}
+
+/// clap's own message (help, version, a wrong argument) with our exit codes.
+fn show_usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!();
+    eprintln!("hint: `mailtrail --help` lists the commands, `mailtrail COMMAND --help` what one takes");
+    ExitCode::from(1)
+}
+
+fn exit_code(error: &Error, is_serving: bool) -> u8 {
+    match error {
+        Error::Refused { .. } if is_serving => 78,
+        Error::Database(_) | Error::Io { .. } if is_serving => 74,
+        Error::Internal(_) if is_serving => 70,
+        Error::Invalid(_)
+        | Error::Malformed(_)
+        | Error::Unauthenticated(_)
+        | Error::LicenseRequired(_)
+        | Error::Forbidden(_)
+        | Error::NotFound(_)
+        | Error::Conflict { .. }
+        | Error::Http { .. }
+        | Error::TooMany { .. }
+        | Error::Refused { .. }
+        | Error::Usage { .. } => 1,
+        Error::Unavailable { .. } | Error::Database(_) | Error::Io { .. } | Error::Internal(_) => 2,
+        Error::Mismatch(_) => 3,
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let mut flags = Vec::new();
+    for pair in &arguments.set {
+        let Some((key, value)) = pair.split_once('=') else {
+            return Err(Error::usage(format!("--set {pair:?} is not KEY=VALUE"), "as in --set log=debug"));
+        };
+        flags.push((key.to_owned(), value.to_owned()));
+    }
+    if let Some(data) = &arguments.data {
+        flags.push(("data".into(), data.display().to_string()));
+    }
+    match &arguments.command {
+        Command::Serve { listen, no_license } => {
+            flags.extend(listen.iter().map(|listen| ("listen".into(), listen.clone())));
+            if *no_license {
+                flags.push(("license_key".into(), "none".into()));
+            }
+        }
+        Command::Demo { listen } => {
+            flags.extend(listen.iter().map(|listen| ("listen".into(), listen.clone())));
+        }
+        _ => {}
+    }
+    let config = Config::load(&flags, arguments.config.as_deref(), |name| std::env::var(name).ok())?;
+    // Only `serve` and `demo` have something to say while they run; a command has its result.
+    let level = match arguments.command {
+        Command::Serve { .. } => config.log,
+        _ => log::LevelFilter::Warn,
+    };
+    env_logger::Builder::new().filter_level(log::LevelFilter::Warn).filter_module("mailtrail", level).init();
+    let context = Context { config, json: arguments.json, workspace: arguments.workspace };
+    match arguments.command {
+        Command::Demo { .. } => demo::run(context),
+        Command::Init { email, password_stdin } => setup::init(&context, &email, password_stdin),
+        Command::Serve { .. } => setup::serve(context),
+        Command::Config => setup::config(&context),
+        Command::Backup { file } => setup::backup(&context, &file),
+        Command::Restore { file, dry_run } => setup::restore(&context, &file, dry_run),
+        Command::Check { file } => setup::check(&context, file.as_deref()),
+        Command::Retention(command) => setup::retention(&context, &command),
+        Command::Stats => setup::stats(&context),
+        Command::License(command) => owners::license(&context, &command),
+        Command::Workspace(command) => owners::workspace(&context, &command),
+        Command::User(command) => owners::user(&context, &command),
+        Command::Tenant(command) => owners::tenant(&context, &command),
+        Command::Mailbox(command) => owners::mailbox(&context, &command),
+        Command::Project(command) => owners::project(&context, &command),
+        Command::Key(command) => owners::key(&context, &command),
+        Command::Record(command) => data::record(&context, &command),
+        Command::Import(import) => data::import(&context, &import),
+        Command::Export(export) => data::export(&context, &export),
+        Command::Query(query) => data::query(&context, &query),
+        Command::Tail(query) => data::tail(&context, &query),
+    }
+}
+
+/// Writes a line to standard output. A reader that went away (`| head`) is success.
+fn print(line: &str) -> Result<()> {
+    write_out(format!("{line}\n").as_bytes())
+}
+
+fn write_out(bytes: &[u8]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        result => result.map_err(Error::io("cannot write to standard output")),
+    }
+}
+
+impl Context {
+    /// The object with `--json`, else the words.
+    fn answer(&self, value: &Value, words: impl FnOnce(&Value) -> String) -> Result<()> {
+        if self.json { print(&value.to_string()) } else { print(words(value).trim_end()) }
+    }
+}

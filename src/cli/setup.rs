@@ -1,0 +1,348 @@
+//! From nothing to serving, and keeping it safe: init, serve, config, backup, restore, check, retention, stats.
+
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::arguments::RetentionCommand;
+use super::client::Client;
+use super::table::{card, cell, table};
+use super::{Context, print};
+use crate::app::{App, Lock, create_data_directory};
+use crate::auth::{Scope, password};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::serve::Running;
+use crate::store::{backup as copies, migrate};
+use crate::time::Clock;
+
+/// The first line of standard input.
+pub fn read_line(what: &str) -> Result<String> {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).map_err(Error::io(format!("cannot read {what} from standard input")))?;
+    let line = line.trim_end_matches(['\r', '\n']);
+    if line.is_empty() {
+        return Err(Error::usage(
+            format!("standard input has no {what}"),
+            format!("pipe it in, as in: printf %s \"$SECRET\" | mailtrail … ({what} in one line)"),
+        ));
+    }
+    Ok(line.to_owned())
+}
+
+// ---------------------------------------------------------------------------------------------- init
+
+/// What `init` made.
+pub struct Made {
+    pub client: Client,
+    pub answer: Value,
+}
+
+pub fn init(context: &Context, email: &str, password_stdin: bool) -> Result<()> {
+    let given = password_stdin.then(|| read_line("password")).transpose()?;
+    let name = context.workspace.clone().unwrap_or_else(|| "Main".into());
+    let made = make(&context.config, email, &name, given)?;
+    context.answer(&made.answer, |made| {
+        let mut lines = vec![
+            format!("Made {} with the workspace {name:?}.", context.config.data.display()),
+            String::new(),
+            format!("  login    {email}"),
+        ];
+        if let Some(password) = made["password"].as_str() {
+            lines.push(format!("  password {password}   (shown this once)"));
+        }
+        lines.push(format!("  API key  {}   (every scope; shown this once)", cell(&made["api_key"])));
+        lines.push(String::new());
+        lines.push("A license for reading the activity log is in place. Next: mailtrail serve".into());
+        lines.join("\n")
+    })
+}
+
+/// A new data directory with its first workspace, owner, key and license, made through the admin routes.
+pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> Result<Made> {
+    crate::owners::check_address("--email", email)?;
+    let owner_password = match &given {
+        Some(given) => {
+            password::check(given)?;
+            given.clone()
+        }
+        None => password::generate(),
+    };
+    let database = config.database();
+    if database.exists() {
+        return Err(Error::usage(
+            format!("there is a database in {} already", config.data.display()),
+            "serve it with `mailtrail serve`, or name another directory with --data",
+        ));
+    }
+    create_data_directory(&config.data)?;
+    let lock = Lock::take(&config.data)?.ok_or_else(|| {
+        Error::usage(format!("{} is in use by another process", config.data.display()), "wait for it to end")
+    })?;
+    migrate::prepare(&database)?;
+    let mut config = config.clone();
+    // Whatever license is configured elsewhere, this directory gets its own.
+    config.license_key = None;
+    let client = Client::Here(Box::new(App::open(config, Clock::system(), lock)?), None);
+    let workspace = client.post("/api/v1/admin/workspaces", &json!({ "name": name }))?;
+    let user = client.post(
+        "/api/v1/admin/users",
+        &json!({ "email": email, "role": "owner", "password": owner_password }),
+    )?;
+    let key = client.post("/api/v1/admin/keys", &json!({ "name": "init", "scopes": Scope::ALL.words() }))?;
+    let license = client.post("/api/v1/admin/licenses", &json!({ "holder": name }))?;
+    let mut answer = json!({ "workspace_id": workspace["id"], "user_id": user["user_id"], "email": email });
+    if given.is_none() {
+        answer["password"] = owner_password.into();
+    }
+    answer["api_key"] = key["key"].clone();
+    answer["license_key"] = license["license_key"].clone();
+    Ok(Made { client, answer })
+}
+
+// ---------------------------------------------------------------------------------------------- serve
+
+pub fn serve(context: Context) -> Result<()> {
+    let running = Running::start(context.config, Clock::system())?;
+    print(&running.url())?;
+    log::info!("listening on {} and {}", running.url(), running.app.config.socket().display());
+    if let Err(why) = running.app.license() {
+        log::warn!("the activity log cannot be read: {why}");
+    }
+    wait(running)
+}
+
+/// Until a signal or a failure; then the drain. A second signal ends it at once.
+pub fn wait(running: Running) -> Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(Error::io("cannot listen for signals"))?;
+    let (told, signalled) = channel();
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for (n_earlier, signal) in signals.forever().enumerate() {
+                if n_earlier > 0 {
+                    std::process::exit(128 + signal);
+                }
+                let _ = told.send(signal);
+            }
+        })
+        .map_err(Error::io("cannot start the signal thread"))?;
+    loop {
+        match signalled.recv_timeout(Duration::from_millis(500)) {
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(failure) = running.failure() {
+                    return Err(failure);
+                }
+            }
+        }
+    }
+    log::info!("stopping");
+    running.stop()
+}
+
+// ---------------------------------------------------------------------------------------------- config
+
+pub fn config(context: &Context) -> Result<()> {
+    let given = context.config.shown();
+    let shown: serde_json::Map<String, Value> = given
+        .iter()
+        .map(|given| (given.key.to_owned(), json!({ "value": given.value, "origin": given.origin })))
+        .collect();
+    context.answer(&Value::Object(shown), |_| {
+        let rows: Vec<Value> = given
+            .iter()
+            .map(|given| json!({ "key": given.key, "value": given.value, "origin": given.origin }))
+            .collect();
+        table(&rows, &[("SETTING", "/key"), ("VALUE", "/value"), ("FROM", "/origin")])
+    })
+}
+
+// ---------------------------------------------------------------------------------------------- backup, restore, check
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(Error::io(format!("cannot resolve {}", path.display())))
+}
+
+pub fn backup(context: &Context, file: &Path) -> Result<()> {
+    let client = Client::open(context)?;
+    let made = client.post("/api/v1/admin/backups", &json!({ "file": absolute(file)? }))?;
+    context.answer(&made, |made| format!("{} ({} bytes)", cell(&made["file"]), cell(&made["bytes"])))
+}
+
+/// Puts a backup in place of nothing, or of an older database, which is kept beside it.
+pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
+    let data = &context.config.data;
+    let backup = examine(file)?;
+    let database = context.config.database();
+    if !data.exists() && !dry_run {
+        create_data_directory(data)?;
+    }
+    let _lock = match data.exists() {
+        false => None,
+        true => Some(Lock::take(data)?.ok_or_else(|| {
+            Error::usage(
+                format!("{} is being served; a live database is never replaced", data.display()),
+                "stop the server first",
+            )
+        })?),
+    };
+    let replaced = database.exists().then(|| examine(&database)).transpose()?;
+    if let Some(current) = &replaced
+        && current.last_seq > backup.last_seq
+    {
+        return Err(Error::usage(
+            format!(
+                "the database in {} is newer (row {}) than the backup (row {})",
+                data.display(),
+                current.last_seq,
+                backup.last_seq
+            ),
+            "move it away first if the backup is really to take its place",
+        ));
+    }
+    let kept = replaced.is_some().then(|| data.join(format!("mailtrail.db.replaced-{}", crate::ids::random_hex::<4>())));
+    let shown = json!({
+        "dry_run": dry_run, "from": file, "to": database, "schema_version": backup.version,
+        "last_row": backup.last_seq, "rows": backup.rows, "kept": kept,
+    });
+    if !dry_run {
+        put_in_place(file, &database, kept.as_deref())?;
+    }
+    context.answer(&shown, |shown| {
+        let verb = if dry_run { "Would put" } else { "Put" };
+        let mut text = format!("{verb} {} in place as {}\n{}", file.display(), database.display(), card(&shown["rows"]));
+        if let Some(kept) = &kept {
+            text.push_str(&format!("The database that was there is kept as {}\n", kept.display()));
+        }
+        text
+    })
+}
+
+struct Examined {
+    version: i64,
+    last_seq: i64,
+    rows: Value,
+}
+
+/// What is in a database nobody serves; a damaged one is refused.
+fn examine(path: &Path) -> Result<Examined> {
+    if !path.is_file() {
+        return Err(Error::usage(format!("{} is not a file", path.display()), "name a file made by `mailtrail backup`"));
+    }
+    let connection = copies::open_at_rest(path)?;
+    let version = copies::examine(&connection, path)?;
+    let n_rows = |table: &'static str| copies::count_rows(&connection, table);
+    Ok(Examined {
+        version,
+        last_seq: copies::last_seq(&connection)?,
+        rows: json!({
+            "enforcement": n_rows("enforcement_events")?, "messages": n_rows("messages")?,
+            "activity": n_rows("activity")?,
+        }),
+    })
+}
+
+/// Copy beside, flush, move the old one away, rename: at any moment one whole database stands there or none.
+fn put_in_place(file: &Path, database: &Path, kept: Option<&Path>) -> Result<()> {
+    let failed = |path: &Path| Error::io(format!("cannot write {}", path.display()));
+    let partial = copies::partial_name(database)?;
+    std::fs::copy(file, &partial).map_err(failed(&partial))?;
+    std::fs::set_permissions(&partial, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(failed(&partial))?;
+    std::fs::File::open(&partial).and_then(|copy| copy.sync_all()).map_err(failed(&partial))?;
+    if let Some(kept) = kept {
+        std::fs::rename(database, kept).map_err(failed(kept))?;
+        for suffix in ["-wal", "-shm"] {
+            let with = |path: &Path| {
+                let mut name = path.as_os_str().to_owned();
+                name.push(suffix);
+                PathBuf::from(name)
+            };
+            if with(database).exists() {
+                std::fs::rename(with(database), with(kept)).map_err(failed(kept))?;
+            }
+        }
+    }
+    std::fs::rename(&partial, database).map_err(failed(database))?;
+    copies::sync_directory(database)
+}
+
+pub fn check(context: &Context, file: Option<&Path>) -> Result<()> {
+    let found = match file {
+        None => Client::open(context)?.post("/api/v1/admin/check", &Value::Null)?,
+        Some(path) => {
+            if !path.is_file() {
+                return Err(Error::usage(format!("{} is not a file", path.display()), "name a database"));
+            }
+            let connection = copies::open_at_rest(path)?;
+            migrate::version(&connection, path)?;
+            let (problems, miscounts) = crate::admin::appliance::check(&connection)?;
+            json!({ "ok": problems.is_empty() && miscounts.is_empty(), "problems": problems, "miscounts": miscounts })
+        }
+    };
+    let is_ok = found["ok"] == true;
+    context.answer(&found, |found| {
+        if is_ok {
+            return "ok: the structure is whole, and every count is the number of its rows".into();
+        }
+        let lines = [&found["problems"], &found["miscounts"]];
+        let lines = lines.into_iter().filter_map(Value::as_array).flatten();
+        lines.map(|line| format!("{}\n", cell(line))).collect()
+    })?;
+    if is_ok { Ok(()) } else { Err(Error::Mismatch("the database is not as it should be".into())) }
+}
+
+// ---------------------------------------------------------------------------------------------- retention, stats
+
+pub fn retention(context: &Context, command: &RetentionCommand) -> Result<()> {
+    let client = Client::open(context)?;
+    match command {
+        RetentionCommand::Show => {
+            let shown = client.get("/api/v1/admin/retention", Vec::new())?;
+            context.answer(&shown, |shown| {
+                let days = |log: &str| match &shown["days"][log] {
+                    Value::Null => "kept for ever".to_owned(),
+                    days => format!("{days} days"),
+                };
+                format!(
+                    "enforcement  {}\nmessages     {} (a mailbox's policy goes first)\nactivity     {}\nlast run     {}",
+                    days("enforcement"),
+                    days("messages"),
+                    days("activity"),
+                    cell(&shown["last_run"]["finished_at"]),
+                )
+            })
+        }
+        RetentionCommand::Run { dry_run } => {
+            let outcome = client.post("/api/v1/admin/retention/run", &json!({ "dry_run": dry_run }))?;
+            context.answer(&outcome, |outcome| {
+                let verb = if *dry_run { "Would delete" } else { "Deleted" };
+                format!("{verb}:\n{}", card(&outcome["deleted"]))
+            })
+        }
+    }
+}
+
+pub fn stats(context: &Context) -> Result<()> {
+    let shown = Client::open(context)?.get("/api/v1/admin/stats", Vec::new())?;
+    context.answer(&shown, |shown| {
+        let workspaces = shown["workspaces"].as_array().cloned().unwrap_or_default();
+        let mut text = table(
+            &workspaces,
+            &[
+                ("WORKSPACE", "/name"),
+                ("MAILBOXES", "/mailboxes"),
+                ("ENFORCEMENT", "/rows/enforcement"),
+                ("MESSAGES", "/rows/messages"),
+                ("ACTIVITY", "/rows/activity"),
+            ],
+        );
+        text.push_str(&format!("\ndatabase {} bytes, WAL {} bytes\n", cell(&shown["database"]["bytes"]), cell(&shown["database"]["wal_bytes"])));
+        text
+    })
+}

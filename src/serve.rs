@@ -1,0 +1,79 @@
+//! The running program: an open data directory, the scheduler and the server, from start to drain.
+//!
+//! The command line serves with it, the demo does, and so do the tests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::{App, Lock};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::http::server::{Listeners, Server};
+use crate::jobs::Scheduler;
+use crate::routes::Routes;
+use crate::time::Clock;
+
+/// What is in flight when it is told to stop may take so long.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Dropping it stops it; `stop` says whether all went well.
+pub struct Running {
+    pub app: Arc<App>,
+    server: Server,
+    scheduler: Option<Scheduler>,
+}
+
+impl Running {
+    /// Opens the data directory, starts the jobs and answers.
+    ///
+    /// # Errors
+    /// `Refused` when another process has the directory, or there is no database in it.
+    pub fn start(config: Config, clock: Clock) -> Result<Self> {
+        let address: SocketAddr = config.listen.parse().map_err(|_| {
+            Error::refused(
+                format!("listen: {:?} is not an address and a port", config.listen),
+                "give one as in 127.0.0.1:7465 or [::1]:7465; port 0 takes a free one",
+            )
+        })?;
+        let Some(lock) = Lock::take(&config.data)? else {
+            return Err(Error::refused(
+                format!("another mailtrail is serving {}", config.data.display()),
+                "stop it first, or name another directory with --data",
+            ));
+        };
+        let limits = config.limits.clone();
+        let listeners = Listeners { tcp: Some(address), unix: Some(config.socket()) };
+        let app = Arc::new(App::open(config, clock, lock)?);
+        let server = Server::start(listeners, limits, Arc::new(Routes(Arc::clone(&app))))?;
+        let scheduler = Some(Scheduler::start(Arc::clone(&app))?);
+        Ok(Self { app, server, scheduler })
+    }
+
+    /// Where it listens, with the port it got.
+    pub fn url(&self) -> String {
+        self.server.address().map_or_else(String::new, |address| format!("http://{address}"))
+    }
+
+    /// Why it cannot go on, when it cannot: writing has stopped, or a thread of ours has died.
+    pub fn failure(&self) -> Option<Error> {
+        if let Some(reason) = self.app.store.failure() {
+            return Some(Error::Io {
+                context: format!("writing has stopped: {reason}"),
+                source: std::io::ErrorKind::Other.into(),
+            });
+        }
+        let is_alive = self.scheduler.as_ref().is_some_and(Scheduler::is_alive);
+        (!is_alive).then(|| Error::Internal("the scheduler thread has died".into()))
+    }
+
+    /// Stops accepting, answers what is in flight, ends the jobs, and leaves one database file without a WAL.
+    pub fn stop(mut self) -> Result<()> {
+        let n_cut = self.server.stop(GRACE);
+        if n_cut > 0 {
+            log::warn!("{n_cut} connections were cut off");
+        }
+        self.scheduler = None;
+        self.app.store.checkpoint()
+    }
+}
