@@ -271,9 +271,7 @@ impl Error {
             Self::Mismatch(_) => "keep this file as it is and compare it with a backup".into(),
             Self::Database(_) => "`mailtrail check` looks at the database; keep the file as it is".into(),
             Self::Io { .. } => "check the path, its owner and mode, and the space on the disk".into(),
-            Self::Internal(_) => {
-                "this is a fault of mailtrail; please report it with the message above".into()
-            }
+            Self::Internal(_) => "this is a fault of mailtrail; please report it with the message above".into(),
         }
     }
 }

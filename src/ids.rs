@@ -120,10 +120,10 @@ macro_rules! sixteen_bytes {
         impl FromSql for $name {
             fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
                 let bytes = value.as_blob()?;
-                bytes
-                    .try_into()
-                    .map(Self)
-                    .map_err(|_| FromSqlError::InvalidBlobSize { expected_size: 16, blob_size: bytes.len() })
+                bytes.try_into().map(Self).map_err(|_| FromSqlError::InvalidBlobSize {
+                    expected_size: 16,
+                    blob_size: bytes.len(),
+                })
             }
         }
         impl Serialize for $name {
