@@ -107,7 +107,9 @@ impl App {
         self.store.write(move |tx| {
             if let Some(answer) = idempotency::find(tx, &key)? {
                 let replay = Response::new(answer.status, "application/json", answer.body);
-                return Ok(replay.with("Cache-Control", "private, no-store").with("Idempotency-Replayed", "true"));
+                return Ok(replay
+                    .with("Cache-Control", "private, no-store")
+                    .with("Idempotency-Replayed", "true"));
             }
             let response = change(tx)?;
             if let Body::Bytes(body) = &response.body {
@@ -124,7 +126,8 @@ fn idempotency_key(workspace: i64, request: &Request) -> Result<Option<Key>> {
     if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
         return Err(Error::invalid("Idempotency-Key", "is not 1 to 255 visible ASCII characters"));
     }
-    let mut request_bytes = format!("{} {} {:?}\n", method(request), request.path, request.query).into_bytes();
+    let mut request_bytes =
+        format!("{} {} {:?}\n", method(request), request.path, request.query).into_bytes();
     request_bytes.extend_from_slice(&request.body);
     Ok(Some(Key { workspace, key: key.to_owned(), fingerprint: sha256(&request_bytes) }))
 }
@@ -141,7 +144,10 @@ pub fn check_not_ahead(parameter: &str, given: Timestamp, now: Timestamp) -> Res
     if given.micros() <= now.micros() + 600 * SECOND {
         return Ok(());
     }
-    Err(Error::invalid(parameter, format!("{given} is more than ten minutes ahead of this server's clock ({now})")))
+    Err(Error::invalid(
+        parameter,
+        format!("{given} is more than ten minutes ahead of this server's clock ({now})"),
+    ))
 }
 
 fn no_database(data: &Path) -> Error {

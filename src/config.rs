@@ -29,22 +29,46 @@ const fn setting(key: &'static str, default: &'static str, meaning: &'static str
 pub const SETTINGS: &[Setting] = &[
     setting("data", "./mailtrail-data", "directory of the database, the lock, the socket and the keys"),
     setting("listen", "127.0.0.1:7465", "address and port to serve on; port 0 takes a free one"),
-    setting("license_key", "", "license for reading the activity log; also SENDDOCK_LICENSE_KEY; empty: as `init` left it"),
-    setting("retention_days", "forever", "days an enforcement event or a message's entry is kept, unless a setting or policy below says otherwise"),
+    setting(
+        "license_key",
+        "",
+        "license for reading the activity log; also SENDDOCK_LICENSE_KEY; empty: as `init` left it",
+    ),
+    setting(
+        "retention_days",
+        "forever",
+        "days an enforcement event or a message's entry is kept, unless a setting or policy below says otherwise",
+    ),
     setting("enforcement_retention_days", "", "days an enforcement event is kept; empty: retention_days"),
-    setting("messages_retention_days", "", "days a message's entry is kept where its mailbox has no policy; empty: retention_days"),
+    setting(
+        "messages_retention_days",
+        "",
+        "days a message's entry is kept where its mailbox has no policy; empty: retention_days",
+    ),
     setting("activity_retention_days", "forever", "days an activity is kept"),
     setting("daily_reset_time", "00:00", "when the daily send counts start anew, hh:mm"),
     setting("daily_reset_zone", "UTC", "time zone of daily_reset_time, as in Europe/Berlin"),
-    setting("authserv_ids", "", "servers whose Authentication-Results are believed, comma-separated; empty: none"),
-    setting("trusted_proxies", "127.0.0.1,::1", "networks whose X-Forwarded-For and X-Forwarded-Proto are believed, comma-separated"),
+    setting(
+        "authserv_ids",
+        "",
+        "servers whose Authentication-Results are believed, comma-separated; empty: none",
+    ),
+    setting(
+        "trusted_proxies",
+        "127.0.0.1,::1",
+        "networks whose X-Forwarded-For and X-Forwarded-Proto are believed, comma-separated",
+    ),
     setting("session_idle", "12h", "a session ends after so long without a request"),
     setting("session_lifetime", "7d", "a session ends after so long in any case"),
     setting("idempotency_lifetime", "24h", "how long the answer to an Idempotency-Key is kept"),
     setting("max_body", "1MiB", "largest request body"),
     setting("max_bulk_body", "16MiB", "largest request body of a route that records many, or a message"),
     setting("max_connections", "1024", "open connections"),
-    setting("max_connections_per_address", "64", "open connections of one address (IPv6: one /64); trusted proxies excepted"),
+    setting(
+        "max_connections_per_address",
+        "64",
+        "open connections of one address (IPv6: one /64); trusted proxies excepted",
+    ),
     setting("max_handlers", "64", "requests at work at once"),
     setting("log", "info", "what goes to standard error: error, warn, info or debug"),
 ];
@@ -104,7 +128,8 @@ impl Config {
     }
 
     fn read(given: Vec<Given>) -> Result<Self> {
-        let of = |key: &str| given.iter().find(|g| g.key == key).map(|g| g.value.as_str()).unwrap_or_default();
+        let of =
+            |key: &str| given.iter().find(|g| g.key == key).map(|g| g.value.as_str()).unwrap_or_default();
         let read = Reader { given: &given };
         let days = read.days("retention_days")?;
         let or_days = |key| if of(key).is_empty() { Ok(days) } else { read.days(key) };
@@ -194,9 +219,13 @@ fn resolve(
         }
         let name = format!("{name}_FILE");
         if let Some(path) = environment(&name) {
-            let value = std::fs::read_to_string(&path)
-                .map_err(|error| Error::refused(format!("{name}: cannot read {path}: {error}"), "name a readable file"))?;
-            return Ok(given(value.trim_end_matches(['\r', '\n']).to_owned(), format!("file {path}, named by {name}")));
+            let value = std::fs::read_to_string(&path).map_err(|error| {
+                Error::refused(format!("{name}: cannot read {path}: {error}"), "name a readable file")
+            })?;
+            return Ok(given(
+                value.trim_end_matches(['\r', '\n']).to_owned(),
+                format!("file {path}, named by {name}"),
+            ));
         }
     }
     if let (Some((_, value)), Some(path)) = (from_file.iter().find(|(name, _)| name == key), file) {
@@ -208,7 +237,10 @@ fn resolve(
 /// A TOML file of `key = value` lines; lists become comma-separated text.
 fn read_file(path: &Path) -> Result<Vec<(String, String)>> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Error::refused(format!("cannot read {}: {error}", path.display()), "name a readable file with --config")
+        Error::refused(
+            format!("cannot read {}: {error}", path.display()),
+            "name a readable file with --config",
+        )
     })?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         Error::refused(format!("{} is not TOML: {}", path.display(), error.message()), "correct the file")

@@ -95,7 +95,9 @@ fn call(app: &App, route: &Route, request: &Request, name: &mut String) -> Resul
 fn find(method: Method, path: &str) -> Result<(&'static Route, Vec<(&'static str, String)>)> {
     let wanted = if method == Method::Head { Method::Get } else { method };
     let mut allowed = Vec::new();
-    for path in [Some(path), path.strip_prefix("/api").filter(|path| path.starts_with("/v1/"))].into_iter().flatten() {
+    for path in
+        [Some(path), path.strip_prefix("/api").filter(|path| path.starts_with("/v1/"))].into_iter().flatten()
+    {
         for route in TABLES.iter().copied().flatten() {
             let Some(parameters) = route.matches(path) else { continue };
             if route.method == wanted {
@@ -109,7 +111,10 @@ fn find(method: Method, path: &str) -> Result<(&'static Route, Vec<(&'static str
     if allowed.is_empty() {
         return Err(Error::NotFound(Subject::Route));
     }
-    Err(Error::http(405, format!("{} is not for this route; accepted: {}", method.as_str(), allowed.join(", "))))
+    Err(Error::http(
+        405,
+        format!("{} is not for this route; accepted: {}", method.as_str(), allowed.join(", ")),
+    ))
 }
 
 /// In whose words to refuse what has no route, or was not read far enough to have one.
@@ -119,7 +124,10 @@ fn dialect(path: &str) -> Dialect {
         Dialect::Mailbuttons
     } else if path.starts_with("/v1/enforcement/") || path.starts_with("/v1/tenants") {
         Dialect::TenantCore
-    } else if path.starts_with("/v1/projects/") || path.starts_with("/v1/auth/") || path.starts_with("/v1/workspaces/") {
+    } else if path.starts_with("/v1/projects/")
+        || path.starts_with("/v1/auth/")
+        || path.starts_with("/v1/workspaces/")
+    {
         Dialect::SendDock
     } else {
         Dialect::Problem
@@ -181,7 +189,8 @@ fn refusal(dialect: Dialect, error: &Error) -> Response {
         }
         Dialect::Problem => ("application/problem+json", problem(status, message, error)),
     };
-    let mut response = Response::new(status, content_type, body.to_string()).with("Cache-Control", "no-store");
+    let mut response =
+        Response::new(status, content_type, body.to_string()).with("Cache-Control", "no-store");
     if status == 401 && dialect != Dialect::SendDock {
         response = response.with("WWW-Authenticate", "Bearer realm=\"mailtrail\"");
     }

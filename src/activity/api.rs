@@ -18,12 +18,7 @@ use crate::owners::{projects, workspaces};
 use crate::store::listing::{Cursor, Start};
 
 pub const ROUTES: &[Route] = &[
-    route(
-        Method::Get,
-        "/api/v1/projects/{id}/audit-log",
-        Dialect::SendDock,
-        Handler::Session(list_project),
-    ),
+    route(Method::Get, "/api/v1/projects/{id}/audit-log", Dialect::SendDock, Handler::Session(list_project)),
     bulk(
         Method::Post,
         "/api/v1/projects/{id}/audit-log",
@@ -128,7 +123,9 @@ fn post_activity(app: &App, caller: &Caller, request: &Request) -> Result<Respon
     })?;
     app.record(workspace, request, move |tx| {
         let project = projects::find(tx, id)?.filter(|project| project.workspace == workspace);
-        let project = project.filter(|project| project.deleted_at.is_none()).ok_or(Error::NotFound(Subject::Project))?;
+        let project = project
+            .filter(|project| project.deleted_at.is_none())
+            .ok_or(Error::NotFound(Subject::Project))?;
         let mut shown = Vec::with_capacity(batch.items.len());
         for new in batch.items {
             shown.push(stream::row(&sql::record(tx, workspace, Some(project.key), new)?)?);

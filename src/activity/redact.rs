@@ -101,7 +101,8 @@ mod tests {
             panic!("an object")
         };
         redact(&mut metadata);
-        let expected = json!({ "smtp_host": "smtp.mailgun.org", "deep": [{ "list": [[{ "kept": 2 }]] }, "token"] });
+        let expected =
+            json!({ "smtp_host": "smtp.mailgun.org", "deep": [{ "list": [[{ "kept": 2 }]] }, "token"] });
         assert_eq!(Value::Object(metadata), expected);
     }
 }

@@ -101,7 +101,10 @@ fn series_of(owner: Owner, action: Option<&str>) -> String {
 fn series(workspace: i64, project: Option<i64>, action: &str) -> impl Iterator<Item = String> {
     let owners = [Some(Owner::Workspace(workspace)), project.map(Owner::Project)];
     let action = action.to_owned();
-    owners.into_iter().flatten().flat_map(move |owner| [series_of(owner, None), series_of(owner, Some(&action))])
+    owners
+        .into_iter()
+        .flatten()
+        .flat_map(move |owner| [series_of(owner, None), series_of(owner, Some(&action))])
 }
 
 /// Records one activity: the row, its counts, its number. The metadata loses its secrets first.

@@ -28,7 +28,9 @@ pub fn list_licenses(app: &App, admin: &Admin, request: &Request) -> Result<Resp
     let in_force = app.license();
     let shown: Vec<Value> = list.iter().map(|license| license::show(license, now)).collect();
     let state = match &in_force {
-        Ok(license) => json!({ "id": license.id, "holder": license.holder, "expires_at": license.expires_at }),
+        Ok(license) => {
+            json!({ "id": license.id, "holder": license.holder, "expires_at": license.expires_at })
+        }
         Err(why) => json!({ "error": why.to_string() }),
     };
     Response::json(200, &json!({ "licenses": shown, "count": shown.len(), "in_force": state }))
@@ -119,7 +121,9 @@ pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Respon
         crate::app::create_data_directory(&directory)?;
         directory.join(&file)
     } else {
-        let message = format!("{file:?} is not a plain file name; accepted: up to 64 letters, digits, '-', '_' and '.'");
+        let message = format!(
+            "{file:?} is not a plain file name; accepted: up to 64 letters, digits, '-', '_' and '.'"
+        );
         return Err(fields.refuse("file", message));
     };
     fields.done()?;

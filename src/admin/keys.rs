@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{listed_workspace, named_workspace, note};
 use crate::app::App;
-use crate::auth::keys::{self, ApiKey, NewKey, Scope};
 use crate::auth::Admin;
+use crate::auth::keys::{self, ApiKey, NewKey, Scope};
 use crate::config::parse_duration;
 use crate::error::{Error, Result, Subject};
 use crate::http::json::{self, Fields};
@@ -85,7 +85,13 @@ pub fn revoke(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     app.record(key.workspace, request, move |tx| {
         keys::end(tx, &key, tx.now)?;
         let target = ("api_key", key.id.to_string());
-        tx.note(note(&admin, key.workspace, "api_key.revoke", target, json!({ "name": key.name, "hint": key.hint })))?;
+        tx.note(note(
+            &admin,
+            key.workspace,
+            "api_key.revoke",
+            target,
+            json!({ "name": key.name, "hint": key.hint }),
+        ))?;
         Ok(Response::empty(204))
     })
 }
@@ -103,7 +109,10 @@ pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
             None => 0,
             Some((_, Some(duration))) if duration.as_secs() <= 366 * 86_400 => duration.as_secs(),
             Some((text, _)) => {
-                return Err(fields.refuse("overlap", format!("{text:?} is not a duration; accepted: as in 24h, up to 366d")));
+                return Err(fields.refuse(
+                    "overlap",
+                    format!("{text:?} is not a duration; accepted: as in 24h, up to 366d"),
+                ));
             }
         };
         fields.done()?;

@@ -100,7 +100,13 @@ pub fn delete_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Resp
     app.record(tenant.workspace, request, move |tx| {
         tenants::delete(tx, tenant.key)?;
         let target = ("tenant", tenant.id.to_string());
-        tx.note(note(&admin, tenant.workspace, "tenant.delete", target, json!({ "name": tenant.tenant_name })))?;
+        tx.note(note(
+            &admin,
+            tenant.workspace,
+            "tenant.delete",
+            target,
+            json!({ "name": tenant.tenant_name }),
+        ))?;
         Ok(Response::empty(204))
     })
 }
@@ -263,7 +269,13 @@ pub fn delete_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Res
     app.record(mailbox.workspace, request, move |tx| {
         mailboxes::delete(tx, mailbox.id)?;
         let target = ("mailbox", mailbox.id.to_string());
-        tx.note(note(&admin, mailbox.workspace, "mailbox.delete", target, json!({ "address": mailbox.primary_smtp })))?;
+        tx.note(note(
+            &admin,
+            mailbox.workspace,
+            "mailbox.delete",
+            target,
+            json!({ "address": mailbox.primary_smtp }),
+        ))?;
         Ok(Response::empty(204))
     })
 }
@@ -280,9 +292,17 @@ fn project_of(app: &App, admin: &Admin, request: &Request) -> Result<Project> {
 }
 
 /// A project's own changes belong to its own log.
-fn project_note(admin: &Admin, project: &Project, action: &'static str, metadata: Value) -> crate::store::Note {
+fn project_note(
+    admin: &Admin,
+    project: &Project,
+    action: &'static str,
+    metadata: Value,
+) -> crate::store::Note {
     let target = ("project", project.id.to_string());
-    crate::store::Note { project: Some(project.key), ..note(admin, project.workspace, action, target, metadata) }
+    crate::store::Note {
+        project: Some(project.key),
+        ..note(admin, project.workspace, action, target, metadata)
+    }
 }
 
 pub fn list_projects(app: &App, admin: &Admin, request: &Request) -> Result<Response> {

@@ -67,7 +67,10 @@ pub fn delete_workspace(app: &App, admin: &Admin, request: &Request) -> Result<R
     let workspace = workspace_of(app, admin, request)?;
     admin.must_own(workspace.key)?;
     if workspace.key == FIRST_WORKSPACE {
-        return Err(Error::conflict("first_workspace", "the first workspace is the appliance's own and stays"));
+        return Err(Error::conflict(
+            "first_workspace",
+            "the first workspace is the appliance's own and stays",
+        ));
     }
     let admin = admin.clone();
     app.record(workspace.key, request, move |tx| {
@@ -135,7 +138,10 @@ pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
     let existing = app.store.read(|snapshot| users::find_by_email(snapshot, &email))?;
     let hash = match (&existing, given) {
         (Some(_), Some(_)) => {
-            return Err(Error::conflict("user_exists", format!("there is an account for {email} already; add it without a password")));
+            return Err(Error::conflict(
+                "user_exists",
+                format!("there is an account for {email} already; add it without a password"),
+            ));
         }
         (Some(_), None) => None,
         (None, given) => Some(password::hash(&fields_password(given)?)?),
@@ -146,7 +152,13 @@ pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
             Some(hash) => {
                 let user = users::create(tx, &email, &name, &hash)?;
                 let target = ("user", user.id.to_string());
-                tx.note(note(&admin, workspace, "workspace.user_created", target, json!({ "email": email })))?;
+                tx.note(note(
+                    &admin,
+                    workspace,
+                    "workspace.user_created",
+                    target,
+                    json!({ "email": email }),
+                ))?;
                 user
             }
             None => users::find_by_email(tx, &email)?.ok_or(Error::NotFound(Subject::User))?,
@@ -218,7 +230,10 @@ pub fn delete_user(app: &App, admin: &Admin, request: &Request) -> Result<Respon
 fn keep_an_owner(tx: &Tx<'_>, workspace: i64, member: &Member, becomes: Option<Role>) -> Result<()> {
     let n_owners = users::members(tx, workspace)?.iter().filter(|member| member.role == Role::Owner).count();
     if member.role == Role::Owner && becomes != Some(Role::Owner) && n_owners == 1 {
-        return Err(Error::conflict("last_owner", "the last owner of a workspace stays; name another one first"));
+        return Err(Error::conflict(
+            "last_owner",
+            "the last owner of a workspace stays; name another one first",
+        ));
     }
     Ok(())
 }

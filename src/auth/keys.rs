@@ -136,7 +136,9 @@ pub struct NewKey {
 pub fn create(tx: &mut Tx<'_>, new: NewKey) -> Result<(ApiKey, String)> {
     let text = match new.given {
         Some(text) if is_well_formed(&text) => text,
-        Some(_) => return Err(Error::invalid("key", "is not mt_live_ or tc_live_ and 48 lower-case hex digits")),
+        Some(_) => {
+            return Err(Error::invalid("key", "is not mt_live_ or tc_live_ and 48 lower-case hex digits"));
+        }
         None => format!("mt_live_{}", random_hex::<24>()),
     };
     let hash = sha256(text.as_bytes());
@@ -186,8 +188,8 @@ fn find_by_hash(connection: &Connection, hash: &[u8; 32]) -> Result<Option<ApiKe
 }
 
 pub fn list(connection: &Connection, workspace: i64) -> Result<Vec<ApiKey>> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM api_keys WHERE workspace = ?1 ORDER BY id"))?;
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM api_keys WHERE workspace = ?1 ORDER BY id"))?;
     Ok(statement.query_map([workspace], ApiKey::from_row)?.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -201,7 +203,10 @@ pub fn end(tx: &Tx<'_>, key: &ApiKey, at: Timestamp) -> Result<()> {
 }
 
 pub fn note_use(tx: &Tx<'_>, key: i64, at: Timestamp) -> Result<()> {
-    tx.execute("UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), ?2) WHERE id = ?1", (key, at))?;
+    tx.execute(
+        "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), ?2) WHERE id = ?1",
+        (key, at),
+    )?;
     Ok(())
 }
 

@@ -70,7 +70,8 @@ impl License {
         issuer
             .verify_strict(payload.as_bytes(), &signature)
             .map_err(|_| refused("the license key was not issued by this installation"))?;
-        let statement = URL_SAFE_NO_PAD.decode(payload).map_err(|_| refused("the license key cannot be read"))?;
+        let statement =
+            URL_SAFE_NO_PAD.decode(payload).map_err(|_| refused("the license key cannot be read"))?;
         Self::read(&statement).map_err(|error| refused(&format!("the license key cannot be read: {error}")))
     }
 
@@ -106,7 +107,8 @@ impl License {
 pub fn issuer(data: &Path) -> Result<SigningKey> {
     let path = data.join(ISSUER_KEY);
     if path.exists() {
-        let text = std::fs::read_to_string(&path).map_err(Error::io(format!("cannot read {}", path.display())))?;
+        let text =
+            std::fs::read_to_string(&path).map_err(Error::io(format!("cannot read {}", path.display())))?;
         let seed = unhex::<32>(text.trim()).ok_or_else(|| {
             Error::refused(
                 format!("{} is not an issuing key (64 hex digits)", path.display()),

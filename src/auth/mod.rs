@@ -136,7 +136,10 @@ impl Admin {
 }
 
 fn several() -> Error {
-    Error::invalid("workspace_id", "is required, since there are several workspaces; accepted: the UUID of one")
+    Error::invalid(
+        "workspace_id",
+        "is required, since there are several workspaces; accepted: the UUID of one",
+    )
 }
 
 fn only_workspace(snapshot: &Snapshot<'_>) -> Result<i64> {

@@ -37,7 +37,8 @@ pub fn hash(password: &str) -> Result<String> {
 /// Whether the password is the hash's. Without a hash (no such account) it takes as long and says no.
 pub fn verify(password: &str, hash: Option<&str>) -> bool {
     /// Of a password nobody knows.
-    const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bWFpbHRyYWlsLW5vYm9keQ$zrJmvPMSXjMVRm0/TUlVcnvCjhVLJVbFUqF3mJEV0Mw";
+    const NOBODY: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$bWFpbHRyYWlsLW5vYm9keQ$zrJmvPMSXjMVRm0/TUlVcnvCjhVLJVbFUqF3mJEV0Mw";
     if password.len() > LONGEST * 4 {
         return false;
     }

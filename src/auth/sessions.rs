@@ -127,5 +127,9 @@ pub fn refuse_foreign_origin(request: &Request) -> Result<()> {
             (None, _) => true,
         },
     };
-    if own { Ok(()) } else { Err(Error::Forbidden("this request comes from a page of another origin".into())) }
+    if own {
+        Ok(())
+    } else {
+        Err(Error::Forbidden("this request comes from a page of another origin".into()))
+    }
 }

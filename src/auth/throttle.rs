@@ -50,7 +50,10 @@ impl Throttle {
             return Ok(());
         }
         let retry_after = u32::try_from((wait + SECOND - 1) / SECOND).unwrap_or(u32::MAX);
-        Err(Error::TooMany { retry_after, message: format!("too many failed logins; try again in {retry_after} s") })
+        Err(Error::TooMany {
+            retry_after,
+            message: format!("too many failed logins; try again in {retry_after} s"),
+        })
     }
 
     pub fn failed(&self, names: &[String], now: Timestamp) {

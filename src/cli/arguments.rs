@@ -7,7 +7,13 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 /// The audit log of a mail server in one binary: why a mailbox was blocked, what happened to a message, who changed
 /// a setting.
 #[derive(Parser)]
-#[command(name = "mailtrail", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "mailtrail",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub struct Arguments {
     /// Data directory [default: ./mailtrail-data]
     #[arg(long, global = true, value_name = "DIR")]

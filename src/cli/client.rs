@@ -57,7 +57,8 @@ impl Client {
     }
 
     pub fn get(&self, path: &str, query: Vec<(&str, String)>) -> Result<Value> {
-        let call = Call { method: Method::Get, path: path.into(), query, headers: Vec::new(), body: Vec::new() };
+        let call =
+            Call { method: Method::Get, path: path.into(), query, headers: Vec::new(), body: Vec::new() };
         self.send(call)?.json()
     }
 
@@ -92,7 +93,8 @@ impl Answer {
         if body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&body).map_err(|error| Error::Internal(format!("the answer is not JSON: {error}")))
+        serde_json::from_slice(&body)
+            .map_err(|error| Error::Internal(format!("the answer is not JSON: {error}")))
     }
 }
 
@@ -102,7 +104,8 @@ fn over_socket(path: &std::path::Path, workspace: Option<&str>, call: Call<'_>) 
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&call.query).finish();
         target = format!("{target}?{query}");
     }
-    let mut headers: Vec<(&str, &str)> = call.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut headers: Vec<(&str, &str)> =
+        call.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     headers.extend(workspace.map(|workspace| (WORKSPACE_HEADER, workspace)));
     let answer = client::call(path, call.method, &target, &headers, &call.body)?;
     Ok(Answer { status: answer.status, headers: answer.headers, body: answer.body })

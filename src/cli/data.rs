@@ -35,7 +35,10 @@ pub fn record(context: &Context, command: &RecordCommand) -> Result<()> {
 
 fn record_message(context: &Context, mailbox: &str, outcome: &str, reason: Option<&str>) -> Result<()> {
     let mut message = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut message).map_err(Error::io("cannot read the message from standard input"))?;
+    std::io::stdin()
+        .lock()
+        .read_to_end(&mut message)
+        .map_err(Error::io("cannot read the message from standard input"))?;
     let client = Client::open(context)?;
     let id = number(&client, context, mailbox)?;
     let mut query = vec![("outcome", outcome.to_owned())];
@@ -49,7 +52,13 @@ fn record_message(context: &Context, mailbox: &str, outcome: &str, reason: Optio
 // ---------------------------------------------------------------------------------------------- routes and filters
 
 /// Where a log is listed and recorded.
-fn route(client: &Client, context: &Context, log: Log, mailbox: Option<&str>, project: Option<&str>) -> Result<String> {
+fn route(
+    client: &Client,
+    context: &Context,
+    log: Log,
+    mailbox: Option<&str>,
+    project: Option<&str>,
+) -> Result<String> {
     match log {
         Log::Enforcement => Ok("/v1/enforcement/events".into()),
         Log::Messages => {
@@ -64,10 +73,14 @@ fn route(client: &Client, context: &Context, log: Log, mailbox: Option<&str>, pr
             (None, None) => {
                 let list = client.get("/api/v1/admin/workspaces", Vec::new())?;
                 match list["workspaces"].as_array().map(Vec::as_slice) {
-                    Some([only]) => {
-                        Ok(format!("/api/v1/workspaces/{}/audit-log", only["id"].as_str().unwrap_or_default()))
-                    }
-                    _ => Err(Error::usage("there are several workspaces", "name one with --workspace, or a --project")),
+                    Some([only]) => Ok(format!(
+                        "/api/v1/workspaces/{}/audit-log",
+                        only["id"].as_str().unwrap_or_default()
+                    )),
+                    _ => Err(Error::usage(
+                        "there are several workspaces",
+                        "name one with --workspace, or a --project",
+                    )),
                 }
             }
         },
@@ -165,7 +178,10 @@ pub fn query(context: &Context, query: &Query) -> Result<()> {
 pub fn tail(context: &Context, query: &Query) -> Result<()> {
     let client = Client::open(context)?;
     if matches!(client, Client::Here(..)) {
-        return Err(Error::usage("nobody serves this directory, so nothing new can come", "start `mailtrail serve` first"));
+        return Err(Error::usage(
+            "nobody serves this directory, so nothing new can come",
+            "start `mailtrail serve` first",
+        ));
     }
     let filters = &query.filters;
     let path = route(&client, context, query.log, filters.mailbox.as_deref(), filters.project.as_deref())?;
@@ -222,7 +238,10 @@ pub fn export(context: &Context, export: &Export) -> Result<()> {
     };
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        match body.read(&mut buffer).map_err(Error::io("the export broke off; what was written is not whole"))? {
+        match body
+            .read(&mut buffer)
+            .map_err(Error::io("the export broke off; what was written is not whole"))?
+        {
             0 => return Ok(()),
             n => out(&buffer[..n])?,
         }
@@ -236,14 +255,35 @@ const CHUNK: usize = 500;
 
 /// What the server makes itself: an export has them, an import leaves them out.
 const MADE_HERE: [&str; 10] = [
-    "id", "seq", "recorded_at", "appended", "mailbox_id", "message_hash", "policy_version", "project_id", "actor", "count",
+    "id",
+    "seq",
+    "recorded_at",
+    "appended",
+    "mailbox_id",
+    "message_hash",
+    "policy_version",
+    "project_id",
+    "actor",
+    "count",
 ];
 
 #[derive(Default, serde::Serialize)]
 struct Tally {
     read: usize,
     written: usize,
+    /// Written by an earlier run of the same file.
+    already: usize,
     refused: usize,
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} read, {} written, {} already there, {} refused",
+            self.read, self.written, self.already, self.refused
+        )
+    }
 }
 
 /// Sends a file in chunks, each under an idempotency key made of its content, so that a run that broke off can be
@@ -265,11 +305,11 @@ pub fn import(context: &Context, import: &Import) -> Result<()> {
         chunk.push((line, row.map(|row| row.to_string())));
         if chunk.len() == CHUNK {
             send_chunk(&client, &path, &std::mem::take(&mut chunk), &mut tally)?;
-            eprint!("\r{} read, {} written, {} refused", tally.read, tally.written, tally.refused);
+            eprint!("\r{tally}");
         }
     }
     send_chunk(&client, &path, &chunk, &mut tally)?;
-    eprintln!("\r{} read, {} written, {} refused", tally.read, tally.written, tally.refused);
+    eprintln!("\r{tally}");
     let shown = json!(tally);
     if context.json {
         print(&shown.to_string())?;
@@ -283,7 +323,12 @@ pub fn import(context: &Context, import: &Import) -> Result<()> {
     ))
 }
 
-fn send_chunk(client: &Client, path: &str, chunk: &[(usize, Result<String>)], tally: &mut Tally) -> Result<()> {
+fn send_chunk(
+    client: &Client,
+    path: &str,
+    chunk: &[(usize, Result<String>)],
+    tally: &mut Tally,
+) -> Result<()> {
     let mut good = Vec::new();
     for (line, row) in chunk {
         match row {
@@ -295,7 +340,7 @@ fn send_chunk(client: &Client, path: &str, chunk: &[(usize, Result<String>)], ta
         return Ok(());
     }
     match send(client, path, &good) {
-        Ok(()) => tally.written += good.len(),
+        Ok(is_new) => tally.sent(is_new, good.len()),
         // Not the input's fault: stop, and say where.
         Err(error) if super::exit_code(&error, false) != 1 => {
             eprintln!();
@@ -305,7 +350,7 @@ fn send_chunk(client: &Client, path: &str, chunk: &[(usize, Result<String>)], ta
         Err(_) => {
             for one in &good {
                 match send(client, path, std::slice::from_ref(one)) {
-                    Ok(()) => tally.written += 1,
+                    Ok(is_new) => tally.sent(is_new, 1),
                     Err(error) => refuse(tally, one.0, &error),
                 }
             }
@@ -319,14 +364,26 @@ fn refuse(tally: &mut Tally, line: usize, error: &Error) {
     eprintln!("\rline {line}: {}", error.to_string().trim_start_matches("line 1."));
 }
 
-fn send(client: &Client, path: &str, rows: &[(usize, &str)]) -> Result<()> {
+impl Tally {
+    fn sent(&mut self, is_new: bool, n_rows: usize) {
+        if is_new {
+            self.written += n_rows;
+        } else {
+            self.already += n_rows;
+        }
+    }
+}
+
+/// Sends rows; `false` when all of them were there already.
+fn send(client: &Client, path: &str, rows: &[(usize, &str)]) -> Result<bool> {
     let body = rows.iter().map(|(_, row)| format!("{row}\n")).collect::<String>().into_bytes();
     // The first line's number is part of it: the same row twice in a file is two rows.
     let first = rows.first().map_or(0, |(line, _)| *line);
     let key = format!("import-{first}-{}", hex(&sha256(&body)));
     let headers = vec![("content-type", "application/x-ndjson".to_owned()), ("idempotency-key", key)];
-    client.send(Call { method: Method::Post, path: path.into(), query: Vec::new(), headers, body })?;
-    Ok(())
+    let answer =
+        client.send(Call { method: Method::Post, path: path.into(), query: Vec::new(), headers, body })?;
+    Ok(answer.status == 201 && answer.header("idempotency-replayed").is_none())
 }
 
 type Rows = Box<dyn Iterator<Item = Result<Value>>>;
@@ -349,12 +406,18 @@ fn rows(import: &Import) -> Result<Rows> {
         }))),
         FileFormat::Csv => {
             let mut csv = csv::ReaderBuilder::new().flexible(false).from_reader(reader);
-            let head = csv.headers().map_err(|error| Error::usage(format!("no CSV: {error}"), "the first line names the columns"))?.clone();
+            let head = csv
+                .headers()
+                .map_err(|error| {
+                    Error::usage(format!("no CSV: {error}"), "the first line names the columns")
+                })?
+                .clone();
             Ok(Box::new(csv.into_records().map(move |record| {
                 let record = record.map_err(|error| Error::Malformed(format!("not CSV: {error}")))?;
                 let members = head.iter().zip(record.iter()).filter(|(_, cell)| !cell.is_empty());
-                let members: Map<String, Value> =
-                    members.map(|(name, cell)| Ok((name.to_owned(), typed(name, cell)?))).collect::<Result<_>>()?;
+                let members: Map<String, Value> = members
+                    .map(|(name, cell)| Ok((name.to_owned(), typed(name, cell)?)))
+                    .collect::<Result<_>>()?;
                 Ok(without_made_here(Value::Object(members)))
             })))
         }
@@ -370,9 +433,9 @@ fn by_ending(path: &Path) -> FileFormat {
 
 fn without_made_here(row: Value) -> Value {
     match row {
-        Value::Object(members) => {
-            Value::Object(members.into_iter().filter(|(name, _)| !MADE_HERE.contains(&name.as_str())).collect())
-        }
+        Value::Object(members) => Value::Object(
+            members.into_iter().filter(|(name, _)| !MADE_HERE.contains(&name.as_str())).collect(),
+        ),
         other => other,
     }
 }
@@ -380,16 +443,19 @@ fn without_made_here(row: Value) -> Value {
 /// A cell as the member it was exported from.
 fn typed(name: &str, cell: &str) -> Result<Value> {
     match name {
-        "metadata" | "capabilities_granted" | "tools_used" | "tokens_consumed" | "reply_sent" | "appended" => {
-            crate::http::json::parse(cell.as_bytes())
-        }
-        "sent_count" | "limit_value" | "received_at" | "recorded_at" | "seq" | "mailbox_id" | "policy_version" => {
-            Ok(cell.parse::<i64>().map_or_else(|_| cell.into(), Value::from))
-        }
+        "metadata"
+        | "capabilities_granted"
+        | "tools_used"
+        | "tokens_consumed"
+        | "reply_sent"
+        | "appended" => crate::http::json::parse(cell.as_bytes()),
+        "sent_count" | "limit_value" | "received_at" | "recorded_at" | "seq" | "mailbox_id"
+        | "policy_version" => Ok(cell.parse::<i64>().map_or_else(|_| cell.into(), Value::from)),
         "from_alignment" => Ok(cell.parse::<bool>().map_or_else(|_| cell.into(), Value::from)),
         _ => {
             // The export puts an apostrophe before what a spreadsheet would take for a formula.
-            let guarded = cell.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@', '\t', '\r']));
+            let guarded =
+                cell.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@', '\t', '\r']));
             Ok(guarded.unwrap_or(cell).into())
         }
     }

@@ -22,8 +22,8 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use arguments::{Arguments, Command};
 pub use arguments::command;
+use arguments::{Arguments, Command};
 
 /// Everything a command needs besides its own arguments.
 struct Context {

@@ -4,13 +4,13 @@ use std::io::Read;
 
 use serde_json::{Map, Value, json};
 
+use super::Context;
 use super::arguments::{
     KeyCommand, LicenseCommand, MailboxCommand, ProjectCommand, TenantCommand, UserCommand, WorkspaceCommand,
 };
 use super::client::Client;
 use super::setup::read_line;
 use super::table::{card, cell, table};
-use super::Context;
 use crate::auth::password;
 use crate::error::{Error, Result};
 use crate::http::Method;
@@ -120,7 +120,8 @@ impl<'a> Verbs<'a> {
 
     fn rows(&self) -> Result<Vec<Value>> {
         let own_workspace = !matches!(self.family.path, "workspaces" | "licenses");
-        let query = self.context.workspace.iter().filter(|_| own_workspace).map(|id| ("workspace_id", id.clone()));
+        let query =
+            self.context.workspace.iter().filter(|_| own_workspace).map(|id| ("workspace_id", id.clone()));
         let list = self.client.get(&format!("{ADMIN}/{}", self.family.path), query.collect())?;
         Ok(list[self.family.word].as_array().cloned().unwrap_or_default())
     }
@@ -157,7 +158,9 @@ impl<'a> Verbs<'a> {
 
 fn without_null(value: Value) -> Value {
     match value {
-        Value::Object(members) => Value::Object(members.into_iter().filter(|(_, value)| !value.is_null()).collect()),
+        Value::Object(members) => {
+            Value::Object(members.into_iter().filter(|(_, value)| !value.is_null()).collect())
+        }
         other => other,
     }
 }
@@ -202,7 +205,8 @@ fn create_user(
     made_password: Option<String>,
 ) -> Result<()> {
     let password = given.as_ref().or(made_password.as_ref());
-    let mut members = without_null(json!({ "email": email, "role": role, "name": name, "password": password }));
+    let mut members =
+        without_null(json!({ "email": email, "role": role, "name": name, "password": password }));
     if let Some(workspace) = &verbs.context.workspace {
         members["workspace_id"] = workspace.as_str().into();
     }
@@ -297,7 +301,8 @@ fn limit_value(text: &str) -> Result<Value> {
     if text == "none" {
         return Ok(Value::Null);
     }
-    let refused = || Error::usage(format!("--daily-send-limit {text:?} is not a number"), "give a number, or none");
+    let refused =
+        || Error::usage(format!("--daily-send-limit {text:?} is not a number"), "give a number, or none");
     text.parse::<u64>().map(Value::from).map_err(|_| refused())
 }
 
@@ -308,7 +313,9 @@ fn read_json(file: &std::path::Path) -> Result<Value> {
     } else {
         std::fs::File::open(file).and_then(|mut file| file.read_to_string(&mut text))
     };
-    read.map_err(|error| Error::usage(format!("cannot read {}: {error}", file.display()), "name a readable file"))?;
+    read.map_err(|error| {
+        Error::usage(format!("cannot read {}: {error}", file.display()), "name a readable file")
+    })?;
     crate::http::json::parse(text.as_bytes())
 }
 
@@ -338,7 +345,8 @@ pub fn key(context: &Context, command: &KeyCommand) -> Result<()> {
         KeyCommand::Show { id } => Verbs::of(context, KEYS)?.show(id),
         KeyCommand::Rotate { id, overlap } => {
             let verbs = Verbs::of(context, KEYS)?;
-            let made = verbs.client.post(&format!("{}/rotate", verbs.path(id)), &json!({ "overlap": overlap }))?;
+            let made =
+                verbs.client.post(&format!("{}/rotate", verbs.path(id)), &json!({ "overlap": overlap }))?;
             context.answer(&made, card)
         }
         KeyCommand::Revoke { id } => {

@@ -24,7 +24,10 @@ use crate::time::Clock;
 /// The first line of standard input.
 pub fn read_line(what: &str) -> Result<String> {
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(Error::io(format!("cannot read {what} from standard input")))?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(Error::io(format!("cannot read {what} from standard input")))?;
     let line = line.trim_end_matches(['\r', '\n']);
     if line.is_empty() {
         return Err(Error::usage(
@@ -206,7 +209,9 @@ pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
             "move it away first if the backup is really to take its place",
         ));
     }
-    let kept = replaced.is_some().then(|| data.join(format!("mailtrail.db.replaced-{}", crate::ids::random_hex::<4>())));
+    let kept = replaced
+        .is_some()
+        .then(|| data.join(format!("mailtrail.db.replaced-{}", crate::ids::random_hex::<4>())));
     let shown = json!({
         "dry_run": dry_run, "from": file, "to": database, "schema_version": backup.version,
         "last_row": backup.last_seq, "rows": backup.rows, "kept": kept,
@@ -216,7 +221,8 @@ pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
     }
     context.answer(&shown, |shown| {
         let verb = if dry_run { "Would put" } else { "Put" };
-        let mut text = format!("{verb} {} in place as {}\n{}", file.display(), database.display(), card(&shown["rows"]));
+        let mut text =
+            format!("{verb} {} in place as {}\n{}", file.display(), database.display(), card(&shown["rows"]));
         if let Some(kept) = &kept {
             text.push_str(&format!("The database that was there is kept as {}\n", kept.display()));
         }
@@ -233,7 +239,10 @@ struct Examined {
 /// What is in a database nobody serves; a damaged one is refused.
 fn examine(path: &Path) -> Result<Examined> {
     if !path.is_file() {
-        return Err(Error::usage(format!("{} is not a file", path.display()), "name a file made by `mailtrail backup`"));
+        return Err(Error::usage(
+            format!("{} is not a file", path.display()),
+            "name a file made by `mailtrail backup`",
+        ));
     }
     let connection = copies::open_at_rest(path)?;
     let version = copies::examine(&connection, path)?;
@@ -253,7 +262,8 @@ fn put_in_place(file: &Path, database: &Path, kept: Option<&Path>) -> Result<()>
     let failed = |path: &Path| Error::io(format!("cannot write {}", path.display()));
     let partial = copies::partial_name(database)?;
     std::fs::copy(file, &partial).map_err(failed(&partial))?;
-    std::fs::set_permissions(&partial, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(failed(&partial))?;
+    std::fs::set_permissions(&partial, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .map_err(failed(&partial))?;
     std::fs::File::open(&partial).and_then(|copy| copy.sync_all()).map_err(failed(&partial))?;
     if let Some(kept) = kept {
         std::fs::rename(database, kept).map_err(failed(kept))?;
@@ -342,7 +352,11 @@ pub fn stats(context: &Context) -> Result<()> {
                 ("ACTIVITY", "/rows/activity"),
             ],
         );
-        text.push_str(&format!("\ndatabase {} bytes, WAL {} bytes\n", cell(&shown["database"]["bytes"]), cell(&shown["database"]["wal_bytes"])));
+        text.push_str(&format!(
+            "\ndatabase {} bytes, WAL {} bytes\n",
+            cell(&shown["database"]["bytes"]),
+            cell(&shown["database"]["wal_bytes"])
+        ));
         text
     })
 }

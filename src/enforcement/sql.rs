@@ -77,7 +77,8 @@ pub fn listing(
     Listing {
         log: Log::Enforcement,
         table: "enforcement_events",
-        columns: "seq, id, (SELECT uuid FROM tenants WHERE tenants.id = tenant) AS tenant_id, mailbox_address,
+        columns:
+            "seq, id, (SELECT uuid FROM tenants WHERE tenants.id = tenant) AS tenant_id, mailbox_address,
                   action, sent_count, limit_value, message, created_at, recorded_at",
         equals,
         series,

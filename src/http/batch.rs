@@ -26,7 +26,10 @@ pub struct Batch<T> {
 
 /// Reads the body; `word` is the envelope's name of the list, `read` makes an item of the members of an object.
 pub fn parse<T>(request: &Request, word: &str, read: impl Fn(Fields) -> Result<T>) -> Result<Batch<T>> {
-    if matches!(request.media_type().as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl") {
+    if matches!(
+        request.media_type().as_str(),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl"
+    ) {
         let items = lines(&request.body, read)?;
         return Ok(Batch { shape: Shape::Lines, items });
     }
@@ -70,7 +73,10 @@ fn enough(n_items: usize, parameter: &str) -> Result<()> {
     match n_items {
         0 => Err(Error::invalid(parameter, "holds nothing to record")),
         1..=MOST => Ok(()),
-        _ => Err(Error::invalid(parameter, format!("holds {n_items} items; accepted: up to {MOST} in one request"))),
+        _ => Err(Error::invalid(
+            parameter,
+            format!("holds {n_items} items; accepted: up to {MOST} in one request"),
+        )),
     }
 }
 

@@ -276,7 +276,7 @@ impl Shared {
                 per_source: limits.connections_per_address,
                 exempt: limits.exempt.clone(),
             })),
-            gate: Gate { free: Mutex::new(limits.handlers), freed: Condvar::new() },
+            gate: Gate::new(limits.handlers),
             service,
             limits,
             counters,
@@ -361,18 +361,33 @@ impl Drop for Held<'_> {
 
 /// So many at a time.
 pub(super) struct Gate {
-    free: Mutex<usize>,
+    crowd: Mutex<Crowd>,
     freed: Condvar,
+}
+
+struct Crowd {
+    free: usize,
+    /// Waking nobody is a system call too.
+    waiting: usize,
 }
 
 pub(super) struct Turn<'a>(&'a Gate);
 
 impl Gate {
+    fn new(places: usize) -> Self {
+        Self { crowd: Mutex::new(Crowd { free: places, waiting: 0 }), freed: Condvar::new() }
+    }
+
     /// `None` when nobody came out within `wait`.
     fn enter(&self, wait: Duration) -> Option<Turn<'_>> {
-        let waited = self.freed.wait_timeout_while(lock(&self.free), wait, |free| *free == 0);
-        let mut free = waited.unwrap_or_else(PoisonError::into_inner).0;
-        *free = free.checked_sub(1)?;
+        let mut crowd = lock(&self.crowd);
+        if crowd.free == 0 {
+            crowd.waiting += 1;
+            let waited = self.freed.wait_timeout_while(crowd, wait, |crowd| crowd.free == 0);
+            crowd = waited.unwrap_or_else(PoisonError::into_inner).0;
+            crowd.waiting -= 1;
+        }
+        crowd.free = crowd.free.checked_sub(1)?;
         Some(Turn(self))
     }
 
@@ -387,7 +402,12 @@ impl Gate {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        *lock(&self.0.free) += 1;
-        self.0.freed.notify_one();
+        let mut crowd = lock(&self.0.crowd);
+        crowd.free += 1;
+        let awaited = crowd.waiting > 0;
+        drop(crowd);
+        if awaited {
+            self.0.freed.notify_one();
+        }
     }
 }

@@ -40,7 +40,10 @@ struct Strict {
 
 impl<'de> DeserializeSeed<'de> for Strict {
     type Value = Value;
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Value, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> std::result::Result<Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
@@ -149,11 +152,17 @@ impl Fields {
         let Some(value) = self.any(name) else { return Ok(None) };
         match value {
             Value::String(text)
-                if !text.is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control) =>
+                if !text.is_empty()
+                    && text.chars().count() <= most
+                    && !text.chars().any(char::is_control) =>
             {
                 Ok(Some(text))
             }
-            other => Err(self.wrong(name, &other, &format!("text of 1 to {most} characters, no control characters"))),
+            other => Err(self.wrong(
+                name,
+                &other,
+                &format!("text of 1 to {most} characters, no control characters"),
+            )),
         }
     }
 
@@ -242,7 +251,10 @@ impl Fields {
         let problems: Vec<_> = self
             .members
             .keys()
-            .map(|name| crate::error::Problem { parameter: self.named(name), message: "unknown member".into() })
+            .map(|name| crate::error::Problem {
+                parameter: self.named(name),
+                message: "unknown member".into(),
+            })
             .collect();
         if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
     }

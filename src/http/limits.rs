@@ -12,7 +12,7 @@ use super::framing::HeadLimits;
 #[derive(Debug, Clone)]
 pub struct Limits {
     pub head: HeadLimits,
-    /// Open at the same time, both listeners together.
+    /// Open at the same time, both listeners together; fewer when the process may not open so many files.
     pub connections: usize,
     /// Open at the same time from one address; a /64 counts as one address in IPv6.
     pub connections_per_address: usize,

@@ -1,7 +1,9 @@
 //! The words of HTTP for the rest of the program: a request that was read whole, an answer that knows its status.
 //!
-//! `server` reads requests and writes answers and is the only place that names tiny_http; `query` has the typed
-//! parameters; `route` says what a route is. Nothing here knows a log, an owner or a caller.
+//! `server` accepts and writes answers and is the only place that names tiny_http; `framing` turns bytes into requests,
+//! `conversation` takes a connection through them, `connections` says who may be connected, `wire` keeps the
+//! deadlines; `client` is the command line's way in. `query` has the typed parameters; `route` says what a route is.
+//! Nothing here knows a log, an owner or a caller.
 
 pub mod batch;
 pub mod client;

@@ -69,7 +69,8 @@ impl Route {
                 (None, None) => return Some(parameters),
                 (Some(expected), Some(segment)) => {
                     if let Some(name) = expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-                        let value = super::query::decode_path_segment(segment).ok().filter(|v| !v.is_empty())?;
+                        let value =
+                            super::query::decode_path_segment(segment).ok().filter(|v| !v.is_empty())?;
                         parameters.push((name, value));
                     } else if expected != segment {
                         return None;

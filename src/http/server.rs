@@ -72,10 +72,11 @@ impl Server {
     /// As `start`, with counters that the service holds as well.
     pub fn start_counting(
         listeners: Listeners,
-        limits: Limits,
+        mut limits: Limits,
         service: Arc<dyn Service>,
         counters: Arc<Counters>,
     ) -> Result<Self> {
+        limits.connections = limits.connections.min(descriptors());
         let mut bound = Vec::new();
         let mut address = None;
         if let Some(wanted) = listeners.tcp {
@@ -146,6 +147,14 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop(Duration::ZERO);
     }
+}
+
+/// How many connections the process has descriptors for, beside what the store needs. Past it `accept` fails, and
+/// nobody would be closed to let a newcomer in.
+fn descriptors() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    limit - (limit / 2).min(256)
 }
 
 /// As many as the system lets wait for `accept`: std's 128 loses connections in a burst.
@@ -436,7 +445,8 @@ fn tiny_headers(response: &Response, id: &str) -> Result<Vec<tiny_http::Header>,
             && value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
             && !OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name));
         let header = sound.then(|| tiny_http::Header::from_bytes(name, value).ok()).flatten();
-        header.ok_or_else(|| format!("the service may not set the header {name:?} to {value:?}"))
+        // Without the value, which may be a secret.
+        header.ok_or_else(|| format!("the service set the header {name:?} to what it may not"))
     });
     checked.collect()
 }

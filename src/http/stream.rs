@@ -29,12 +29,13 @@ impl Format {
             return Ok(format);
         }
         let accept = request.header("accept").unwrap_or_default().to_ascii_lowercase();
-        let first = accept.split(',').find_map(|range| match range.split(';').next().unwrap_or_default().trim() {
-            "text/csv" => Some(Self::Csv),
-            "application/x-ndjson" | "application/ndjson" => Some(Self::Ndjson),
-            "application/json" | "application/*" | "*/*" => Some(Self::Json),
-            _ => None,
-        });
+        let first =
+            accept.split(',').find_map(|range| match range.split(';').next().unwrap_or_default().trim() {
+                "text/csv" => Some(Self::Csv),
+                "application/x-ndjson" | "application/ndjson" => Some(Self::Ndjson),
+                "application/json" | "application/*" | "*/*" => Some(Self::Json),
+                _ => None,
+            });
         Ok(first.unwrap_or(Self::Json))
     }
 

@@ -35,7 +35,10 @@ pub fn forget(app: &App) -> Result<Value> {
     let (mut n_answers, mut n_sessions) = (0, 0);
     loop {
         let (answers, gone) = app.store.write(move |tx| {
-            Ok((idempotency::forget(tx, answers_before, PIECE)?, sessions::forget(tx, sessions_before, PIECE)?))
+            Ok((
+                idempotency::forget(tx, answers_before, PIECE)?,
+                sessions::forget(tx, sessions_before, PIECE)?,
+            ))
         })?;
         n_answers += answers;
         n_sessions += gone;

@@ -136,7 +136,9 @@ fn refuse_a_clock_that_stepped_back(app: &App) -> Result<()> {
     }
     Err(Error::conflict(
         "clock_stepped_back",
-        format!("the clock says {now}, but something was recorded at {latest}; nothing is deleted until they agree"),
+        format!(
+            "the clock says {now}, but something was recorded at {latest}; nothing is deleted until they agree"
+        ),
     ))
 }
 

@@ -82,8 +82,18 @@ fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     let mailbox = mailbox_of(app, caller.workspace, request)?;
     let query = &request.query;
     query.only(&[
-        "message_id", "thread_id", "outcome", "limit", "cursor", "from", "to", "order", "sender_address",
-        "recipient_address", "reason", "format",
+        "message_id",
+        "thread_id",
+        "outcome",
+        "limit",
+        "cursor",
+        "from",
+        "to",
+        "order",
+        "sender_address",
+        "recipient_address",
+        "reason",
+        "format",
     ])?;
     let format = Format::of(request)?;
     format.refuse_paging(query)?;
@@ -126,7 +136,8 @@ fn stream_entries(app: &App, filter: Filter, format: Format) -> Response {
 fn show_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let mailbox = mailbox_of(app, caller.workspace, request)?;
-    let found = app.store.read(|snapshot| sql::find(snapshot, mailbox.id, request.parameter("message_id")))?;
+    let found =
+        app.store.read(|snapshot| sql::find(snapshot, mailbox.id, request.parameter("message_id")))?;
     Response::json(200, &found.ok_or(Error::NotFound(Subject::Message))?)
 }
 
@@ -199,7 +210,8 @@ fn decided(entry: &Entry, disposal: Disposal) -> Result<Value> {
 fn show_policy(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let mailbox = mailbox_of(app, caller.workspace, request)?;
-    let found = app.store.read(|snapshot| policy::in_force(app, snapshot, mailbox.id, mailbox.policy_version))?;
+    let found =
+        app.store.read(|snapshot| policy::in_force(app, snapshot, mailbox.id, mailbox.policy_version))?;
     let compiled = found.ok_or(Error::NotFound(Subject::Policy))?;
     Response::json(200, &shown_policy(mailbox.id, compiled.version, &compiled.policy))
 }

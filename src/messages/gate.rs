@@ -51,7 +51,12 @@ enum Verdicts<'a> {
 }
 
 /// Decides and records. The same message again gives the entry that stands, undecided anew.
-pub fn decide(app: &App, workspace: i64, mailbox_id: i64, received: &Received) -> Result<(Recorded, Disposal)> {
+pub fn decide(
+    app: &App,
+    workspace: i64,
+    mailbox_id: i64,
+    received: &Received,
+) -> Result<(Recorded, Disposal)> {
     loop {
         let (mailbox, compiled) = app.store.read(|snapshot| {
             let mailbox = super::api::find_mailbox(snapshot, workspace, mailbox_id)?;
@@ -76,7 +81,9 @@ pub fn decide(app: &App, workspace: i64, mailbox_id: i64, received: &Received) -
         };
         let recorded = app.store.write(move |tx| {
             let current = mailboxes::find_anywhere(tx, mailbox.id)?;
-            let Some(mailbox) = current.filter(|mailbox| mailbox.policy_version == version) else { return Ok(None) };
+            let Some(mailbox) = current.filter(|mailbox| mailbox.policy_version == version) else {
+                return Ok(None);
+            };
             if let Some((rule, index)) = passed {
                 count(tx, &mailbox, &rule, index, &mut entry)?;
             }
@@ -101,7 +108,10 @@ fn judge<'a>(compiled: &'a Compiled, received: &Received) -> Result<Verdicts<'a>
     }
     if !compiled.policy.content_guards.is_empty() {
         let Some(text) = &received.text_body else {
-            return Err(Error::invalid("text_body", "is required, since the mailbox's policy has content guards"));
+            return Err(Error::invalid(
+                "text_body",
+                "is required, since the mailbox's policy has content guards",
+            ));
         };
         if let Some(reason) = compiled.guard_hit(text) {
             return Ok(Verdicts::Refused(Outcome::RejectedAtContentGuard, reason.to_owned()));
@@ -124,7 +134,13 @@ fn unverified(rule: &SenderRule, entry: &NewEntry) -> Option<&'static str> {
 }
 
 /// The rule's limits, counted from the log; else delivered.
-fn count(tx: &Tx<'_>, mailbox: &Mailbox, rule: &SenderRule, index: usize, entry: &mut NewEntry) -> Result<()> {
+fn count(
+    tx: &Tx<'_>,
+    mailbox: &Mailbox,
+    rule: &SenderRule,
+    index: usize,
+    entry: &mut NewEntry,
+) -> Result<()> {
     let fingerprint = rule.fingerprint();
     entry.sender_rule = Some(fingerprint);
     let hour_ago = tx.now.plus_seconds(-3600);

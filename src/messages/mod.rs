@@ -286,10 +286,13 @@ impl NewEntry {
         entry.outcome = Some(fields.required("outcome", outcome)?);
         entry.reason = fields.text("reason", 1000)?;
         if let Some(text) = fields.text("body_hash", 64)? {
-            let hash = unhex::<32>(&text)
-                .ok_or_else(|| fields.refuse("body_hash", format!("{text:?} is not 64 hex digits (SHA-256)")))?;
+            let hash = unhex::<32>(&text).ok_or_else(|| {
+                fields.refuse("body_hash", format!("{text:?} is not 64 hex digits (SHA-256)"))
+            })?;
             if text_body.is_some() && entry.body_hash != Some(hash) {
-                return Err(fields.refuse("body_hash", "is not the SHA-256 of text_body; give one of the two"));
+                return Err(
+                    fields.refuse("body_hash", "is not the SHA-256 of text_body; give one of the two")
+                );
             }
             entry.body_hash = Some(hash);
         }
@@ -356,7 +359,9 @@ pub fn read_facts(fields: &mut Fields, kinds: &[Kind]) -> Result<Vec<NewFact>> {
         let Some(data) = data else { continue };
         let length = data.to_string().len();
         if length > LARGEST_FACT {
-            return Err(fields.refuse(name, format!("has {length} bytes of JSON; accepted: up to {LARGEST_FACT}")));
+            return Err(
+                fields.refuse(name, format!("has {length} bytes of JSON; accepted: up to {LARGEST_FACT}"))
+            );
         }
         facts.push((*kind, data));
     }
@@ -415,7 +420,8 @@ fn sum(earlier: Option<Value>, later: Value) -> Value {
 /// How many tokens a report means, for budgets: the number itself, the member `total` or `total_tokens`, else the
 /// sum of an object's numbers.
 pub fn n_tokens(report: &Value) -> i64 {
-    let whole = |value: &Value| value.as_i64().or_else(|| value.as_f64().map(|n| n as i64)).unwrap_or(0).max(0);
+    let whole =
+        |value: &Value| value.as_i64().or_else(|| value.as_f64().map(|n| n as i64)).unwrap_or(0).max(0);
     match report {
         Value::Object(members) => match members.get("total").or_else(|| members.get("total_tokens")) {
             Some(total) => whole(total),

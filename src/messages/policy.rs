@@ -19,7 +19,9 @@ use crate::store::Snapshot;
 /// What the vendor's agents know; others are kept and warned of.
 const KNOWN_CAPABILITIES: [&str; 4] =
     ["read_calendar", "propose_meeting", "confirm_meeting", "ingest_conflict_notice"];
+/// Bytes of a compiled pattern, and how deep its groups may nest: deeper ones overflow a small stack.
 const LARGEST_PATTERN: usize = 1 << 20;
+const DEEPEST_PATTERN: u32 = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -209,7 +211,7 @@ impl ContentGuard {
     }
 
     fn compile(&self) -> std::result::Result<Regex, String> {
-        RegexBuilder::new(&self.reject).size_limit(LARGEST_PATTERN).dfa_size_limit(LARGEST_PATTERN).build().map_err(
+        RegexBuilder::new(&self.reject).nest_limit(DEEPEST_PATTERN).size_limit(LARGEST_PATTERN).dfa_size_limit(LARGEST_PATTERN).build().map_err(
             |error| match error {
                 regex::Error::CompiledTooBig(_) => "is too large once compiled; make the pattern smaller".into(),
                 other => {
@@ -238,15 +240,22 @@ impl Compiled {
 }
 
 /// The policy in force, compiled once for each version; `None` when none was ever put.
-pub fn in_force(app: &App, snapshot: &Snapshot<'_>, mailbox: i64, version: i64) -> Result<Option<Arc<Compiled>>> {
+pub fn in_force(
+    app: &App,
+    snapshot: &Snapshot<'_>,
+    mailbox: i64,
+    version: i64,
+) -> Result<Option<Arc<Compiled>>> {
     let known = app.policies.lock().unwrap_or_else(PoisonError::into_inner).get(&mailbox).cloned();
     if let Some(known) = known.filter(|known| known.version == version) {
         return Ok(Some(known));
     }
     let Some((version, document)) = mailboxes::policy(snapshot, mailbox)? else { return Ok(None) };
     let broken = |error: String| Error::Internal(format!("the stored policy of mailbox {mailbox}: {error}"));
-    let (policy, _) = Policy::read(json::parse(document.as_bytes())?).map_err(|error| broken(error.to_string()))?;
-    let guards = policy.content_guards.iter().map(ContentGuard::compile).collect::<Result<_, _>>().map_err(broken)?;
+    let (policy, _) =
+        Policy::read(json::parse(document.as_bytes())?).map_err(|error| broken(error.to_string()))?;
+    let guards =
+        policy.content_guards.iter().map(ContentGuard::compile).collect::<Result<_, _>>().map_err(broken)?;
     let compiled = Arc::new(Compiled { version, policy, guards });
     app.policies.lock().unwrap_or_else(PoisonError::into_inner).insert(mailbox, Arc::clone(&compiled));
     Ok(Some(compiled))

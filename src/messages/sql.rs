@@ -19,8 +19,10 @@ const COLUMNS: &str = "seq, mailbox, message_id, thread_id, sender_address, reci
 
 impl Entry {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let verdict = |name| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.and_then(Verdict::from_number));
-        let hash = |name| Ok::<_, rusqlite::Error>(row.get::<_, Option<[u8; 32]>>(name)?.map(|hash| hex(&hash)));
+        let verdict =
+            |name| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(name)?.and_then(Verdict::from_number));
+        let hash =
+            |name| Ok::<_, rusqlite::Error>(row.get::<_, Option<[u8; 32]>>(name)?.map(|hash| hex(&hash)));
         let capabilities: Option<String> = row.get("capabilities")?;
         Ok(Self {
             id: row.get("seq")?,
@@ -122,8 +124,9 @@ pub fn find(connection: &Connection, mailbox: i64, message_id: &str) -> Result<O
 }
 
 fn with_facts(connection: &Connection, mut entry: Entry) -> Result<Entry> {
-    let mut statement = connection
-        .prepare_cached("SELECT kind, data, recorded_at FROM message_facts WHERE message = ?1 ORDER BY seq")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT kind, data, recorded_at FROM message_facts WHERE message = ?1 ORDER BY seq",
+    )?;
     let mut rows = statement.query([entry.id])?;
     while let Some(row) = rows.next()? {
         let (kind, data, at): (i64, String, Timestamp) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -169,7 +172,10 @@ fn same_or_conflict(standing: Entry, new: &NewEntry) -> Result<Recorded> {
     }
     Err(Error::conflict(
         "message_recorded_differently",
-        format!("the message {:?} is recorded already (entry {}), with other content", new.message_id, standing.id),
+        format!(
+            "the message {:?} is recorded already (entry {}), with other content",
+            new.message_id, standing.id
+        ),
     ))
 }
 
@@ -248,7 +254,8 @@ pub fn append(tx: &mut Tx<'_>, mailbox: i64, message_id: &str, facts: &[NewFact]
             if fact.1.as_str() == Some(known) {
                 continue;
             }
-            let message = format!("the message is in the thread {known:?} already; nothing recorded is overwritten");
+            let message =
+                format!("the message is in the thread {known:?} already; nothing recorded is overwritten");
             return Err(Error::conflict("thread_known", message));
         }
         insert_fact(tx, mailbox, entry.id, fact)?;
@@ -301,7 +308,8 @@ pub fn n_tokens_of_thread(connection: &Connection, mailbox: i64, thread: &str) -
 fn add_reports(reports: impl Iterator<Item = rusqlite::Result<String>>) -> Result<i64> {
     let mut total = 0_i64;
     for report in reports {
-        total = total.saturating_add(serde_json::from_str(&report?).map_or(0, |report: Value| n_tokens(&report)));
+        total =
+            total.saturating_add(serde_json::from_str(&report?).map_or(0, |report: Value| n_tokens(&report)));
     }
     Ok(total)
 }

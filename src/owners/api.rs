@@ -15,16 +15,31 @@ use crate::http::{Method, Request, Response};
 use crate::ids::Uuid;
 
 pub const ROUTES: &[Route] = &[
-    route(Method::Get, "/v1/tenants", Dialect::TenantCore, Handler::Key(Scope::ENFORCEMENT_READ, list_tenants)),
+    route(
+        Method::Get,
+        "/v1/tenants",
+        Dialect::TenantCore,
+        Handler::Key(Scope::ENFORCEMENT_READ, list_tenants),
+    ),
     route(Method::Post, "/v1/tenants", Dialect::TenantCore, Handler::Admin(post_tenant)),
-    route(Method::Get, "/v1/tenants/{tenant_id}", Dialect::TenantCore, Handler::Key(Scope::ENFORCEMENT_READ, show_tenant)),
+    route(
+        Method::Get,
+        "/v1/tenants/{tenant_id}",
+        Dialect::TenantCore,
+        Handler::Key(Scope::ENFORCEMENT_READ, show_tenant),
+    ),
     route(
         Method::Get,
         "/v1/tenants/{tenant_id}/mailboxes",
         Dialect::TenantCore,
         Handler::Key(Scope::ENFORCEMENT_READ, list_mailboxes),
     ),
-    route(Method::Post, "/v1/tenants/{tenant_id}/mailboxes", Dialect::TenantCore, Handler::Admin(post_mailbox)),
+    route(
+        Method::Post,
+        "/v1/tenants/{tenant_id}/mailboxes",
+        Dialect::TenantCore,
+        Handler::Admin(post_mailbox),
+    ),
     route(
         Method::Patch,
         "/v1/tenants/{tenant_id}/mailboxes/{mailbox_id}",
@@ -35,7 +50,11 @@ pub const ROUTES: &[Route] = &[
 ];
 
 /// The tenant of the path. Unknown, another's, and no UUID at all are the same 404.
-fn tenant_of(connection: &rusqlite::Connection, workspace: i64, request: &Request) -> Result<tenants::Tenant> {
+fn tenant_of(
+    connection: &rusqlite::Connection,
+    workspace: i64,
+    request: &Request,
+) -> Result<tenants::Tenant> {
     let id = Uuid::parse(request.parameter("tenant_id")).ok_or(Error::NotFound(Subject::Tenant))?;
     tenants::find(connection, workspace, id)?.ok_or(Error::NotFound(Subject::Tenant))
 }

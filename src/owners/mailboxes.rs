@@ -165,8 +165,10 @@ pub fn set_sends(
     sent_count: i64,
     blocked_at: Option<Timestamp>,
 ) -> Result<()> {
-    tx.prepare_cached("UPDATE mailboxes SET window_start = ?2, sent_count = ?3, blocked_at = ?4 WHERE id = ?1")?
-        .execute((id, window_start, sent_count, blocked_at))?;
+    tx.prepare_cached(
+        "UPDATE mailboxes SET window_start = ?2, sent_count = ?3, blocked_at = ?4 WHERE id = ?1",
+    )?
+    .execute((id, window_start, sent_count, blocked_at))?;
     Ok(())
 }
 

@@ -18,7 +18,10 @@ use crate::error::{Error, Result};
 /// it can be delivered to is the mail server's business.
 pub fn check_address(parameter: &str, address: &str) -> Result<()> {
     let well_formed = address.rsplit_once('@').is_some_and(|(local, domain)| {
-        !local.is_empty() && !domain.is_empty() && !domain.contains(['@', ' ']) && address.chars().count() <= 320
+        !local.is_empty()
+            && !domain.is_empty()
+            && !domain.contains(['@', ' '])
+            && address.chars().count() <= 320
     }) && !address.chars().any(|c| c.is_control() || c == ' ');
     if well_formed {
         return Ok(());

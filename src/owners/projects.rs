@@ -50,8 +50,8 @@ pub fn create(tx: &Tx<'_>, workspace: i64, name: &str) -> Result<Project> {
 
 /// The projects that live.
 pub fn list(connection: &Connection, workspace: i64) -> Result<Vec<Project>> {
-    let mut statement =
-        connection.prepare_cached(&format!("{SELECT} WHERE workspace = ?1 AND deleted_at IS NULL ORDER BY id"))?;
+    let mut statement = connection
+        .prepare_cached(&format!("{SELECT} WHERE workspace = ?1 AND deleted_at IS NULL ORDER BY id"))?;
     Ok(statement.query_map([workspace], Project::from_row)?.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -158,7 +158,10 @@ pub fn join(tx: &Tx<'_>, workspace: i64, user: i64, role: Role) -> Result<()> {
 
 /// Ends a membership. Without another one the account ends too.
 pub fn leave(tx: &Tx<'_>, workspace: i64, user: i64) -> Result<()> {
-    tx.execute("UPDATE members SET removed_at = ?3 WHERE workspace = ?1 AND user = ?2", (workspace, user, tx.now))?;
+    tx.execute(
+        "UPDATE members SET removed_at = ?3 WHERE workspace = ?1 AND user = ?2",
+        (workspace, user, tx.now),
+    )?;
     if roles(tx, user)?.is_empty() {
         tx.execute("UPDATE users SET deleted_at = ?2 WHERE id = ?1", (user, tx.now))?;
         sessions::end_all(tx, user)?;
@@ -178,7 +181,8 @@ pub fn roles(connection: &Connection, user: i64) -> Result<Vec<(i64, Role)>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-const MEMBERS: &str = "SELECT members.user, users.uuid, users.email, users.name, members.role, members.joined_at
+const MEMBERS: &str =
+    "SELECT members.user, users.uuid, users.email, users.name, members.role, members.joined_at
      FROM members JOIN users ON users.id = members.user
      WHERE members.workspace = ?1 AND members.removed_at IS NULL";
 

@@ -26,13 +26,15 @@ pub fn backup(store: &Store, destination: &Path) -> Result<u64> {
     }
     let partial = partial_name(destination)?;
     let made = copy(store, &partial).and_then(|()| {
-        std::fs::hard_link(&partial, destination).map_err(Error::io(format!("cannot create {}", destination.display())))
+        std::fs::hard_link(&partial, destination)
+            .map_err(Error::io(format!("cannot create {}", destination.display())))
     });
     let removed = std::fs::remove_file(&partial);
     made?;
     removed.map_err(Error::io(format!("cannot remove {}", partial.display())))?;
     sync_directory(destination)?;
-    let metadata = destination.metadata().map_err(Error::io(format!("cannot read {}", destination.display())))?;
+    let metadata =
+        destination.metadata().map_err(Error::io(format!("cannot read {}", destination.display())))?;
     Ok(metadata.len())
 }
 

@@ -48,7 +48,8 @@ impl Deltas {
     pub fn flush(self, connection: &Connection) -> Result<()> {
         let mut buckets: BTreeMap<(Log, String, usize, i64), i64> = BTreeMap::new();
         for ((log, series, ten), n) in self.0 {
-            *buckets.entry((log, series.clone(), BY_DAY, ten.div_euclid(DAY / TEN_MINUTES))).or_default() += n;
+            *buckets.entry((log, series.clone(), BY_DAY, ten.div_euclid(DAY / TEN_MINUTES))).or_default() +=
+                n;
             *buckets.entry((log, series, BY_TEN_MINUTES, ten)).or_default() += n;
         }
         let mut add = connection.prepare_cached(

@@ -32,7 +32,9 @@ pub struct Answer {
 /// `Conflict` when the key came with another request.
 pub fn find(tx: &Tx<'_>, key: &Key) -> Result<Option<Answer>> {
     let found = tx
-        .prepare_cached("SELECT fingerprint, status, body FROM idempotency WHERE workspace = ?1 AND key = ?2")?
+        .prepare_cached(
+            "SELECT fingerprint, status, body FROM idempotency WHERE workspace = ?1 AND key = ?2",
+        )?
         .query_row((key.workspace, &key.key), |row| {
             Ok((row.get::<_, [u8; 32]>(0)?, Answer { status: row.get(1)?, body: row.get(2)? }))
         })

@@ -46,7 +46,9 @@ impl Cursor {
             let created_at = Timestamp::from_micros(micros.parse().ok()?);
             Some(Self { created_at, seq: seq.parse().ok()? })
         });
-        parsed.ok_or_else(|| Error::invalid("cursor", format!("{text:?} is not a cursor; accepted: one from a Link header")))
+        parsed.ok_or_else(|| {
+            Error::invalid("cursor", format!("{text:?} is not a cursor; accepted: one from a Link header"))
+        })
     }
 }
 
