@@ -4,6 +4,8 @@
 //! schema.sql; an older one goes through `STEPS`, all in one transaction. A newer one is refused untouched, a file
 //! that is no mailtrail database likewise, and a damaged one is never made anew.
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
@@ -31,9 +33,13 @@ pub fn prepare(path: &Path) -> Result<()> {
             "build mailtrail with its bundled SQLite",
         ));
     }
-    let is_new = !path.exists();
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // Made by us first, so that it is nobody else's from its first byte; SQLite gives its WAL the same mode. One
+    // that was left empty is as good as none.
+    let failed = || Error::io(format!("cannot open {}", path.display()));
+    let file = File::options().create(true).append(true).mode(0o600).open(path).map_err(failed())?;
+    let is_new = file.metadata().map_err(failed())?.len() == 0;
+    drop(file);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     if is_new {
         return create(&mut connection);

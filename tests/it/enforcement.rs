@@ -1,0 +1,136 @@
+//! Log 1 as TenantCore's clients use it, and how its events come to be.
+
+use mailtrail::http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{START, Server, time};
+
+fn event(tenant: &str, sent_count: i64, created_at: Option<&str>) -> Value {
+    json!({
+        "tenant_id": tenant, "mailbox_address": "sales@mail.acmecorp.com",
+        "action_taken": if sent_count == 0 { "unblocked" } else { "blocked" },
+        "sent_count": sent_count, "limit_value": 25, "created_at": created_at,
+    })
+}
+
+#[test]
+fn the_vendors_example_response_key_for_key() {
+    let server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    server.post("/v1/enforcement/events", &event(&tenant, 26, Some("2025-04-20T14:30:00Z"))).status(201);
+    server.post("/v1/enforcement/events", &event(&tenant, 0, Some("2025-04-21T00:05:00Z"))).status(201);
+    let answer = server.get("/v1/enforcement/events").status(200);
+    let body = answer.json();
+    let keys: Vec<&String> = body.as_object().expect("an object").keys().collect();
+    assert_eq!(keys, ["events", "count", "total", "limit", "offset", "filters"]);
+    let events = body["events"].as_array().expect("events");
+    let keys: Vec<&String> = events[0].as_object().expect("an object").keys().take(8).collect();
+    assert_eq!(
+        keys,
+        [
+            "id",
+            "tenant_id",
+            "mailbox_address",
+            "action_taken",
+            "sent_count",
+            "limit_value",
+            "message",
+            "created_at"
+        ]
+    );
+    // Most recent first.
+    assert_eq!(events[0]["message"], "Mailbox unblocked: sent 0, limit 25");
+    assert_eq!(events[1]["message"], "Mailbox blocked: sent 26, limit 25");
+    assert_eq!(events[1]["created_at"], "2025-04-20T14:30:00Z");
+    let rest = json!({
+        "count": body["count"], "total": body["total"], "limit": body["limit"], "offset": body["offset"],
+        "filters": body["filters"],
+    });
+    let expected = json!({
+        "count": 2, "total": 2, "limit": 50, "offset": 0, "filters": { "tenant_id": null, "action": null },
+    });
+    assert_eq!(rest, expected);
+}
+
+#[test]
+fn the_send_over_the_limit_blocks_once_and_the_reset_unblocks_once() {
+    let mut server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    server.add_mailbox(&server.workspace, "sales@mail.acmecorp.com", Some(&tenant), Some(25));
+    let send = json!({ "tenant_id": tenant, "mailbox_address": "sales@mail.acmecorp.com" });
+    for n in 1..=25 {
+        let decision = server.post("/v1/enforcement/sends", &send).status(200).json();
+        assert_eq!(decision, json!({ "action": "allowed", "sent_count": n, "limit_value": 25 }));
+    }
+    for _ in 0..3 {
+        let decision = server.post("/v1/enforcement/sends", &send).status(200).json();
+        assert_eq!(decision, json!({ "action": "blocked", "sent_count": 26, "limit_value": 25 }));
+    }
+    let actions = |server: &Server| -> Vec<(String, i64)> {
+        let body = server.get("/v1/enforcement/events").json();
+        let events = body["events"].as_array().expect("events").clone();
+        events
+            .iter()
+            .map(|e| {
+                (
+                    e["action_taken"].as_str().unwrap_or_default().to_owned(),
+                    e["sent_count"].as_i64().unwrap_or(-1),
+                )
+            })
+            .collect()
+    };
+    assert_eq!(actions(&server), [("blocked".to_owned(), 26)]);
+
+    // Down across the reset: it is made up for at the next start, once.
+    server.stop();
+    server.clock.set(time(START).plus_days(2));
+    server.restart();
+    server.run_jobs();
+    server.run_jobs();
+    assert_eq!(actions(&server), [("unblocked".to_owned(), 0), ("blocked".to_owned(), 26)]);
+    let decision = server.post("/v1/enforcement/sends", &send).json();
+    assert_eq!(decision["sent_count"], 1);
+}
+
+#[test]
+fn the_day_begins_at_the_configured_time_of_the_configured_zone() {
+    // Berlin moves its clocks forward in the night to 2026-03-29: that day has 23 hours.
+    let server = Server::start_with(&[("daily_reset_time", "06:30"), ("daily_reset_zone", "Europe/Berlin")]);
+    let config = server.config();
+    for (now, expected) in [
+        ("2026-03-28T05:29:59Z", "2026-03-27T05:30:00Z"),
+        ("2026-03-28T05:30:00Z", "2026-03-28T05:30:00Z"),
+        ("2026-03-29T04:29:59Z", "2026-03-28T05:30:00Z"),
+        ("2026-03-29T04:30:00Z", "2026-03-29T04:30:00Z"),
+        ("2026-10-25T05:29:59Z", "2026-10-24T04:30:00Z"),
+        ("2026-10-25T05:30:00Z", "2026-10-25T05:30:00Z"),
+    ] {
+        assert_eq!(config.window_start(time(now)), time(expected), "{now}");
+    }
+}
+
+#[test]
+fn a_raised_limit_frees_the_mailbox_at_once_and_says_so() {
+    let server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let mailbox = server.add_mailbox(&server.workspace, "sales@mail.acmecorp.com", Some(&tenant), Some(1));
+    let send = json!({ "tenant_id": tenant, "mailbox_address": "sales@mail.acmecorp.com", "recipients": 3 });
+    assert_eq!(server.post("/v1/enforcement/sends", &send).json()["action"], "blocked");
+    let path = format!("/v1/tenants/{tenant}/mailboxes/{mailbox}");
+    // Still too low: still blocked.
+    assert!(server.patch(&path, &json!({ "daily_send_limit": 2 })).good().json()["blocked_at"].is_string());
+    assert!(server.patch(&path, &json!({ "daily_send_limit": 10 })).good().json()["blocked_at"].is_null());
+    let newest = server.get("/v1/enforcement/events?limit=1").json()["events"][0].clone();
+    assert_eq!(newest["message"], "Mailbox unblocked: sent 3, limit 10");
+    assert_eq!(server.post("/v1/enforcement/sends", &send).json()["action"], "allowed");
+    let changes = server
+        .request(
+            Method::Get,
+            &format!("/api/v1/workspaces/{}/audit-log?action=mailbox.update", server.workspace),
+        )
+        .cookie(&server.login(crate::support::OWNER))
+        .send()
+        .json();
+    let limits = |side: &str| changes["entries"][0]["metadata"][side]["daily_send_limit"].clone();
+    assert_eq!((limits("before"), limits("after")), (json!(2), json!(10)));
+}

@@ -1,0 +1,334 @@
+//! The real server on port 0, with real SQLite in a directory of its own and a clock that tests move.
+//!
+//! Everything goes in by the doors a user has: the operator's over the Unix socket, the others over TCP. Only what is
+//! named `db_…` goes round them.
+
+#![allow(dead_code, reason = "not every module uses every helper")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+
+use mailtrail::config::Config;
+use mailtrail::http::{Method, client};
+use mailtrail::serve::Running;
+use mailtrail::store::migrate;
+use mailtrail::time::{Clock, Timestamp};
+use serde_json::{Value, json};
+
+/// Where every test's clock stands at first: the time of SendDock's example.
+pub const START: &str = "2026-04-30T14:22:11Z";
+
+pub const OWNER: &str = "ada@example.org";
+pub const PASSWORD: &str = "correct horse battery";
+
+pub const SCOPES: [&str; 6] =
+    ["enforcement:read", "enforcement:write", "messages:read", "messages:write", "activity:write", "admin"];
+
+/// An RFC 3339 time that a test writes down.
+#[track_caller]
+pub fn time(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap_or_else(|| panic!("{text} is not a time"))
+}
+
+pub struct Server {
+    pub clock: Clock,
+    /// A key with every scope, of the first workspace.
+    pub key: String,
+    /// The first workspace.
+    pub workspace: String,
+    running: Option<Running>,
+    settings: Vec<(String, String)>,
+    directory: tempfile::TempDir,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With settings, as `--set key=value` gives them.
+    pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut all = vec![
+            ("data".to_owned(), directory.path().join("data").display().to_string()),
+            ("listen".to_owned(), "127.0.0.1:0".to_owned()),
+        ];
+        all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let mut server = Self {
+            clock: Clock::standing(time(START)),
+            key: String::new(),
+            workspace: String::new(),
+            running: None,
+            settings: all,
+            directory,
+        };
+        let config = server.config();
+        mailtrail::app::create_data_directory(&config.data).expect("a data directory");
+        migrate::prepare(&config.database()).expect("a database");
+        server.restart();
+        let (workspace, key) = server.add_workspace("Main", OWNER);
+        (server.workspace, server.key) = (workspace, key);
+        server.operator(Method::Post, "/api/v1/admin/licenses", &json!({ "holder": "Main" })).good();
+        server
+    }
+
+    pub fn config(&self) -> Config {
+        Config::load(&self.settings, None, |_| None).expect("settings that are right")
+    }
+
+    /// Stops it in good order, when it runs, and starts it again on the same files.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.running = Some(Running::start(self.config(), self.clock.clone()).expect("a server"));
+    }
+
+    pub fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop().expect("a clean end");
+        }
+    }
+
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().expect("a running server")
+    }
+
+    pub fn url(&self) -> String {
+        self.running().url()
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.config().database()
+    }
+
+    /// A scratch directory beside the data.
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// A workspace with its owner (password `PASSWORD`) and a key with every scope: (workspace id, key).
+    pub fn add_workspace(&self, name: &str, owner: &str) -> (String, String) {
+        let made = self.operator(Method::Post, "/api/v1/admin/workspaces", &json!({ "name": name })).good();
+        let workspace = made.text("id");
+        let user =
+            json!({ "workspace_id": workspace, "email": owner, "role": "owner", "password": PASSWORD });
+        self.operator(Method::Post, "/api/v1/admin/users", &user).good();
+        (workspace.clone(), self.add_key(&workspace, &SCOPES))
+    }
+
+    pub fn add_key(&self, workspace: &str, scopes: &[&str]) -> String {
+        let key = json!({ "workspace_id": workspace, "name": "test", "scopes": scopes });
+        self.operator(Method::Post, "/api/v1/admin/keys", &key).good().text("key")
+    }
+
+    pub fn add_user(&self, workspace: &str, email: &str, role: &str) -> Answer {
+        let user = json!({ "workspace_id": workspace, "email": email, "role": role, "password": PASSWORD });
+        self.operator(Method::Post, "/api/v1/admin/users", &user).good()
+    }
+
+    pub fn add_tenant(&self, workspace: &str, name: &str) -> String {
+        let tenant = json!({ "workspace_id": workspace, "name": name });
+        self.operator(Method::Post, "/api/v1/admin/tenants", &tenant).good().text("id")
+    }
+
+    /// In the first workspace, in a tenant or in none.
+    pub fn add_mailbox(
+        &self,
+        workspace: &str,
+        address: &str,
+        tenant: Option<&str>,
+        limit: Option<i64>,
+    ) -> i64 {
+        let mailbox = json!({
+            "workspace_id": workspace, "address": address, "tenant_id": tenant, "daily_send_limit": limit,
+        });
+        let made = self.operator(Method::Post, "/api/v1/admin/mailboxes", &mailbox).good();
+        made.json()["id"].as_i64().expect("an integer id")
+    }
+
+    pub fn add_project(&self, workspace: &str, name: &str) -> String {
+        let project = json!({ "workspace_id": workspace, "name": name });
+        self.operator(Method::Post, "/api/v1/admin/projects", &project).good().text("id")
+    }
+
+    /// Puts a policy in force.
+    pub fn put_policy(&self, mailbox: i64, policy: &Value) -> Answer {
+        self.operator(Method::Put, &format!("/v1/mailboxes/{mailbox}/policy"), policy)
+    }
+
+    /// The session cookie of a person, as `name=value`.
+    pub fn login(&self, email: &str) -> String {
+        let answer = self
+            .request(Method::Post, "/api/v1/auth/login")
+            .json(&json!({ "email": email, "password": PASSWORD }))
+            .send();
+        let cookie =
+            answer.header("set-cookie").unwrap_or_else(|| panic!("no session: {answer:?}")).to_owned();
+        cookie.split(';').next().unwrap_or_default().to_owned()
+    }
+
+    /// A request of the operator, over the Unix socket.
+    pub fn operator(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let headers = [("content-type", "application/json")];
+        let answer = client::call(&self.config().socket(), method, path, &headers, &body).expect("an answer");
+        let (status, headers) = (answer.status, answer.headers.clone());
+        Answer { status, headers, body: answer.read().expect("a whole answer") }
+    }
+
+    /// A request over TCP, without anybody's key.
+    pub fn request(&self, method: Method, path: &str) -> Request {
+        Request { url: format!("{}{path}", self.url()), method, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// GET with the first workspace's key.
+    pub fn get(&self, path: &str) -> Answer {
+        self.request(Method::Get, path).key(&self.key).send()
+    }
+
+    /// POST of JSON with the first workspace's key.
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.request(Method::Post, path).key(&self.key).json(body).send()
+    }
+
+    pub fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.request(Method::Patch, path).key(&self.key).json(body).send()
+    }
+
+    /// Bytes as they are on a connection of their own; everything that comes back until the server closes.
+    pub fn raw(&self, bytes: &[u8]) -> Vec<u8> {
+        let address = self.url().trim_start_matches("http://").to_owned();
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        stream.write_all(bytes).expect("a send");
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        answer
+    }
+
+    /// The live database, for looking only.
+    pub fn db(&self) -> rusqlite::Connection {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        rusqlite::Connection::open_with_flags(self.database(), flags).expect("the database")
+    }
+
+    /// One number from the database.
+    pub fn db_number(&self, sql: &str) -> i64 {
+        self.db().query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Runs every job that is due at the clock's time, now and not at the scheduler's next look.
+    pub fn run_jobs(&self) {
+        mailtrail::jobs::Due::default().run(&self.running().app);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            let _ = running.stop();
+        }
+    }
+}
+
+/// A request in the making.
+pub struct Request {
+    url: String,
+    method: Method,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Request {
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn key(self, key: &str) -> Self {
+        self.header("authorization", &format!("Bearer {key}"))
+    }
+
+    pub fn cookie(self, cookie: &str) -> Self {
+        self.header("cookie", cookie)
+    }
+
+    pub fn json(self, body: &Value) -> Self {
+        self.body("application/json", body.to_string())
+    }
+
+    pub fn body(mut self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self.header("content-type", media_type)
+    }
+
+    #[track_caller]
+    pub fn send(self) -> Answer {
+        let agent = ureq::Agent::new_with_config(
+            ureq::Agent::config_builder()
+                .http_status_as_error(false)
+                .allow_non_standard_methods(true)
+                .build(),
+        );
+        let mut request = ureq::http::Request::builder().method(self.method.as_str()).uri(&self.url);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(self.body).unwrap_or_else(|error| panic!("{}: {error}", self.url));
+        let mut answer = agent.run(request).unwrap_or_else(|error| panic!("{}: {error}", self.url));
+        let headers = answer
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect();
+        let status = answer.status().as_u16();
+        let body = answer.body_mut().with_config().limit(1 << 30).read_to_vec().expect("a whole body");
+        Answer { status, headers, body }
+    }
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.status, String::from_utf8_lossy(&self.body))
+    }
+}
+
+impl Answer {
+    /// Fails the test unless it is a 2xx.
+    #[track_caller]
+    pub fn good(self) -> Self {
+        assert!((200..300).contains(&self.status), "{self:?}");
+        self
+    }
+
+    /// Fails the test unless it has this status.
+    #[track_caller]
+    pub fn status(self, expected: u16) -> Self {
+        assert_eq!(self.status, expected, "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// A member that is text.
+    #[track_caller]
+    pub fn text(&self, member: &str) -> String {
+        self.json()[member].as_str().unwrap_or_else(|| panic!("no {member}: {self:?}")).to_owned()
+    }
+
+    pub fn body_text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
