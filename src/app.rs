@@ -14,7 +14,7 @@ use crate::http::{Body, Method, Request, Response};
 use crate::ids::sha256;
 use crate::messages::policy::Compiled;
 use crate::store::idempotency::{self, Answer, Key};
-use crate::store::{Store, Tx, migrate};
+use crate::store::{By, Note, Store, Tx, migrate};
 use crate::time::{Clock, SECOND, Timestamp};
 
 pub struct App {
@@ -117,6 +117,31 @@ impl App {
             }
             Ok(response)
         })
+    }
+}
+
+impl App {
+    /// Notes that somebody takes a whole result away, before its first byte goes out.
+    pub fn note_export(
+        &self,
+        (workspace, project): (i64, Option<i64>),
+        by: &By,
+        action: &'static str,
+        target: (&'static str, String),
+        request: &Request,
+    ) -> Result<()> {
+        let asked: serde_json::Map<String, serde_json::Value> =
+            request.query.pairs().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        let note = Note {
+            workspace: Some(workspace),
+            project,
+            by: by.clone(),
+            action,
+            target_type: target.0,
+            target_id: target.1,
+            metadata: serde_json::json!({ "asked": asked }),
+        };
+        self.store.write(move |tx| tx.note(note))
     }
 }
 

@@ -29,6 +29,8 @@ use crate::store::{By, Snapshot};
 pub struct Caller {
     pub workspace: i64,
     pub by: By,
+    /// For the log line: `key <id>` or `operator`, never the key or its name.
+    pub log_id: String,
 }
 
 /// A person, or the operator, with the workspaces they may see.
@@ -44,6 +46,8 @@ pub struct Session {
 #[derive(Debug, Clone)]
 pub struct Admin {
     pub by: By,
+    /// For the log line.
+    pub log_id: String,
     reach: Reach,
 }
 
@@ -62,6 +66,11 @@ pub const WORKSPACE_HEADER: &str = "mailtrail-workspace";
 pub const FIRST_WORKSPACE: i64 = 1;
 
 impl Session {
+    /// For the log line.
+    pub fn log_id(&self) -> String {
+        self.by.user.map_or_else(|| "operator".to_owned(), |id| format!("user {id}"))
+    }
+
     /// The role in a workspace; the operator owns them all.
     pub fn role(&self, workspace: i64) -> Option<Role> {
         match self.user {
@@ -74,7 +83,7 @@ impl Session {
 impl Admin {
     /// The operator, as jobs and `init` act.
     pub fn operator(by: By) -> Self {
-        Self { by, reach: Reach::All }
+        Self { by, log_id: "operator".into(), reach: Reach::All }
     }
 
     pub fn is_operator(&self) -> bool {
@@ -192,13 +201,14 @@ pub fn caller(app: &App, request: &Request, scope: Scope) -> Result<Caller> {
         let named = request.header(WORKSPACE_HEADER);
         let admin = Admin::operator(operator(app, request));
         let workspace = app.store.read(|snapshot| admin.workspace(snapshot, named))?;
-        return Ok(Caller { workspace, by: admin.by });
+        return Ok(Caller { workspace, by: admin.by, log_id: "operator".into() });
     }
     let key = keys::authenticate(app, request)?;
     if !key.scopes.contains(scope) {
         return Err(Error::Forbidden(format!("this API key lacks the scope {scope}")));
     }
-    Ok(Caller { workspace: key.workspace, by: by(app, request, None, key.label()) })
+    let log_id = format!("key {}", key.id);
+    Ok(Caller { workspace: key.workspace, by: by(app, request, None, key.label()), log_id })
 }
 
 /// The session of a request.
@@ -220,16 +230,17 @@ pub fn admin(app: &App, request: &Request) -> Result<Admin> {
         let caller = caller(app, request, Scope::ADMIN)?;
         // A key can do what an admin can, not what an owner can.
         let reach = Reach::Workspaces(vec![(caller.workspace, Role::Admin)]);
-        return Ok(Admin { by: caller.by, reach });
+        return Ok(Admin { by: caller.by, log_id: caller.log_id, reach });
     }
     let session = session(app, request).map_err(|error| match error {
         Error::Unauthenticated(Unauthenticated::Session) => Error::Unauthenticated(Unauthenticated::Nobody),
         other => other,
     })?;
+    let log_id = session.log_id();
     let mut roles = session.roles;
     roles.retain(|(_, role)| *role >= Role::Admin);
     if roles.is_empty() {
         return Err(Error::Forbidden("your role does not allow this action; needed: owner or admin".into()));
     }
-    Ok(Admin { by: session.by, reach: Reach::Workspaces(roles) })
+    Ok(Admin { by: session.by, log_id, reach: Reach::Workspaces(roles) })
 }

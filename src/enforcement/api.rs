@@ -56,6 +56,8 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
     }
     let list = sql::listing(&filter, page.from, page.to, page.newest_first);
     if page.format != Format::Json {
+        let target = ("tenant", tenant_id.unwrap_or_default().to_owned());
+        app.note_export((caller.workspace, None), &caller.by, "enforcement.export", target, request)?;
         return Ok(stream_events(app, list, page.format));
     }
     let (mut events, total) = app.store.read(|snapshot| {

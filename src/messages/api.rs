@@ -113,6 +113,8 @@ fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         newest_first: listing::newest_first(query)?,
     };
     if format != Format::Json {
+        let target = ("mailbox", mailbox.id.to_string());
+        app.note_export((caller.workspace, None), &caller.by, "messages.export", target, request)?;
         return Ok(stream_entries(app, filter, format));
     }
     let mut entries = app.store.read(|snapshot| sql::list(snapshot, &filter, cursor, limit + 1))?;
