@@ -3,4 +3,5 @@
 mod enforcement;
 mod http_server;
 mod mail;
+mod readme;
 mod support;
