@@ -18,7 +18,7 @@ use crate::store::{By, Note, Store, Tx, migrate};
 use crate::time::{Clock, SECOND, Timestamp};
 
 pub struct App {
-    pub config: Config,
+    pub config: Arc<Config>,
     pub store: Arc<Store>,
     pub clock: Clock,
     /// Our own user: who has it needs no key on the Unix socket.
@@ -57,7 +57,7 @@ impl App {
             policies: Mutex::default(),
             license: RwLock::new(Licensed::No("no license key is configured".into())),
             _lock: lock,
-            config,
+            config: Arc::new(config),
         };
         app.load_license()?;
         Ok(app)

@@ -1,5 +1,7 @@
 //! Tenants, mailboxes and projects: made, changed, put on hold and marked as deleted.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{listed_workspace, named_workspace, note};
@@ -225,7 +227,7 @@ pub fn update_mailbox(
     let hold = fields.boolean("legal_hold")?;
     fields.done()?;
     let admin = admin.clone();
-    let config = app.config.clone();
+    let config = Arc::clone(&app.config);
     app.record(mailbox.workspace, request, move |tx| {
         let missing = || Error::NotFound(Subject::Mailbox);
         let mut before = mailboxes::find(tx, mailbox.workspace, id)?.ok_or_else(missing)?;

@@ -1,5 +1,7 @@
 //! TenantCore's routes: the list of events, and our doors for recording them.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::limits::{self, Send};
@@ -121,7 +123,7 @@ fn post_send(app: &App, caller: &Caller, request: &Request) -> Result<Response> 
     request.query.only(&[])?;
     let send = Send::read(Fields::of(body::body(request)?, "")?)?;
     let workspace = caller.workspace;
-    let config = app.config.clone();
+    let config = Arc::clone(&app.config);
     app.record(workspace, request, move |tx| {
         let window = config.window_start(tx.now);
         Response::json(200, &limits::count(tx, workspace, &send, window)?)

@@ -6,7 +6,8 @@ use mailtrail::config::SETTINGS;
 fn the_table_of_settings_is_the_list_in_the_source() {
     let readme = include_str!("../../README.md");
     let row = |setting: &mailtrail::config::Setting| {
-        let default = if setting.default.is_empty() { String::new() } else { format!("`{}`", setting.default) };
+        let default =
+            if setting.default.is_empty() { String::new() } else { format!("`{}`", setting.default) };
         format!("| `{}` | {default} | {} |", setting.key, setting.meaning)
     };
     let expected: Vec<String> = SETTINGS.iter().map(row).collect();
