@@ -57,7 +57,13 @@ pub fn answer(app: &App, mut request: Request) -> Response {
             let result = call(app, route, &request, &mut caller);
             (route.path, result.unwrap_or_else(|error| fail(&request.id, route.dialect, &error)))
         }
-        Err(error) => ("-", fail(&request.id, dialect(&request.path), &error)),
+        Err(NoRoute::Path) => {
+            ("-", fail(&request.id, dialect(&request.path), &Error::NotFound(Subject::Route)))
+        }
+        Err(NoRoute::Method { dialect, allowed }) => {
+            let message = format!("{} is not for this route; accepted: {allowed}", request.method.as_str());
+            ("-", fail(&request.id, dialect, &Error::http(405, message)).with("Allow", allowed))
+        }
     };
     log::info!(
         "{} {pattern} {} {}ms {} {caller}",
@@ -90,11 +96,19 @@ fn call(app: &App, route: &Route, request: &Request, name: &mut String) -> Resul
     }
 }
 
+/// Why a request has no route.
+enum NoRoute {
+    /// No route has this path.
+    Path,
+    /// A route of this dialect has the path, for other methods.
+    Method { dialect: Dialect, allowed: String },
+}
+
 /// The route of a path, and the values of its `{names}`. `/api/v1/…` stands for `/v1/…` wherever there is no route
 /// of its own: the Mailbuttons SDK's base URL ends in `/api`.
-fn find(method: Method, path: &str) -> Result<(&'static Route, Vec<(&'static str, String)>)> {
+fn find(method: Method, path: &str) -> Result<(&'static Route, Vec<(&'static str, String)>), NoRoute> {
     let wanted = if method == Method::Head { Method::Get } else { method };
-    let mut allowed = Vec::new();
+    let mut others: Vec<&Route> = Vec::new();
     for path in
         [Some(path), path.strip_prefix("/api").filter(|path| path.starts_with("/v1/"))].into_iter().flatten()
     {
@@ -103,34 +117,27 @@ fn find(method: Method, path: &str) -> Result<(&'static Route, Vec<(&'static str
             if route.method == wanted {
                 return Ok((route, parameters));
             }
-            if !allowed.contains(&route.method.as_str()) {
-                allowed.push(route.method.as_str());
-            }
+            others.push(route);
         }
     }
-    if allowed.is_empty() {
-        return Err(Error::NotFound(Subject::Route));
+    let Some(other) = others.first() else { return Err(NoRoute::Path) };
+    let mut allowed: Vec<&str> = others.iter().map(|route| route.method.as_str()).collect();
+    if allowed.contains(&"GET") {
+        allowed.push("HEAD");
     }
-    Err(Error::http(
-        405,
-        format!("{} is not for this route; accepted: {}", method.as_str(), allowed.join(", ")),
-    ))
+    allowed.sort_unstable();
+    allowed.dedup();
+    Err(NoRoute::Method { dialect: other.dialect, allowed: allowed.join(", ") })
 }
 
 /// In whose words to refuse what has no route, or was not read far enough to have one.
 fn dialect(path: &str) -> Dialect {
     let path = path.strip_prefix("/api").filter(|path| path.starts_with("/v1/")).unwrap_or(path);
-    if path.starts_with("/v1/mailboxes/") {
-        Dialect::Mailbuttons
-    } else if path.starts_with("/v1/enforcement/") || path.starts_with("/v1/tenants") {
-        Dialect::TenantCore
-    } else if path.starts_with("/v1/projects/")
-        || path.starts_with("/v1/auth/")
-        || path.starts_with("/v1/workspaces/")
-    {
-        Dialect::SendDock
-    } else {
-        Dialect::Problem
+    match path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next()) {
+        Some("mailboxes") => Dialect::Mailbuttons,
+        Some("enforcement" | "tenants") => Dialect::TenantCore,
+        Some("projects" | "workspaces" | "auth" | "me") => Dialect::SendDock,
+        _ => Dialect::Problem,
     }
 }
 
@@ -155,6 +162,7 @@ pub fn status(dialect: Dialect, error: &Error) -> u16 {
         Error::LicenseRequired(_) => 402,
         Error::Forbidden(_) => 403,
         Error::NotFound(_) => 404,
+        Error::OfItem { error, .. } => status(dialect, error),
         Error::Conflict { .. } | Error::Refused { .. } => 409,
         Error::Http { status, .. } => *status,
         Error::TooMany { .. } => 429,

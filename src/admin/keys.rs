@@ -16,6 +16,7 @@ use crate::ids::Uuid;
 use crate::time::Timestamp;
 
 fn key_of(app: &App, admin: &Admin, request: &Request) -> Result<ApiKey> {
+    request.query.only(&[])?;
     let missing = || Error::NotFound(Subject::Key);
     let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
     let key = app.store.read(|snapshot| keys::find(snapshot, id))?.ok_or_else(missing)?;
@@ -33,12 +34,12 @@ pub fn list(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
 }
 
 pub fn show(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
     Response::json(200, &key_of(app, admin, request)?)
 }
 
 /// `{name, scopes:[…], expires_at?, key?}`. `key` brings along one the operator has already.
 pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let workspace = named_workspace(app, admin, &mut fields)?;
     let name = fields.text("name", 200)?;

@@ -20,6 +20,7 @@ use crate::store::Snapshot;
 // ---------------------------------------------------------------------------------------------- tenants
 
 fn tenant_of(app: &App, admin: &Admin, request: &Request) -> Result<Tenant> {
+    request.query.only(&[])?;
     let missing = || Error::NotFound(Subject::Tenant);
     let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
     app.store.read(|snapshot| {
@@ -42,7 +43,6 @@ pub fn list_tenants(app: &App, admin: &Admin, request: &Request) -> Result<Respo
 }
 
 pub fn show_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
     Response::json(200, &tenant_of(app, admin, request)?)
 }
 
@@ -52,6 +52,7 @@ pub fn post_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Respon
 
 /// `{name, tenant_id?, domain?}`, or in TenantCore's words `{tenant_name, tenant_id?, tenant_domain?}`.
 pub fn create_tenant(app: &App, admin: &Admin, request: &Request, mut fields: Fields) -> Result<Response> {
+    request.query.only(&[])?;
     let workspace = named_workspace(app, admin, &mut fields)?;
     let name = match fields.text("name", 200)? {
         Some(name) => Some(name),
@@ -124,6 +125,7 @@ fn mailbox_of(app: &App, admin: &Admin, id: i64) -> Result<Mailbox> {
 }
 
 fn path_id(request: &Request) -> Result<i64> {
+    request.query.only(&[])?;
     request.parameter("id").parse().map_err(|_| Error::NotFound(Subject::Mailbox))
 }
 
@@ -146,7 +148,6 @@ fn show_now(app: &App, mut mailbox: Mailbox) -> Result<Value> {
 }
 
 pub fn show_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
     Response::json(200, &show_now(app, mailbox_of(app, admin, path_id(request)?)?)?)
 }
 
@@ -162,6 +163,7 @@ pub fn create_mailbox(
     mut fields: Fields,
     tenant: Option<Tenant>,
 ) -> Result<Response> {
+    request.query.only(&[])?;
     let (workspace, tenant) = match tenant {
         Some(tenant) => (tenant.workspace, Some(tenant)),
         None => {
@@ -216,6 +218,7 @@ pub fn update_mailbox(
     id: i64,
     mut fields: Fields,
 ) -> Result<Response> {
+    request.query.only(&[])?;
     let mailbox = mailbox_of(app, admin, id)?;
     let names_limit = fields.names("daily_send_limit");
     let limit = fields.integer("daily_send_limit", 0, LARGEST)?;
@@ -285,6 +288,7 @@ pub fn delete_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Res
 // ---------------------------------------------------------------------------------------------- projects
 
 fn project_of(app: &App, admin: &Admin, request: &Request) -> Result<Project> {
+    request.query.only(&[])?;
     let missing = || Error::NotFound(Subject::Project);
     let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
     let found = app.store.read(|snapshot| projects::find(snapshot, id))?;
@@ -317,11 +321,11 @@ pub fn list_projects(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 }
 
 pub fn show_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
     Response::json(200, &project_of(app, admin, request)?)
 }
 
 pub fn post_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let workspace = named_workspace(app, admin, &mut fields)?;
     let name = fields.text("name", 200)?;

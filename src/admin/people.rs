@@ -14,6 +14,7 @@ use crate::owners::workspaces::{self, Workspace};
 use crate::store::Tx;
 
 fn workspace_of(app: &App, admin: &Admin, request: &Request) -> Result<Workspace> {
+    request.query.only(&[])?;
     let missing = || Error::NotFound(Subject::Workspace);
     let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
     let workspace = app.store.read(|snapshot| workspaces::find(snapshot, id))?.ok_or_else(missing)?;
@@ -28,11 +29,11 @@ pub fn list_workspaces(app: &App, admin: &Admin, request: &Request) -> Result<Re
 }
 
 pub fn show_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
     Response::json(200, &workspace_of(app, admin, request)?)
 }
 
 pub fn post_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     admin.must_run_the_appliance()?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let name = fields.text("name", 200)?;
@@ -83,6 +84,7 @@ pub fn delete_workspace(app: &App, admin: &Admin, request: &Request) -> Result<R
 
 /// The member of the path, in a workspace this caller administers.
 fn member_of(app: &App, admin: &Admin, request: &Request) -> Result<(i64, Member)> {
+    request.query.only(&["workspace_id"])?;
     let missing = || Error::NotFound(Subject::User);
     let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
     app.store.read(|snapshot| {
@@ -117,12 +119,12 @@ pub fn list_users(app: &App, admin: &Admin, request: &Request) -> Result<Respons
 }
 
 pub fn show_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&["workspace_id"])?;
     Response::json(200, &show(&member_of(app, admin, request)?.1))
 }
 
 /// Makes a member: a new account, or an existing one that joins.
 pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let workspace = named_workspace(app, admin, &mut fields)?;
     let email = fields.text("email", 320)?;
