@@ -4,5 +4,6 @@ mod bad_input;
 mod enforcement;
 mod http_server;
 mod mail;
+mod messages;
 mod readme;
 mod support;
