@@ -4,6 +4,7 @@ mod activity;
 mod bad_input;
 mod enforcement;
 mod http_server;
+mod isolation;
 mod mail;
 mod messages;
 mod readme;
