@@ -1,5 +1,6 @@
 //! Workspaces and their people.
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::{listed_workspace, named_workspace, note};
@@ -13,10 +14,10 @@ use crate::owners::users::{self, Member, Role};
 use crate::owners::workspaces::{self, Workspace};
 use crate::store::Tx;
 
-fn workspace_of(app: &App, admin: &Admin, request: &Request) -> Result<Workspace> {
+fn find_workspace(connection: &Connection, admin: &Admin, id: &str) -> Result<Workspace> {
     let missing = || Error::NotFound(Subject::Workspace);
-    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
-    let workspace = app.store.read(|snapshot| workspaces::find(snapshot, id))?.ok_or_else(missing)?;
+    let id = Uuid::parse(id).ok_or_else(missing)?;
+    let workspace = workspaces::find(connection, id)?.ok_or_else(missing)?;
     admin.must_see(workspace.key, Subject::Workspace)?;
     Ok(workspace)
 }
@@ -29,7 +30,7 @@ pub fn list_workspaces(app: &App, admin: &Admin, request: &Request) -> Result<Re
 
 pub fn show_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    Response::json(200, &workspace_of(app, admin, request)?)
+    Response::json(200, &app.store.read(|snapshot| find_workspace(snapshot, admin, request.parameter("id")))?)
 }
 
 pub fn post_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
@@ -48,13 +49,15 @@ pub fn post_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Res
 }
 
 pub fn patch_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let workspace = workspace_of(app, admin, request)?;
+    let id = request.parameter("id").to_owned();
+    let key = app.store.read(|snapshot| find_workspace(snapshot, admin, &id))?.key;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let name = fields.text("name", 200)?;
     let name = fields.required("name", name)?;
     fields.done()?;
     let admin = admin.clone();
-    app.record(workspace.key, request, move |tx| {
+    app.record(key, request, move |tx| {
+        let workspace = find_workspace(tx, &admin, &id)?;
         workspaces::rename(tx, workspace.key, &name)?;
         let target = ("workspace", workspace.id.to_string());
         let metadata = json!({ "before": { "name": workspace.name }, "after": { "name": name } });
@@ -64,25 +67,26 @@ pub fn patch_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Re
 }
 
 pub fn delete_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let workspace = workspace_of(app, admin, request)?;
-    admin.must_own(workspace.key)?;
-    if workspace.key == FIRST_WORKSPACE {
-        return Err(Error::conflict(
-            "first_workspace",
-            "the first workspace is the appliance's own and stays",
-        ));
+    let id = request.parameter("id").to_owned();
+    let key = app.store.read(|snapshot| find_workspace(snapshot, admin, &id))?.key;
+    admin.must_own(key)?;
+    if key == FIRST_WORKSPACE {
+        let message = "the first workspace is the appliance's own and stays";
+        return Err(Error::conflict("first_workspace", message));
     }
     let admin = admin.clone();
-    app.record(workspace.key, request, move |tx| {
-        workspaces::delete(tx, workspace.key)?;
+    app.record(key, request, move |tx| {
+        let workspace = find_workspace(tx, &admin, &id)?;
+        workspaces::delete(tx, key)?;
         let target = ("workspace", workspace.id.to_string());
-        tx.note(note(&admin, workspace.key, "workspace.delete", target, json!({ "name": workspace.name })))?;
+        tx.note(note(&admin, key, "workspace.delete", target, json!({ "name": workspace.name })))?;
         Ok(Response::empty(204))
     })
 }
 
 /// The member of the path, in a workspace this caller administers.
 fn member_of(app: &App, admin: &Admin, request: &Request) -> Result<(i64, Member)> {
+    request.query.only(&["workspace_id"])?;
     let missing = || Error::NotFound(Subject::User);
     let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
     app.store.read(|snapshot| {
@@ -97,6 +101,15 @@ fn member_of(app: &App, admin: &Admin, request: &Request) -> Result<(i64, Member
         }
         Err(missing())
     })
+}
+
+/// The member as of now. Owners are named, changed and removed by owners only.
+fn find_member(tx: &Tx<'_>, admin: &Admin, workspace: i64, id: Uuid) -> Result<Member> {
+    let member = users::find_member(tx, workspace, id)?.ok_or(Error::NotFound(Subject::User))?;
+    if member.role == Role::Owner {
+        admin.must_own(workspace)?;
+    }
+    Ok(member)
 }
 
 fn show(member: &Member) -> Value {
@@ -117,7 +130,6 @@ pub fn list_users(app: &App, admin: &Admin, request: &Request) -> Result<Respons
 }
 
 pub fn show_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&["workspace_id"])?;
     Response::json(200, &show(&member_of(app, admin, request)?.1))
 }
 
@@ -173,6 +185,18 @@ pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
     })
 }
 
+/// A password opens every workspace of its account: only who administers all of them may set it. Otherwise anybody
+/// could let a foreign account join and take it over.
+fn must_answer_for(tx: &Tx<'_>, admin: &Admin, user: i64) -> Result<()> {
+    for (workspace, role) in users::roles(tx, user)? {
+        if admin.role(workspace).is_none_or(|own| own < role) {
+            let message = "this account belongs to another workspace too; its password is not yours to set";
+            return Err(Error::Forbidden(message.into()));
+        }
+    }
+    Ok(())
+}
+
 fn fields_password(given: Option<String>) -> Result<String> {
     given.ok_or_else(|| Error::invalid("password", "is required for a new account"))
 }
@@ -189,12 +213,12 @@ pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Respons
     let role = fields.word("role", &Role::WORDS)?;
     let hash = fields.long_text("password")?.map(|given| password::hash(&given)).transpose()?;
     fields.done()?;
-    // Owners are named, unnamed and given passwords by owners.
-    if member.role == Role::Owner || role == Some(Role::Owner) {
+    if role == Some(Role::Owner) {
         admin.must_own(workspace)?;
     }
     let admin = admin.clone();
     app.record(workspace, request, move |tx| {
+        let member = find_member(tx, &admin, workspace, member.user_id)?;
         let target = || ("user", member.user_id.to_string());
         if let Some(role) = role {
             keep_an_owner(tx, workspace, &member, Some(role))?;
@@ -203,6 +227,7 @@ pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Respons
             tx.note(note(&admin, workspace, "workspace.member_role_changed", target(), metadata))?;
         }
         if let Some(hash) = hash {
+            must_answer_for(tx, &admin, member.key)?;
             users::set_password(tx, member.key, &hash)?;
             tx.note(note(&admin, workspace, "user.password_reset", target(), json!({ "email": member.email })))?;
         }
@@ -212,11 +237,9 @@ pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Respons
 
 pub fn delete_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let (workspace, member) = member_of(app, admin, request)?;
-    if member.role == Role::Owner {
-        admin.must_own(workspace)?;
-    }
     let admin = admin.clone();
     app.record(workspace, request, move |tx| {
+        let member = find_member(tx, &admin, workspace, member.user_id)?;
         keep_an_owner(tx, workspace, &member, None)?;
         users::leave(tx, workspace, member.key)?;
         let metadata = json!({ "member_id": member.user_id, "email": member.email });

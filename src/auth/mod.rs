@@ -16,13 +16,15 @@ pub mod throttle;
 
 pub use keys::Scope;
 
+use rusqlite::Connection;
+
 use crate::app::App;
 use crate::error::{Error, Result, Subject, Unauthenticated};
 use crate::http::{Peer, Request};
 use crate::ids::{Uuid, uuid_parameter};
 use crate::owners::users::Role;
 use crate::owners::workspaces;
-use crate::store::{By, Snapshot};
+use crate::store::By;
 
 /// An API key, or the operator, with the one workspace it may see.
 #[derive(Debug, Clone)]
@@ -122,23 +124,23 @@ impl Admin {
     }
 
     /// The workspace that is meant: the one named, else the only one this caller administers.
-    pub fn workspace(&self, snapshot: &Snapshot<'_>, named: Option<&str>) -> Result<i64> {
+    pub fn workspace(&self, connection: &Connection, named: Option<&str>) -> Result<i64> {
         if let Some(text) = named {
-            let found = workspaces::find(snapshot, uuid_parameter("workspace_id", text)?)?;
+            let found = workspaces::find(connection, uuid_parameter("workspace_id", text)?)?;
             let id = found.ok_or(Error::NotFound(Subject::Workspace))?.key;
             self.must_see(id, Subject::Workspace)?;
             return Ok(id);
         }
         match &self.reach {
             Reach::Workspaces(list) if list.len() == 1 => Ok(list[0].0),
-            Reach::All => only_workspace(snapshot),
+            Reach::All => only_workspace(connection),
             Reach::Workspaces(_) => Err(several()),
         }
     }
 
     /// Every workspace this caller administers.
-    pub fn workspaces(&self, snapshot: &Snapshot<'_>) -> Result<Vec<workspaces::Workspace>> {
-        let mut all = workspaces::list(snapshot)?;
+    pub fn workspaces(&self, connection: &Connection) -> Result<Vec<workspaces::Workspace>> {
+        let mut all = workspaces::list(connection)?;
         all.retain(|workspace| self.role(workspace.key).is_some());
         Ok(all)
     }
@@ -151,8 +153,8 @@ fn several() -> Error {
     )
 }
 
-fn only_workspace(snapshot: &Snapshot<'_>) -> Result<i64> {
-    match workspaces::list(snapshot)?.as_slice() {
+fn only_workspace(connection: &Connection) -> Result<i64> {
+    match workspaces::list(connection)?.as_slice() {
         [only] => Ok(only.key),
         [] => Err(Error::NotFound(Subject::Workspace)),
         _ => Err(several()),
