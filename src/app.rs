@@ -45,6 +45,7 @@ impl App {
         if !database.exists() {
             return Err(no_database(&config.data));
         }
+        refuse_empty(&database)?;
         refuse_open_modes(&config.data)?;
         migrate::prepare(&database)?;
         let store = Store::open(&database, clock.clone(), crate::activity::note)?;
@@ -155,6 +156,19 @@ fn no_database(data: &Path) -> Error {
         format!("there is no mailtrail database in {}", data.display()),
         "make one with `mailtrail init --email YOU@EXAMPLE.ORG`, or name the directory with --data",
     )
+}
+
+/// A database that lost its content must not be taken for a new one: numbers would start again, and a WAL beside it,
+/// perhaps all that is left, would be deleted.
+fn refuse_empty(database: &Path) -> Result<()> {
+    let metadata = database.metadata().map_err(Error::io(format!("cannot read {}", database.display())))?;
+    if metadata.len() > 0 {
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!("{} is empty; it was not when it was made", database.display()),
+        "keep the directory as it is and put a backup in place with `mailtrail restore`; move the file away first",
+    ))
 }
 
 /// The exclusive lock of a data directory, for the life of the process that took it.
