@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use serde_json::json;
+
 use crate::auth::license::{self, License};
 use crate::auth::throttle::Throttle;
 use crate::config::Config;
@@ -14,7 +16,7 @@ use crate::http::{Body, Method, Request, Response};
 use crate::ids::sha256;
 use crate::messages::policy::Compiled;
 use crate::store::idempotency::{self, Answer, Key};
-use crate::store::{Store, Tx, migrate};
+use crate::store::{By, Note, Store, Tx, migrate};
 use crate::time::{Clock, SECOND, Timestamp};
 
 pub struct App {
@@ -118,6 +120,34 @@ impl App {
             }
             Ok(response)
         })
+    }
+
+    /// Notes that a whole log is handed out: who took what is asked after every leak. Before its first row, so that
+    /// an export that cannot be noted does not happen.
+    pub fn note_export(
+        &self,
+        workspace: i64,
+        by: &By,
+        log: &'static str,
+        format: &'static str,
+        request: &Request,
+    ) -> Result<()> {
+        if request.method == Method::Head {
+            return Ok(());
+        }
+        let mut filters: serde_json::Map<String, serde_json::Value> =
+            request.query.pairs().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        filters.shift_remove("format");
+        let note = Note {
+            workspace: Some(workspace),
+            project: None,
+            by: by.clone(),
+            action: "log.export",
+            target_type: "log",
+            target_id: log.to_owned(),
+            metadata: json!({ "path": request.path, "format": format, "filters": filters }),
+        };
+        self.store.write(move |tx| tx.note(note))
     }
 }
 

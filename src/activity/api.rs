@@ -44,7 +44,7 @@ fn list_project(app: &App, session: &Session, request: &Request) -> Result<Respo
         return Err(Error::Forbidden("you are not a member of this project's workspace".into()));
     }
     let page = listing::parse(request, &FILTERS)?;
-    list(app, request, page, Owner::Project(project.key))
+    list(app, session, project.workspace, request, page, Owner::Project(project.key))
 }
 
 fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Response> {
@@ -64,10 +64,17 @@ fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Res
             Owner::Project(project.key)
         }
     };
-    list(app, request, page, owner)
+    list(app, session, workspace.key, request, page, owner)
 }
 
-fn list(app: &App, request: &Request, page: listing::Page, owner: Owner) -> Result<Response> {
+fn list(
+    app: &App,
+    session: &Session,
+    workspace: i64,
+    request: &Request,
+    page: listing::Page,
+    owner: Owner,
+) -> Result<Response> {
     let text = |name| Ok::<_, Error>(request.query.text(name)?.map(str::to_owned));
     let user_id = text("user_id")?.map(|id| Uuid::parse(&id).map_or(id, |uuid| uuid.to_string()));
     let filter = Filter {
@@ -79,6 +86,7 @@ fn list(app: &App, request: &Request, page: listing::Page, owner: Owner) -> Resu
     };
     let list = sql::listing(&filter, page.from, page.to, page.newest_first);
     if page.format != Format::Json {
+        app.note_export(workspace, &session.by, "activity", page.format.word(), request)?;
         return Ok(stream_entries(app, list, page.format));
     }
     let (mut entries, total) = app.store.read(|snapshot| {

@@ -56,6 +56,7 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
     }
     let list = sql::listing(&filter, page.from, page.to, page.newest_first);
     if page.format != Format::Json {
+        app.note_export(caller.workspace, &caller.by, "enforcement", page.format.word(), request)?;
         return Ok(stream_events(app, list, page.format));
     }
     let (mut events, total) = app.store.read(|snapshot| {

@@ -39,6 +39,14 @@ impl Format {
         Ok(first.unwrap_or(Self::Json))
     }
 
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Ndjson => "ndjson",
+        }
+    }
+
     /// A stream is the whole result; to ask for a part of it is a misunderstanding.
     pub fn refuse_paging(self, query: &Query) -> Result<()> {
         if self == Self::Json {
