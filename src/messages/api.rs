@@ -74,7 +74,10 @@ fn mailbox_id(request: &Request) -> Result<i64> {
 
 /// A mailbox that may be written to: one that lives.
 fn living_mailbox_of(app: &App, workspace: i64, request: &Request) -> Result<Mailbox> {
-    let mailbox = mailbox_of(app, workspace, request)?;
+    living(mailbox_of(app, workspace, request)?)
+}
+
+pub fn living(mailbox: Mailbox) -> Result<Mailbox> {
     if mailbox.deleted { Err(Error::NotFound(Subject::Mailbox)) } else { Ok(mailbox) }
 }
 
@@ -113,6 +116,7 @@ fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         newest_first: listing::newest_first(query)?,
     };
     if format != Format::Json {
+        app.note_export(caller.workspace, &caller.by, "messages", format.word(), request)?;
         return Ok(stream_entries(app, filter, format));
     }
     let mut entries = app.store.read(|snapshot| sql::list(snapshot, &filter, cursor, limit + 1))?;
@@ -149,7 +153,10 @@ fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         request.query.only(&[])?;
         batch::parse(request, "items", NewEntry::read)?
     };
-    app.record(caller.workspace, request, move |tx| {
+    let (workspace, id) = (caller.workspace, mailbox.id);
+    app.record(workspace, request, move |tx| {
+        // Again: its policy may have changed since, or it may be gone.
+        let mailbox = living(find_mailbox(tx, workspace, id)?)?;
         let mut shown = Vec::with_capacity(batch.items.len());
         let mut any_new = false;
         for new in batch.items {

@@ -59,7 +59,7 @@ pub fn decide(
 ) -> Result<(Recorded, Disposal)> {
     loop {
         let (mailbox, compiled) = app.store.read(|snapshot| {
-            let mailbox = super::api::find_mailbox(snapshot, workspace, mailbox_id)?;
+            let mailbox = super::api::living(super::api::find_mailbox(snapshot, workspace, mailbox_id)?)?;
             let compiled = super::policy::in_force(app, snapshot, mailbox.id, mailbox.policy_version)?;
             Ok((mailbox, compiled))
         })?;
@@ -81,7 +81,8 @@ pub fn decide(
         };
         let recorded = app.store.write(move |tx| {
             let current = mailboxes::find_anywhere(tx, mailbox.id)?;
-            let Some(mailbox) = current.filter(|mailbox| mailbox.policy_version == version) else {
+            let is_same = |mailbox: &Mailbox| !mailbox.deleted && mailbox.policy_version == version;
+            let Some(mailbox) = current.filter(is_same) else {
                 return Ok(None);
             };
             if let Some((rule, index)) = passed {
