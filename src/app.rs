@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use serde_json::json;
+
 use crate::auth::license::{self, License};
 use crate::auth::throttle::Throttle;
 use crate::config::Config;
@@ -45,6 +47,7 @@ impl App {
         if !database.exists() {
             return Err(no_database(&config.data));
         }
+        refuse_empty(&database)?;
         refuse_open_modes(&config.data)?;
         migrate::prepare(&database)?;
         let store = Store::open(&database, clock.clone(), crate::activity::note)?;
@@ -118,10 +121,9 @@ impl App {
             Ok(response)
         })
     }
-}
 
-impl App {
-    /// Notes that somebody takes a whole result away, before its first byte goes out.
+    /// Notes that a whole log is handed out: who took what is asked after every leak. Before its first row, so that
+    /// an export that cannot be noted does not happen.
     pub fn note_export(
         &self,
         (workspace, project): (i64, Option<i64>),
@@ -130,6 +132,9 @@ impl App {
         target: (&'static str, String),
         request: &Request,
     ) -> Result<()> {
+        if request.method == Method::Head {
+            return Ok(());
+        }
         let asked: serde_json::Map<String, serde_json::Value> =
             request.query.pairs().map(|(name, value)| (name.to_owned(), value.into())).collect();
         let note = Note {
@@ -139,7 +144,7 @@ impl App {
             action,
             target_type: target.0,
             target_id: target.1,
-            metadata: serde_json::json!({ "asked": asked }),
+            metadata: json!({ "asked": asked }),
         };
         self.store.write(move |tx| tx.note(note))
     }
@@ -180,6 +185,19 @@ fn no_database(data: &Path) -> Error {
         format!("there is no mailtrail database in {}", data.display()),
         "make one with `mailtrail init --email YOU@EXAMPLE.ORG`, or name the directory with --data",
     )
+}
+
+/// A database that lost its content must not be taken for a new one: numbers would start again, and a WAL beside it,
+/// perhaps all that is left, would be deleted.
+fn refuse_empty(database: &Path) -> Result<()> {
+    let metadata = database.metadata().map_err(Error::io(format!("cannot read {}", database.display())))?;
+    if metadata.len() > 0 {
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!("{} is empty; it was not when it was made", database.display()),
+        "keep the directory as it is and put a backup in place with `mailtrail restore`; move the file away first",
+    ))
 }
 
 /// The exclusive lock of a data directory, for the life of the process that took it.

@@ -148,6 +148,10 @@ pub fn post_check(app: &App, admin: &Admin, request: &Request) -> Result<Respons
 /// What SQLite finds wrong, and every count that is not the number of its rows.
 pub fn check(connection: &rusqlite::Connection) -> Result<(Vec<String>, Vec<counts::Miscount>)> {
     let problems = backup::problems(connection)?;
+    if !problems.is_empty() {
+        // Counting rows of a broken structure would say nothing, or fail.
+        return Ok((problems, Vec::new()));
+    }
     let mut recount = Recount::default();
     enforcement::sql::recount(connection, &mut recount)?;
     messages::sql::recount(connection, &mut recount)?;

@@ -159,7 +159,8 @@ pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
         (None, given) => Some(password::hash(&fields_password(given)?)?),
     };
     let admin = admin.clone();
-    app.record(workspace, request, move |tx| {
+    let sets_password = hash.is_some();
+    let change = move |tx: &mut Tx<'_>| {
         let user = match hash {
             Some(hash) => {
                 let user = users::create(tx, &email, &name, &hash)?;
@@ -182,19 +183,8 @@ pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
         let metadata = json!({ "member_id": user.id, "email": email, "role": role });
         tx.note(note(&admin, workspace, "workspace.member_added", ("user", user.id.to_string()), metadata))?;
         shown_member(tx, workspace, user.id, 201)
-    })
-}
-
-/// A password opens every workspace of its account: only who administers all of them may set it. Otherwise anybody
-/// could let a foreign account join and take it over.
-fn must_answer_for(tx: &Tx<'_>, admin: &Admin, user: i64) -> Result<()> {
-    for (workspace, role) in users::roles(tx, user)? {
-        if admin.role(workspace).is_none_or(|own| own < role) {
-            let message = "this account belongs to another workspace too; its password is not yours to set";
-            return Err(Error::Forbidden(message.into()));
-        }
-    }
-    Ok(())
+    };
+    record_unless_secret(app, workspace, request, sets_password, change)
 }
 
 fn fields_password(given: Option<String>) -> Result<String> {
@@ -206,7 +196,7 @@ fn shown_member(tx: &Tx<'_>, workspace: i64, id: Uuid, status: u16) -> Result<Re
     Response::json(status, &show(&member))
 }
 
-/// Changes a role, or a password.
+/// Changes a role, or a password. A password is the account's, wherever it is a member: see `must_outrank`.
 pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let (workspace, member) = member_of(app, admin, request)?;
     let mut fields = Fields::of(json::body(request)?, "")?;
@@ -217,7 +207,8 @@ pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Respons
         admin.must_own(workspace)?;
     }
     let admin = admin.clone();
-    app.record(workspace, request, move |tx| {
+    let sets_password = hash.is_some();
+    let change = move |tx: &mut Tx<'_>| {
         let member = find_member(tx, &admin, workspace, member.user_id)?;
         let target = || ("user", member.user_id.to_string());
         if let Some(role) = role {
@@ -227,12 +218,44 @@ pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Respons
             tx.note(note(&admin, workspace, "workspace.member_role_changed", target(), metadata))?;
         }
         if let Some(hash) = hash {
-            must_answer_for(tx, &admin, member.key)?;
+            must_outrank(tx, &admin, &member)?;
             users::set_password(tx, member.key, &hash)?;
-            tx.note(note(&admin, workspace, "user.password_reset", target(), json!({ "email": member.email })))?;
+            tx.note(note(
+                &admin,
+                workspace,
+                "user.password_reset",
+                target(),
+                json!({ "email": member.email }),
+            ))?;
         }
         shown_member(tx, workspace, member.user_id, 200)
-    })
+    };
+    record_unless_secret(app, workspace, request, sets_password, change)
+}
+
+/// Keeps the answer for an `Idempotency-Key` only when the request holds no password: what is kept with it is a
+/// plain hash of the request, from which a weak password can be found by trying.
+fn record_unless_secret(
+    app: &App,
+    workspace: i64,
+    request: &Request,
+    is_secret: bool,
+    change: impl FnOnce(&mut Tx<'_>) -> Result<Response> + Send + 'static,
+) -> Result<Response> {
+    if is_secret { app.store.write(change) } else { app.record(workspace, request, change) }
+}
+
+/// A password opens every workspace of its account. So it is set only by somebody who could do in each of them what
+/// the account can: else whoever adds a stranger's account to their own workspace could take it over.
+fn must_outrank(tx: &Tx<'_>, admin: &Admin, member: &Member) -> Result<()> {
+    let roles = users::roles(tx, member.key)?;
+    if roles.into_iter().all(|(workspace, role)| admin.role(workspace).is_some_and(|own| own >= role)) {
+        return Ok(());
+    }
+    Err(Error::Forbidden(
+        "this account has a role that is not yours to give, here or in another workspace; its password is not yours to set"
+            .into(),
+    ))
 }
 
 pub fn delete_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {

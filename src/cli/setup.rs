@@ -267,15 +267,18 @@ fn put_in_place(file: &Path, database: &Path, kept: Option<&Path>) -> Result<()>
     std::fs::File::open(&partial).and_then(|copy| copy.sync_all()).map_err(failed(&partial))?;
     if let Some(kept) = kept {
         std::fs::rename(database, kept).map_err(failed(kept))?;
-        for suffix in ["-wal", "-shm"] {
-            let with = |path: &Path| {
-                let mut name = path.as_os_str().to_owned();
-                name.push(suffix);
-                PathBuf::from(name)
-            };
-            if with(database).exists() {
-                std::fs::rename(with(database), with(kept)).map_err(failed(kept))?;
-            }
+    }
+    // A WAL belongs to the database that was here, also when that was moved away by hand: SQLite would play it into
+    // the backup and break it.
+    let stays = kept.map_or_else(|| partial.with_extension("replaced"), Path::to_owned);
+    for suffix in ["-wal", "-shm"] {
+        let with = |path: &Path| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        if with(database).exists() {
+            std::fs::rename(with(database), with(&stays)).map_err(failed(&stays))?;
         }
     }
     std::fs::rename(&partial, database).map_err(failed(database))?;

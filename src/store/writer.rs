@@ -35,8 +35,8 @@ enum Message {
 
 /// A closure and the one who waits for it, with its type erased.
 trait Work: Send {
-    /// Runs it; `false` asks for a rollback to the savepoint.
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Runs it; an error asks for a rollback to the savepoint.
+    fn run(&mut self, tx: &mut Tx<'_>) -> std::result::Result<(), &Error>;
     /// Answers, after the commit or with why there was none.
     fn finish(self: Box<Self>, committed: std::result::Result<(), &Error>);
 }
@@ -48,13 +48,11 @@ struct Waiting<F, T> {
 }
 
 impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Result<T> + Send> Work for Waiting<F, T> {
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        let Some(change) = self.change.take() else { return false };
+    fn run(&mut self, tx: &mut Tx<'_>) -> std::result::Result<(), &Error> {
+        let Some(change) = self.change.take() else { return Ok(()) };
         let outcome = catch_unwind(AssertUnwindSafe(|| change(tx)))
             .unwrap_or_else(|_| Err(Error::Internal("a write panicked".into())));
-        let keep = outcome.is_ok();
-        self.outcome = Some(outcome);
-        keep
+        self.outcome.insert(outcome).as_ref().map(|_| ())
     }
 
     fn finish(mut self: Box<Self>, committed: std::result::Result<(), &Error>) {
@@ -73,6 +71,14 @@ fn copy(error: &Error) -> Error {
     match error {
         Error::Http { status, message } => Error::Http { status: *status, message: message.clone() },
         other => Error::Internal(format!("the commit failed: {other}")),
+    }
+}
+
+/// What SQLite says an error is.
+fn code(error: &Error) -> Option<ErrorCode> {
+    match error {
+        Error::Database(rusqlite::Error::SqliteFailure(failure, _)) => Some(failure.code),
+        _ => None,
     }
 }
 
@@ -194,18 +200,20 @@ impl State {
             {
                 self.stop(format!("rollback: {error}"));
             }
-            match &error {
-                Error::Database(rusqlite::Error::SqliteFailure(code, _)) => match code.code {
-                    ErrorCode::DiskFull => Error::http(507, "the disk is full; nothing was recorded"),
-                    ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
-                        self.stop(error.to_string());
-                        error
-                    }
-                    _ => error,
-                },
+            self.stop_if_lost(&error);
+            match code(&error) {
+                Some(ErrorCode::DiskFull) => Error::http(507, "the disk is full; nothing was recorded"),
                 _ => error,
             }
         })
+    }
+
+    /// Whatever statement met it, the commit's or a closure's own: after such an error no success can be believed.
+    fn stop_if_lost(&self, error: &Error) {
+        use ErrorCode::{DatabaseCorrupt, NotADatabase, SystemIoFailure};
+        if matches!(code(error), Some(SystemIoFailure | DatabaseCorrupt | NotADatabase)) {
+            self.stop(error.to_string());
+        }
     }
 
     /// After this nothing is written any more, and `serve` ends the process.
@@ -228,15 +236,27 @@ impl State {
                 deltas: Deltas::default(),
                 sink: self.sink,
             };
-            if work.run(&mut tx) {
-                (self.last_seq, self.last_ulid) = (tx.last_seq, tx.last_ulid);
-                deltas.merge(tx.deltas);
-            } else {
-                // An error such as a full disk can have ended the whole transaction already.
-                if self.connection.is_autocommit() {
-                    return Err(Error::http(507, "the disk is full; nothing was recorded"));
+            match work.run(&mut tx) {
+                Ok(()) => {
+                    (self.last_seq, self.last_ulid) = (tx.last_seq, tx.last_ulid);
+                    deltas.merge(tx.deltas);
                 }
-                self.connection.prepare_cached("ROLLBACK TO work")?.execute([])?;
+                Err(error) => {
+                    self.stop_if_lost(error);
+                    if let Some(failure) = self.failure() {
+                        return Err(failure);
+                    }
+                    // An error such as a full disk can have ended the whole transaction already.
+                    if self.connection.is_autocommit() {
+                        return Err(match code(error) {
+                            Some(ErrorCode::DiskFull) => {
+                                Error::http(507, "the disk is full; nothing was recorded")
+                            }
+                            _ => copy(error),
+                        });
+                    }
+                    self.connection.prepare_cached("ROLLBACK TO work")?.execute([])?;
+                }
             }
             self.connection.prepare_cached("RELEASE work")?.execute([])?;
         }
