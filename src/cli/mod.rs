@@ -121,7 +121,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Config => setup::config(&context),
         Command::Backup { file } => setup::backup(&context, &file),
         Command::Restore { file, dry_run } => setup::restore(&context, &file, dry_run),
-        Command::Check { file } => setup::check(&context, file.as_deref()),
+        Command::Check { file, repair } => setup::check(&context, file.as_deref(), repair),
         Command::Retention(command) => setup::retention(&context, &command),
         Command::Stats => setup::stats(&context),
         Command::License(command) => owners::license(&context, &command),

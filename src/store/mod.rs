@@ -198,6 +198,18 @@ impl Store {
         self.writer.run(change)
     }
 
+    /// `write` in a transaction that nobody shares, for what reads the counts: those of a batch are written at its
+    /// end.
+    pub fn write_alone<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if let Some(failure) = self.failure() {
+            return Err(Error::Internal(format!("writing has stopped: {failure}")));
+        }
+        self.writer.run_alone(change)
+    }
+
     /// `write`, when a look at a snapshot says that there is something to do: a job that finds nothing costs no
     /// commit. `change` looks again, for the snapshot may be old by then.
     pub fn write_if<T: Send + 'static>(
@@ -222,6 +234,20 @@ impl Store {
     pub fn checkpoint(&self) -> Result<()> {
         self.writer.checkpoint()
     }
+}
+
+/// Pages of the file, and those of them that hold nothing.
+pub fn pages(connection: &Connection) -> Result<(i64, i64)> {
+    let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get(0));
+    Ok((read("page_count")?, read("freelist_count")?))
+}
+
+/// Gives up to `n_pages` empty pages back to the file system, from the end of the file.
+pub fn give_back(tx: &Tx<'_>, n_pages: i64) -> Result<()> {
+    let mut statement = tx.prepare(&format!("PRAGMA incremental_vacuum({n_pages})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
 /// The latest time any write saw.

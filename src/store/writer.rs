@@ -30,6 +30,8 @@ pub struct Writer {
 
 enum Message {
     Write(Box<dyn Work>),
+    /// In a transaction of its own: it reads the counts, which a batch writes at its end.
+    Alone(Box<dyn Work>),
     Checkpoint(SyncSender<Result<()>>),
 }
 
@@ -102,6 +104,15 @@ impl Writer {
         answered.recv().map_err(|_| gone())?
     }
 
+    pub fn run_alone<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = sync_channel(1);
+        self.send(Message::Alone(Box::new(Waiting { change: Some(change), outcome: None, answer })))?;
+        answered.recv().map_err(|_| gone())?
+    }
+
     pub fn checkpoint(&self) -> Result<()> {
         let (answer, answered) = sync_channel(1);
         self.send(Message::Checkpoint(answer))?;
@@ -149,21 +160,21 @@ impl State {
     fn serve(&mut self, waiting: &Receiver<Message>) {
         while let Ok(message) = waiting.recv() {
             let mut batch = Vec::new();
-            let mut checkpoints = Vec::new();
             let mut next = Some(message);
-            while let Some(message) = next {
-                match message {
-                    Message::Write(work) => batch.push(work),
-                    Message::Checkpoint(answer) => checkpoints.push(answer),
-                }
+            while let Some(Message::Write(work)) = next {
+                batch.push(work);
                 next = if batch.len() < BATCH { waiting.try_recv().ok() } else { None };
             }
             if !batch.is_empty() {
                 self.commit(batch);
             }
-            for answer in checkpoints {
-                let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-                let _ = answer.send(done.map_err(Error::from));
+            match next {
+                None | Some(Message::Write(_)) => {}
+                Some(Message::Alone(work)) => self.commit(vec![work]),
+                Some(Message::Checkpoint(answer)) => {
+                    let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+                    let _ = answer.send(done.map_err(Error::from));
+                }
             }
         }
     }
