@@ -123,7 +123,7 @@ fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         app.note_export((caller.workspace, None), &caller.by, "messages.export", target, request)?;
         return Ok(stream_entries(app, filter, format));
     }
-    let mut entries = app.store.read(|snapshot| sql::list(snapshot, &filter, cursor, limit + 1))?;
+    let mut entries = app.store.read_list(|snapshot| sql::list(snapshot, &filter, cursor, limit + 1))?;
     let has_more = entries.len() as i64 > limit;
     entries.truncate(limit as usize);
     // The last one is the smallest of the page, newest first.
