@@ -1,6 +1,13 @@
 //! The tests that use mailtrail from outside, in one binary. Each module is a subject.
 
+mod counts;
+mod crash;
 mod enforcement;
 mod http_server;
+mod invariants;
 mod mail;
+mod model;
+mod paging;
+mod plans;
 mod support;
+mod writer;
