@@ -65,6 +65,13 @@ pub fn listing(
             equals.push(("workspace = ", Value::from(filter.workspace)));
         }
     }
+    let index = match (&filter.mailbox_address, filter.tenant, filter.action) {
+        (Some(_), _, _) => "enforcement_mailbox",
+        (None, Some(_), Some(_)) => "enforcement_tenant_action",
+        (None, Some(_), None) => "enforcement_tenant",
+        (None, None, Some(_)) => "enforcement_workspace_action",
+        (None, None, None) => "enforcement_workspace",
+    };
     let owner = match filter.tenant {
         Some(tenant) => tenant_series(tenant),
         None => workspace_series(filter.workspace),
@@ -77,6 +84,7 @@ pub fn listing(
     Listing {
         log: Log::Enforcement,
         table: "enforcement_events",
+        index,
         columns:
             "seq, id, (SELECT uuid FROM tenants WHERE tenants.id = tenant) AS tenant_id, mailbox_address,
                   action, sent_count, limit_value, message, created_at, recorded_at",

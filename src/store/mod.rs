@@ -170,12 +170,13 @@ impl Tx<'_> {
         (self.sink)(self, note)
     }
 
-    /// Runs `delete` with the append-only triggers of `log` open.
+    /// Runs `delete` with the append-only triggers of `log` open. They close again also when it fails, for the
+    /// caller may go on all the same.
     pub fn prune<T>(&mut self, log: Log, delete: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.execute("INSERT INTO pruning (log) VALUES (?1)", [log as i64])?;
-        let pruned = delete(self)?;
+        let pruned = delete(self);
         self.execute("DELETE FROM pruning", [])?;
-        Ok(pruned)
+        pruned
     }
 }
 

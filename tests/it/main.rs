@@ -1,8 +1,15 @@
 //! The tests that use mailtrail from outside, in one binary. Each module is a subject.
 
 mod check;
+mod counts;
+mod crash;
 mod enforcement;
 mod http_server;
+mod invariants;
 mod mail;
+mod model;
+mod paging;
+mod plans;
 mod readme;
 mod support;
+mod writer;
