@@ -238,7 +238,11 @@ pub fn update_mailbox(
             mailboxes::set_limit(tx, id, limit)?;
         }
         if names_tenant {
-            mailboxes::set_tenant(tx, id, tenant.map(|tenant| tenant.key))?;
+            let tenant = tenant.map(|tenant| tenant.key);
+            if tenant != before.tenant {
+                limits::leaves_tenant(tx, &before)?;
+            }
+            mailboxes::set_tenant(tx, id, tenant)?;
         }
         if names_name {
             mailboxes::set_name(tx, id, name.as_deref())?;
