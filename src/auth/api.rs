@@ -33,9 +33,12 @@ fn login(app: &App, request: &Request) -> Result<Response> {
     let names: Vec<String> =
         by.ip_address.iter().map(|ip| format!("address {ip}")).chain([account.clone()]).collect();
     let now = app.clock.now();
+    let place = password::place()?;
     app.throttle.attempt(&names, now)?;
     let user = app.store.read(|snapshot| users::find_by_email(snapshot, &email))?;
-    if !password::verify(&given, user.as_ref().map(|user| user.password.as_str())) {
+    let is_right = password::verify(&given, user.as_ref().map(|user| user.password.as_str()));
+    drop(place);
+    if !is_right {
         note_failure(app, user, by, email)?;
         return Err(Error::Unauthenticated(Unauthenticated::Login));
     }
