@@ -223,7 +223,7 @@ pub fn export(context: &Context, export: &Export) -> Result<()> {
     query.push(("format", format.into()));
     let call = Call { method: Method::Get, path, query, headers: Vec::new(), body: Vec::new() };
     let mut body = client.send(call)?.body;
-    let mut out: Box<dyn FnMut(&[u8]) -> Result<()>> = match &export.output {
+    let mut out: Sink = match &export.output {
         None => Box::new(write_out),
         Some(path) => {
             let failed = format!("cannot write {}", path.display());
@@ -386,6 +386,7 @@ fn send(client: &Client, path: &str, rows: &[(usize, &str)]) -> Result<bool> {
     Ok(answer.status == 201 && answer.header("idempotency-replayed").is_none())
 }
 
+type Sink = Box<dyn FnMut(&[u8]) -> Result<()>>;
 type Rows = Box<dyn Iterator<Item = Result<Value>>>;
 
 /// The objects of a file, line by line.

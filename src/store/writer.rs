@@ -183,7 +183,7 @@ impl State {
             self.shared.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);
         }
         for work in batch {
-            work.finish(committed.as_ref().map(|()| ()));
+            work.finish(committed.as_ref().copied());
         }
     }
 
