@@ -195,7 +195,8 @@ pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Respons
     let sets_password = hash.is_some();
     let change = move |tx: &mut Tx<'_>| {
         // What was read before the transaction may be over: somebody was made an owner, or left.
-        let member = users::find_member(tx, workspace, member.user_id)?.ok_or(Error::NotFound(Subject::User))?;
+        let member =
+            users::find_member(tx, workspace, member.user_id)?.ok_or(Error::NotFound(Subject::User))?;
         // Owners are named and unnamed by owners.
         if member.role == Role::Owner || role == Some(Role::Owner) {
             admin.must_own(workspace)?;
@@ -210,7 +211,13 @@ pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Respons
         if let Some(hash) = hash {
             must_outrank(tx, &admin, &member)?;
             users::set_password(tx, member.key, &hash)?;
-            tx.note(note(&admin, workspace, "user.password_reset", target(), json!({ "email": member.email })))?;
+            tx.note(note(
+                &admin,
+                workspace,
+                "user.password_reset",
+                target(),
+                json!({ "email": member.email }),
+            ))?;
         }
         shown_member(tx, workspace, member.user_id, 200)
     };
@@ -246,7 +253,8 @@ pub fn delete_user(app: &App, admin: &Admin, request: &Request) -> Result<Respon
     let (workspace, member) = member_of(app, admin, request)?;
     let admin = admin.clone();
     app.record(workspace, request, move |tx| {
-        let member = users::find_member(tx, workspace, member.user_id)?.ok_or(Error::NotFound(Subject::User))?;
+        let member =
+            users::find_member(tx, workspace, member.user_id)?.ok_or(Error::NotFound(Subject::User))?;
         if member.role == Role::Owner {
             admin.must_own(workspace)?;
         }
