@@ -30,6 +30,15 @@ fn tenant_of(app: &App, admin: &Admin, request: &Request) -> Result<Tenant> {
     })
 }
 
+/// Also a deleted one.
+fn known_tenant_of(app: &App, admin: &Admin, request: &Request) -> Result<Tenant> {
+    let missing = || Error::NotFound(Subject::Tenant);
+    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
+    let tenant = app.store.read(|snapshot| tenants::find_known(snapshot, id))?.ok_or_else(missing)?;
+    admin.must_see(tenant.workspace, Subject::Tenant)?;
+    Ok(tenant)
+}
+
 pub fn list_tenants(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&["workspace_id"])?;
     let list = app.store.read(|snapshot| {
@@ -72,14 +81,20 @@ pub fn create_tenant(app: &App, admin: &Admin, request: &Request, mut fields: Fi
 }
 
 pub fn patch_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let tenant = tenant_of(app, admin, request)?;
+    let tenant = known_tenant_of(app, admin, request)?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let name = fields.text("name", 200)?;
     let hold = fields.boolean("legal_hold")?;
     fields.done()?;
     let admin = admin.clone();
     app.record(tenant.workspace, request, move |tx| {
+        let missing = || Error::NotFound(Subject::Tenant);
         let target = || ("tenant", tenant.id.to_string());
+        let is_deleted = tenants::find(tx, tenant.workspace, tenant.id)?.is_none();
+        let tenant = tenants::find_known(tx, tenant.id)?.ok_or_else(missing)?;
+        if is_deleted && name.is_some() {
+            return Err(missing());
+        }
         let before = json!({ "name": tenant.tenant_name, "legal_hold": tenant.legal_hold });
         if let Some(name) = &name {
             tenants::rename(tx, tenant.key, name)?;
@@ -87,7 +102,7 @@ pub fn patch_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Respo
         if let Some(hold) = hold {
             tenants::set_hold(tx, tenant.key, hold)?;
         }
-        let after = tenants::find(tx, tenant.workspace, tenant.id)?.ok_or(Error::NotFound(Subject::Tenant))?;
+        let after = tenants::find_known(tx, tenant.id)?.ok_or_else(missing)?;
         let metadata = json!({ "before": before, "after": { "name": after.tenant_name, "legal_hold": after.legal_hold } });
         tx.note(note(&admin, tenant.workspace, "tenant.update", target(), metadata))?;
         Response::json(200, &after)
@@ -114,9 +129,14 @@ pub fn delete_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 // ---------------------------------------------------------------------------------------------- mailboxes
 
 fn mailbox_of(app: &App, admin: &Admin, id: i64) -> Result<Mailbox> {
-    let missing = || Error::NotFound(Subject::Mailbox);
+    let mailbox = known_mailbox_of(app, admin, id)?;
+    if mailbox.deleted { Err(Error::NotFound(Subject::Mailbox)) } else { Ok(mailbox) }
+}
+
+/// Also a deleted one.
+fn known_mailbox_of(app: &App, admin: &Admin, id: i64) -> Result<Mailbox> {
     let found = app.store.read(|snapshot| mailboxes::find_anywhere(snapshot, id))?;
-    let mailbox = found.filter(|mailbox| !mailbox.deleted).ok_or_else(missing)?;
+    let mailbox = found.ok_or(Error::NotFound(Subject::Mailbox))?;
     admin.must_see(mailbox.workspace, Subject::Mailbox)?;
     Ok(mailbox)
 }
@@ -214,7 +234,7 @@ pub fn update_mailbox(
     id: i64,
     mut fields: Fields,
 ) -> Result<Response> {
-    let mailbox = mailbox_of(app, admin, id)?;
+    let mailbox = known_mailbox_of(app, admin, id)?;
     let names_limit = fields.names("daily_send_limit");
     let limit = fields.integer("daily_send_limit", 0, LARGEST)?;
     let names_tenant = fields.names("tenant_id");
@@ -229,6 +249,10 @@ pub fn update_mailbox(
     app.record(mailbox.workspace, request, move |tx| {
         let missing = || Error::NotFound(Subject::Mailbox);
         let mut before = mailboxes::find(tx, mailbox.workspace, id)?.ok_or_else(missing)?;
+        // The log of a deleted one is still there to be held.
+        if before.deleted && (names_limit || names_tenant || names_name) {
+            return Err(missing());
+        }
         // A limit is judged against the sends of its own day.
         let window = config.window_start(tx.now);
         if before.window_start < window {
@@ -287,10 +311,15 @@ pub fn delete_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Res
 // ---------------------------------------------------------------------------------------------- projects
 
 fn project_of(app: &App, admin: &Admin, request: &Request) -> Result<Project> {
+    let project = known_project_of(app, admin, request)?;
+    if project.deleted_at.is_some() { Err(Error::NotFound(Subject::Project)) } else { Ok(project) }
+}
+
+/// Also a deleted one.
+fn known_project_of(app: &App, admin: &Admin, request: &Request) -> Result<Project> {
     let missing = || Error::NotFound(Subject::Project);
     let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
-    let found = app.store.read(|snapshot| projects::find(snapshot, id))?;
-    let project = found.filter(|project| project.deleted_at.is_none()).ok_or_else(missing)?;
+    let project = app.store.read(|snapshot| projects::find(snapshot, id))?.ok_or_else(missing)?;
     admin.must_see(project.workspace, Subject::Project)?;
     Ok(project)
 }
@@ -338,13 +367,17 @@ pub fn post_project(app: &App, admin: &Admin, request: &Request) -> Result<Respo
 }
 
 pub fn patch_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let project = project_of(app, admin, request)?;
+    let project = known_project_of(app, admin, request)?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let name = fields.text("name", 200)?;
     let hold = fields.boolean("legal_hold")?;
     fields.done()?;
     let admin = admin.clone();
     app.record(project.workspace, request, move |tx| {
+        let project = projects::find(tx, project.id)?.ok_or(Error::NotFound(Subject::Project))?;
+        if project.deleted_at.is_some() && name.is_some() {
+            return Err(Error::NotFound(Subject::Project));
+        }
         if let Some(name) = &name {
             projects::rename(tx, project.key, name)?;
         }
