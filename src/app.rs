@@ -156,8 +156,9 @@ fn idempotency_key(workspace: i64, request: &Request) -> Result<Option<Key>> {
     if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
         return Err(Error::invalid("Idempotency-Key", "is not 1 to 255 visible ASCII characters"));
     }
-    let mut request_bytes =
-        format!("{} {} {:?}\n", method(request), request.path, request.query).into_bytes();
+    // `/api/v1/…` is another name of `/v1/…`.
+    let path = request.path.strip_prefix("/api").unwrap_or(&request.path);
+    let mut request_bytes = format!("{} {path} {:?}\n", method(request), request.query).into_bytes();
     request_bytes.extend_from_slice(&request.body);
     Ok(Some(Key { workspace, key: key.to_owned(), fingerprint: sha256(&request_bytes) }))
 }

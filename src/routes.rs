@@ -57,7 +57,13 @@ pub fn answer(app: &App, mut request: Request) -> Response {
             let result = call(app, route, &request, &mut caller);
             (route.path, result.unwrap_or_else(|error| fail(&request.id, route.dialect, &error)))
         }
-        Err(error) => ("-", fail(&request.id, dialect(&request.path), &error)),
+        Err(error) => {
+            let response = fail(&request.id, dialect(&request.path), &error);
+            // RFC 9110 section 15.5.6.
+            let is_refused = response.status == 405;
+            let allow = || allowed(&request.path).join(", ");
+            ("-", if is_refused { response.with("Allow", allow()) } else { response })
+        }
     };
     log::info!(
         "{} {pattern} {} {}ms {} {caller}",
@@ -94,20 +100,10 @@ fn call(app: &App, route: &Route, request: &Request, name: &mut String) -> Resul
 /// of its own: the Mailbuttons SDK's base URL ends in `/api`.
 fn find(method: Method, path: &str) -> Result<(&'static Route, Vec<(&'static str, String)>)> {
     let wanted = if method == Method::Head { Method::Get } else { method };
-    let mut allowed = Vec::new();
-    for path in
-        [Some(path), path.strip_prefix("/api").filter(|path| path.starts_with("/v1/"))].into_iter().flatten()
-    {
-        for route in TABLES.iter().copied().flatten() {
-            let Some(parameters) = route.matches(path) else { continue };
-            if route.method == wanted {
-                return Ok((route, parameters));
-            }
-            if !allowed.contains(&route.method.as_str()) {
-                allowed.push(route.method.as_str());
-            }
-        }
+    if let Some(found) = routes_of(path).find(|(route, _)| route.method == wanted) {
+        return Ok(found);
     }
+    let allowed = allowed(path);
     if allowed.is_empty() {
         return Err(Error::NotFound(Subject::Route));
     }
@@ -115,6 +111,24 @@ fn find(method: Method, path: &str) -> Result<(&'static Route, Vec<(&'static str
         405,
         format!("{} is not for this route; accepted: {}", method.as_str(), allowed.join(", ")),
     ))
+}
+
+/// Every route of a path, by whatever method, under both of its names.
+fn routes_of(path: &str) -> impl Iterator<Item = (&'static Route, Vec<(&'static str, String)>)> {
+    let short = path.strip_prefix("/api").filter(|path| path.starts_with("/v1/"));
+    [Some(path), short].into_iter().flatten().flat_map(|path| {
+        TABLES.iter().copied().flatten().filter_map(move |route| Some((route, route.matches(path)?)))
+    })
+}
+
+fn allowed(path: &str) -> Vec<&'static str> {
+    let mut allowed: Vec<_> = routes_of(path).map(|(route, _)| route.method.as_str()).collect();
+    if allowed.contains(&"GET") {
+        allowed.push("HEAD");
+    }
+    allowed.sort_unstable();
+    allowed.dedup();
+    allowed
 }
 
 /// In whose words to refuse what has no route, or was not read far enough to have one.
