@@ -96,7 +96,7 @@ pub fn list(connection: &Connection, filter: &Filter, cursor: Option<i64>, limit
         let quoted = Value::from(thread.as_str()).to_string();
         values.extend([filter.mailbox.into(), thread.clone().into(), filter.mailbox.into(), quoted.into()]);
     }
-    for (condition, bound) in [(" AND received_at >= ?", filter.from), (" AND received_at < ?", filter.to)] {
+    for (condition, bound) in [(" AND +received_at >= ?", filter.from), (" AND +received_at < ?", filter.to)] {
         if let Some(bound) = bound {
             sql.push_str(condition);
             values.push(bound.micros().into());
