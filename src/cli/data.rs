@@ -346,7 +346,7 @@ pub fn import(context: &Context, import: &Import) -> Result<()> {
     let mut chunk: Vec<(usize, Result<String>)> = Vec::new();
     for (at, row) in rows(import)?.enumerate() {
         let line = at + 1;
-        if line < import.from_line {
+        if line < import.from_line || matches!(row, Ok(Value::Null)) {
             continue;
         }
         tally.read += 1;
@@ -450,6 +450,10 @@ fn rows(import: &Import) -> Result<Rows> {
     match format {
         FileFormat::Ndjson => Ok(Box::new(BufReader::new(reader).split(b'\n').map(|line| {
             let line = line.map_err(Error::io("cannot read the file"))?;
+            // An empty line is no row, and keeps its number.
+            if line.iter().all(u8::is_ascii_whitespace) {
+                return Ok(Value::Null);
+            }
             crate::http::json::parse(&line).map(without_made_here)
         }))),
         FileFormat::Csv => {

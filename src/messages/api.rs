@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::gate::{self, Disposal};
 use super::policy::{self, Policy};
 use super::sql::{self, Filter, Recorded};
-use super::{COLUMNS, Entry, Kind, NewEntry, Outcome, Received};
+use super::{COLUMNS, Kind, NewEntry, Outcome, Received};
 use crate::app::App;
 use crate::auth::{Admin, Caller, Scope};
 use crate::error::{Error, Result, Subject};
@@ -205,16 +205,14 @@ fn post_inbound(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     } else {
         Received::read(Fields::of(json::body(request)?, "")?)?
     };
-    let (recorded, disposal) = gate::decide(app, caller.workspace, id, &received)?;
-    let status = if recorded.is_new { 201 } else { 200 };
-    Response::json(status, &decided(&recorded.entry, disposal)?)
+    gate::decide(app, caller.workspace, id, request, &received, decided)
 }
 
 /// The entry as a read would show it, and after it what to do with the message.
-fn decided(entry: &Entry, disposal: Disposal) -> Result<Value> {
-    let mut shown = stream::row(entry)?;
+fn decided(recorded: &Recorded, disposal: Disposal) -> Result<Response> {
+    let mut shown = stream::row(&recorded.entry)?;
     shown["action"] = disposal.as_str().into();
-    Ok(shown)
+    Response::json(if recorded.is_new { 201 } else { 200 }, &shown)
 }
 
 fn show_policy(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

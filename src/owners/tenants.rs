@@ -57,8 +57,11 @@ pub struct NewTenant {
 
 pub fn create(tx: &Tx<'_>, new: &NewTenant) -> Result<Tenant> {
     let id = new.id.unwrap_or_else(|| Uuid::at(tx.now));
-    let taken: bool =
-        tx.query_row("SELECT EXISTS (SELECT 1 FROM tenants WHERE uuid = ?1)", [id], |row| row.get(0))?;
+    let taken: bool = tx.query_row(
+        "SELECT EXISTS (SELECT 1 FROM tenants WHERE uuid = ?1 AND workspace = ?2)",
+        (id, new.workspace),
+        |row| row.get(0),
+    )?;
     if taken {
         return Err(Error::conflict("tenant_exists", format!("the tenant id {id} is taken")));
     }
@@ -84,10 +87,10 @@ pub fn find(connection: &Connection, workspace: i64, id: Uuid) -> Result<Option<
 }
 
 /// A tenant of any workspace, deleted or not: the caller decides who may see it.
-pub fn find_known(connection: &Connection, id: Uuid) -> Result<Option<Tenant>> {
+pub fn find_known(connection: &Connection, workspace: i64, id: Uuid) -> Result<Option<Tenant>> {
     Ok(connection
-        .prepare_cached(&format!("{SELECT} WHERE uuid = ?1"))?
-        .query_row([id], Tenant::from_row)
+        .prepare_cached(&format!("{SELECT} WHERE uuid = ?1 AND workspace = ?2"))?
+        .query_row((id, workspace), Tenant::from_row)
         .optional()?)
 }
 
