@@ -109,10 +109,12 @@ impl App {
         let Some(key) = idempotency_key(workspace, request)? else { return self.store.write(change) };
         self.store.write(move |tx| {
             if let Some(answer) = idempotency::find(tx, &key)? {
-                let replay = Response::new(answer.status, "application/json", answer.body);
-                return Ok(replay
-                    .with("Cache-Control", "private, no-store")
-                    .with("Idempotency-Replayed", "true"));
+                let replay = match answer.body.as_slice() {
+                    [] => Response::empty(answer.status),
+                    _ => Response::new(answer.status, "application/json", answer.body)
+                        .with("Cache-Control", "private, no-store"),
+                };
+                return Ok(replay.with("Idempotency-Replayed", "true"));
             }
             let response = change(tx)?;
             if let Body::Bytes(body) = &response.body {

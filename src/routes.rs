@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::auth;
 use crate::error::{Error, Result, Subject};
-use crate::http::route::{BodyLimit, Dialect, Handler, Route};
+use crate::http::route::{BodyLimit, Dialect, Handler, Parameters, Route};
 use crate::http::{Method, Request, Response, Service};
 use crate::{activity, admin, enforcement, messages, ops, owners};
 
@@ -57,12 +57,12 @@ pub fn answer(app: &App, mut request: Request) -> Response {
             let result = call(app, route, &request, &mut caller);
             (route.path, result.unwrap_or_else(|error| fail(&request.id, route.dialect, &error)))
         }
-        Err(error) => {
-            let response = fail(&request.id, dialect(&request.path), &error);
-            // RFC 9110 section 15.5.6.
-            let is_refused = response.status == 405;
-            let allow = || allowed(&request.path).join(", ");
-            ("-", if is_refused { response.with("Allow", allow()) } else { response })
+        Err(NoRoute::Path) => {
+            ("-", fail(&request.id, dialect(&request.path), &Error::NotFound(Subject::Route)))
+        }
+        Err(NoRoute::Method { dialect, allowed }) => {
+            let message = format!("{} is not for this route; accepted: {allowed}", request.method.as_str());
+            ("-", fail(&request.id, dialect, &Error::http(405, message)).with("Allow", allowed))
         }
     };
     log::info!(
@@ -96,25 +96,27 @@ fn call(app: &App, route: &Route, request: &Request, name: &mut String) -> Resul
     }
 }
 
+/// Why a request has no route.
+enum NoRoute {
+    /// No route has this path.
+    Path,
+    /// A route of this dialect has the path, for other methods.
+    Method { dialect: Dialect, allowed: String },
+}
+
 /// The route of a path, and the values of its `{names}`. `/api/v1/…` stands for `/v1/…` wherever there is no route
 /// of its own: the Mailbuttons SDK's base URL ends in `/api`.
-fn find(method: Method, path: &str) -> Result<(&'static Route, Vec<(&'static str, String)>)> {
+fn find(method: Method, path: &str) -> Result<(&'static Route, Parameters), NoRoute> {
     let wanted = if method == Method::Head { Method::Get } else { method };
     if let Some(found) = routes_of(path).find(|(route, _)| route.method == wanted) {
         return Ok(found);
     }
-    let allowed = allowed(path);
-    if allowed.is_empty() {
-        return Err(Error::NotFound(Subject::Route));
-    }
-    Err(Error::http(
-        405,
-        format!("{} is not for this route; accepted: {}", method.as_str(), allowed.join(", ")),
-    ))
+    let Some((other, _)) = routes_of(path).next() else { return Err(NoRoute::Path) };
+    Err(NoRoute::Method { dialect: other.dialect, allowed: allowed(path).join(", ") })
 }
 
 /// Every route of a path, by whatever method, under both of its names.
-fn routes_of(path: &str) -> impl Iterator<Item = (&'static Route, Vec<(&'static str, String)>)> {
+fn routes_of(path: &str) -> impl Iterator<Item = (&'static Route, Parameters)> {
     let short = path.strip_prefix("/api").filter(|path| path.starts_with("/v1/"));
     [Some(path), short].into_iter().flatten().flat_map(|path| {
         TABLES.iter().copied().flatten().filter_map(move |route| Some((route, route.matches(path)?)))
@@ -134,17 +136,11 @@ fn allowed(path: &str) -> Vec<&'static str> {
 /// In whose words to refuse what has no route, or was not read far enough to have one.
 fn dialect(path: &str) -> Dialect {
     let path = path.strip_prefix("/api").filter(|path| path.starts_with("/v1/")).unwrap_or(path);
-    if path.starts_with("/v1/mailboxes/") {
-        Dialect::Mailbuttons
-    } else if path.starts_with("/v1/enforcement/") || path.starts_with("/v1/tenants") {
-        Dialect::TenantCore
-    } else if path.starts_with("/v1/projects/")
-        || path.starts_with("/v1/auth/")
-        || path.starts_with("/v1/workspaces/")
-    {
-        Dialect::SendDock
-    } else {
-        Dialect::Problem
+    match path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next()) {
+        Some("mailboxes") => Dialect::Mailbuttons,
+        Some("enforcement" | "tenants") => Dialect::TenantCore,
+        Some("projects" | "workspaces" | "auth" | "me") => Dialect::SendDock,
+        _ => Dialect::Problem,
     }
 }
 
@@ -169,6 +165,7 @@ pub fn status(dialect: Dialect, error: &Error) -> u16 {
         Error::LicenseRequired(_) => 402,
         Error::Forbidden(_) => 403,
         Error::NotFound(_) => 404,
+        Error::OfItem { error, .. } => status(dialect, error),
         Error::Conflict { .. } | Error::Refused { .. } => 409,
         Error::Http { status, .. } => *status,
         Error::TooMany { .. } => 429,

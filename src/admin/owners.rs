@@ -22,6 +22,7 @@ use crate::store::Snapshot;
 
 /// The `{id}` of the path; what is no UUID names nothing.
 fn path_uuid(request: &Request, subject: Subject) -> Result<Uuid> {
+    request.query.only(&[])?;
     Uuid::parse(request.parameter("id")).ok_or(Error::NotFound(subject))
 }
 
@@ -67,6 +68,7 @@ pub fn post_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Respon
 
 /// `{name, tenant_id?, domain?}`, or in TenantCore's words `{tenant_name, tenant_id?, tenant_domain?}`.
 pub fn create_tenant(app: &App, admin: &Admin, request: &Request, mut fields: Fields) -> Result<Response> {
+    request.query.only(&[])?;
     let workspace = named_workspace(app, admin, &mut fields)?;
     let name = match fields.text("name", 200)? {
         Some(name) => Some(name),
@@ -147,6 +149,7 @@ fn find_known_mailbox(connection: &Connection, admin: &Admin, id: i64) -> Result
 }
 
 fn path_number(request: &Request) -> Result<i64> {
+    request.query.only(&[])?;
     request.parameter("id").parse().map_err(|_| Error::NotFound(Subject::Mailbox))
 }
 
@@ -187,6 +190,7 @@ pub fn create_mailbox(
     mut fields: Fields,
     tenant: Option<Tenant>,
 ) -> Result<Response> {
+    request.query.only(&[])?;
     let (workspace, tenant) = match tenant {
         Some(tenant) => (tenant.workspace, Some(tenant)),
         None => {
@@ -359,6 +363,7 @@ pub fn show_project(app: &App, admin: &Admin, request: &Request) -> Result<Respo
 }
 
 pub fn post_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let workspace = named_workspace(app, admin, &mut fields)?;
     let name = fields.text("name", 200)?;
