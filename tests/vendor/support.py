@@ -48,6 +48,13 @@ def run(*arguments, stdin="", exit_code=0, env=None, cwd=None):
     return done
 
 
+def ndjson(text):
+    """Its objects. A line ends at its LF and nowhere else (`splitlines` knows more ends)."""
+    *lines, rest = text.split("\n")
+    assert rest == ""
+    return [json.loads(line) for line in lines]
+
+
 def bash(script, env=None, cwd=None):
     """Runs a line of a document; what it printed."""
     done = subprocess.run(
@@ -146,7 +153,7 @@ class Directory:
 
     def rows(self, *arguments, **more):
         """The objects of an NDJSON answer."""
-        return [json.loads(line) for line in self.run("--json", *arguments, **more).stdout.splitlines()]
+        return ndjson(self.run("--json", *arguments, **more).stdout)
 
     @contextlib.contextmanager
     def serving(self, *arguments, env=None):
