@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use serde_json::json;
+
 use crate::auth::license::{self, License};
 use crate::auth::throttle::Throttle;
 use crate::config::Config;
@@ -45,6 +47,7 @@ impl App {
         if !database.exists() {
             return Err(no_database(&config.data));
         }
+        refuse_empty(&database)?;
         refuse_open_modes(&config.data)?;
         migrate::prepare(&database)?;
         let store = Store::open(&database, clock.clone(), crate::activity::note)?;
@@ -120,10 +123,9 @@ impl App {
             Ok(response)
         })
     }
-}
 
-impl App {
-    /// Notes that somebody takes a whole result away, before its first byte goes out.
+    /// Notes that a whole log is handed out: who took what is asked after every leak. Before its first row, so that
+    /// an export that cannot be noted does not happen.
     pub fn note_export(
         &self,
         (workspace, project): (i64, Option<i64>),
@@ -132,6 +134,9 @@ impl App {
         target: (&'static str, String),
         request: &Request,
     ) -> Result<()> {
+        if request.method == Method::Head {
+            return Ok(());
+        }
         let asked: serde_json::Map<String, serde_json::Value> =
             request.query.pairs().map(|(name, value)| (name.to_owned(), value.into())).collect();
         let note = Note {
@@ -141,7 +146,7 @@ impl App {
             action,
             target_type: target.0,
             target_id: target.1,
-            metadata: serde_json::json!({ "asked": asked }),
+            metadata: json!({ "asked": asked }),
         };
         self.store.write(move |tx| tx.note(note))
     }
@@ -153,8 +158,9 @@ fn idempotency_key(workspace: i64, request: &Request) -> Result<Option<Key>> {
     if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
         return Err(Error::invalid("Idempotency-Key", "is not 1 to 255 visible ASCII characters"));
     }
-    let mut request_bytes =
-        format!("{} {} {:?}\n", method(request), request.path, request.query).into_bytes();
+    // `/api/v1/…` is another name of `/v1/…`.
+    let path = request.path.strip_prefix("/api").unwrap_or(&request.path);
+    let mut request_bytes = format!("{} {path} {:?}\n", method(request), request.query).into_bytes();
     request_bytes.extend_from_slice(&request.body);
     Ok(Some(Key { workspace, key: key.to_owned(), fingerprint: sha256(&request_bytes) }))
 }
@@ -182,6 +188,19 @@ fn no_database(data: &Path) -> Error {
         format!("there is no mailtrail database in {}", data.display()),
         "make one with `mailtrail init --email YOU@EXAMPLE.ORG`, or name the directory with --data",
     )
+}
+
+/// A database that lost its content must not be taken for a new one: numbers would start again, and a WAL beside it,
+/// perhaps all that is left, would be deleted.
+fn refuse_empty(database: &Path) -> Result<()> {
+    let metadata = database.metadata().map_err(Error::io(format!("cannot read {}", database.display())))?;
+    if metadata.len() > 0 {
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!("{} is empty; it was not when it was made", database.display()),
+        "keep the directory as it is and put a backup in place with `mailtrail restore`; move the file away first",
+    ))
 }
 
 /// The exclusive lock of a data directory, for the life of the process that took it.

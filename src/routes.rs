@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::auth;
 use crate::error::{Error, Result, Subject};
-use crate::http::route::{BodyLimit, Dialect, Handler, Route};
+use crate::http::route::{BodyLimit, Dialect, Handler, Parameters, Route};
 use crate::http::{Method, Request, Response, Service};
 use crate::{activity, admin, enforcement, messages, ops, owners};
 
@@ -106,28 +106,31 @@ enum NoRoute {
 
 /// The route of a path, and the values of its `{names}`. `/api/v1/…` stands for `/v1/…` wherever there is no route
 /// of its own: the Mailbuttons SDK's base URL ends in `/api`.
-fn find(method: Method, path: &str) -> Result<(&'static Route, Vec<(&'static str, String)>), NoRoute> {
+fn find(method: Method, path: &str) -> Result<(&'static Route, Parameters), NoRoute> {
     let wanted = if method == Method::Head { Method::Get } else { method };
-    let mut others: Vec<&Route> = Vec::new();
-    for path in
-        [Some(path), path.strip_prefix("/api").filter(|path| path.starts_with("/v1/"))].into_iter().flatten()
-    {
-        for route in TABLES.iter().copied().flatten() {
-            let Some(parameters) = route.matches(path) else { continue };
-            if route.method == wanted {
-                return Ok((route, parameters));
-            }
-            others.push(route);
-        }
+    if let Some(found) = routes_of(path).find(|(route, _)| route.method == wanted) {
+        return Ok(found);
     }
-    let Some(other) = others.first() else { return Err(NoRoute::Path) };
-    let mut allowed: Vec<&str> = others.iter().map(|route| route.method.as_str()).collect();
+    let Some((other, _)) = routes_of(path).next() else { return Err(NoRoute::Path) };
+    Err(NoRoute::Method { dialect: other.dialect, allowed: allowed(path).join(", ") })
+}
+
+/// Every route of a path, by whatever method, under both of its names.
+fn routes_of(path: &str) -> impl Iterator<Item = (&'static Route, Parameters)> {
+    let short = path.strip_prefix("/api").filter(|path| path.starts_with("/v1/"));
+    [Some(path), short].into_iter().flatten().flat_map(|path| {
+        TABLES.iter().copied().flatten().filter_map(move |route| Some((route, route.matches(path)?)))
+    })
+}
+
+fn allowed(path: &str) -> Vec<&'static str> {
+    let mut allowed: Vec<_> = routes_of(path).map(|(route, _)| route.method.as_str()).collect();
     if allowed.contains(&"GET") {
         allowed.push("HEAD");
     }
     allowed.sort_unstable();
     allowed.dedup();
-    Err(NoRoute::Method { dialect: other.dialect, allowed: allowed.join(", ") })
+    allowed
 }
 
 /// In whose words to refuse what has no route, or was not read far enough to have one.
@@ -174,7 +177,8 @@ pub fn status(dialect: Dialect, error: &Error) -> u16 {
 /// An error as an answer in a vendor's words.
 fn refusal(dialect: Dialect, error: &Error) -> Response {
     let status = status(dialect, error);
-    let is_inside = matches!(error, Error::Database(_) | Error::Io { .. } | Error::Internal(_));
+    let is_inside =
+        matches!(error, Error::Database(_) | Error::Io { .. } | Error::Internal(_) | Error::Mismatch(_));
     let message = if is_inside { "internal error".to_owned() } else { error.to_string() };
     let (content_type, body) = match dialect {
         Dialect::TenantCore => {

@@ -99,7 +99,7 @@ fn list(
         app.note_export(export.at, &session.by, "activity.export", export.target, request)?;
         return Ok(stream_entries(app, list, page.format));
     }
-    let (mut entries, total) = app.store.read(|snapshot| {
+    let (mut entries, total) = app.store.read_list(|snapshot| {
         let entries = list.page(snapshot, page.start, page.limit + 1, Entry::from_row)?;
         Ok((entries, list.total(snapshot)?))
     })?;

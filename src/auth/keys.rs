@@ -115,7 +115,8 @@ impl ApiKey {
         format!("key {} ({})", self.name, self.hint)
     }
 
-    fn is_live(&self, now: Timestamp) -> bool {
+    /// Neither expired nor revoked.
+    pub fn is_live(&self, now: Timestamp) -> bool {
         let before = |end: Option<Timestamp>| end.is_none_or(|end| now < end);
         before(self.expires_at) && before(self.revoked_at)
     }
@@ -197,7 +198,7 @@ pub fn list(connection: &Connection, workspace: i64) -> Result<Vec<ApiKey>> {
 pub fn end(tx: &Tx<'_>, key: &ApiKey, at: Timestamp) -> Result<()> {
     tx.execute(
         "UPDATE api_keys SET revoked_at = min(coalesce(revoked_at, ?2), ?2) WHERE id = ?1",
-        (key.key, at),
+        (key.key, at.truncated()),
     )?;
     Ok(())
 }

@@ -16,13 +16,15 @@ pub mod throttle;
 
 pub use keys::Scope;
 
+use rusqlite::Connection;
+
 use crate::app::App;
 use crate::error::{Error, Result, Subject, Unauthenticated};
 use crate::http::{Peer, Request};
 use crate::ids::{Uuid, uuid_parameter};
 use crate::owners::users::Role;
 use crate::owners::workspaces;
-use crate::store::{By, Snapshot};
+use crate::store::By;
 
 /// An API key, or the operator, with the one workspace it may see.
 #[derive(Debug, Clone)]
@@ -122,23 +124,23 @@ impl Admin {
     }
 
     /// The workspace that is meant: the one named, else the only one this caller administers.
-    pub fn workspace(&self, snapshot: &Snapshot<'_>, named: Option<&str>) -> Result<i64> {
+    pub fn workspace(&self, connection: &Connection, named: Option<&str>) -> Result<i64> {
         if let Some(text) = named {
-            let found = workspaces::find(snapshot, uuid_parameter("workspace_id", text)?)?;
+            let found = workspaces::find(connection, uuid_parameter("workspace_id", text)?)?;
             let id = found.ok_or(Error::NotFound(Subject::Workspace))?.key;
             self.must_see(id, Subject::Workspace)?;
             return Ok(id);
         }
         match &self.reach {
             Reach::Workspaces(list) if list.len() == 1 => Ok(list[0].0),
-            Reach::All => only_workspace(snapshot),
+            Reach::All => only_workspace(connection),
             Reach::Workspaces(_) => Err(several()),
         }
     }
 
     /// Every workspace this caller administers.
-    pub fn workspaces(&self, snapshot: &Snapshot<'_>) -> Result<Vec<workspaces::Workspace>> {
-        let mut all = workspaces::list(snapshot)?;
+    pub fn workspaces(&self, connection: &Connection) -> Result<Vec<workspaces::Workspace>> {
+        let mut all = workspaces::list(connection)?;
         all.retain(|workspace| self.role(workspace.key).is_some());
         Ok(all)
     }
@@ -151,22 +153,30 @@ fn several() -> Error {
     )
 }
 
-fn only_workspace(snapshot: &Snapshot<'_>) -> Result<i64> {
-    match workspaces::list(snapshot)?.as_slice() {
+fn only_workspace(connection: &Connection) -> Result<i64> {
+    match workspaces::list(connection)?.as_slice() {
         [only] => Ok(only.key),
         [] => Err(Error::NotFound(Subject::Workspace)),
         _ => Err(several()),
     }
 }
 
-/// Whether the kernel, not the client, says that this is the operator.
+/// What a proxy adds to a request that it passes on for somebody else.
+const PASSED_ON: [&str; 7] =
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "origin"];
+
+/// Whether the kernel, not the client, says that this is the operator. A proxy with our uid on the Unix socket speaks
+/// for strangers: what it passes on is nobody's until it has a key or a session.
 fn is_operator(app: &App, request: &Request) -> bool {
     let trusted = match request.peer {
         Peer::Local => true,
         Peer::Unix { uid } => uid == 0 || uid == app.uid,
         Peer::Tcp(_) => false,
     };
-    trusted && request.header("authorization").is_none() && request.header("cookie").is_none()
+    let speaks_for_another = |(name, _): &(String, String)| {
+        matches!(name.as_str(), "authorization" | "cookie") || PASSED_ON.contains(&name.as_str())
+    };
+    trusted && !request.headers.iter().any(speaks_for_another)
 }
 
 /// Who is asking, by a name that stays true.

@@ -62,7 +62,7 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
         app.note_export((caller.workspace, None), &caller.by, "enforcement.export", target, request)?;
         return Ok(stream_events(app, list, page.format));
     }
-    let (mut events, total) = app.store.read(|snapshot| {
+    let (mut events, total) = app.store.read_list(|snapshot| {
         let events = list.page(snapshot, page.start, page.limit + 1, Event::from_row)?;
         Ok((events, list.total(snapshot)?))
     })?;

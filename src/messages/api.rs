@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::gate::{self, Disposal};
 use super::policy::{self, Policy};
 use super::sql::{self, Filter, Recorded};
-use super::{COLUMNS, Entry, Kind, LONGEST_REASON, NewEntry, Outcome, Received};
+use super::{COLUMNS, Kind, LONGEST_REASON, NewEntry, Outcome, Received};
 use crate::app::App;
 use crate::auth::{Admin, Caller, Scope};
 use crate::error::{Error, Result, Subject};
@@ -123,7 +123,7 @@ fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         app.note_export((caller.workspace, None), &caller.by, "messages.export", target, request)?;
         return Ok(stream_entries(app, filter, format));
     }
-    let mut entries = app.store.read(|snapshot| sql::list(snapshot, &filter, cursor, limit + 1))?;
+    let mut entries = app.store.read_list(|snapshot| sql::list(snapshot, &filter, cursor, limit + 1))?;
     let has_more = entries.len() as i64 > limit;
     entries.truncate(limit as usize);
     // The last one is the smallest of the page, newest first.
@@ -210,16 +210,14 @@ fn post_inbound(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     } else {
         Received::read(Fields::of(json::body(request)?, "")?)?
     };
-    let (recorded, disposal) = gate::decide(app, caller.workspace, id, &received)?;
-    let status = if recorded.is_new { 201 } else { 200 };
-    Response::json(status, &decided(&recorded.entry, disposal)?)
+    gate::decide(app, caller.workspace, id, request, &received, decided)
 }
 
 /// The entry as a read would show it, and after it what to do with the message.
-fn decided(entry: &Entry, disposal: Disposal) -> Result<Value> {
-    let mut shown = stream::row(entry)?;
+fn decided(recorded: &Recorded, disposal: Disposal) -> Result<Response> {
+    let mut shown = stream::row(&recorded.entry)?;
     shown["action"] = disposal.as_str().into();
-    Ok(shown)
+    Response::json(if recorded.is_new { 201 } else { 200 }, &shown)
 }
 
 fn show_policy(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

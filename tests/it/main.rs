@@ -2,10 +2,18 @@
 
 mod activity;
 mod bad_input;
+mod check;
+mod counts;
+mod crash;
 mod enforcement;
 mod http_server;
+mod invariants;
 mod isolation;
 mod mail;
 mod messages;
+mod model;
+mod paging;
+mod plans;
 mod readme;
 mod support;
+mod writer;
