@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use serde_json::json;
+
 use crate::auth::license::{self, License};
 use crate::auth::throttle::Throttle;
 use crate::config::Config;
@@ -14,11 +16,11 @@ use crate::http::{Body, Method, Request, Response};
 use crate::ids::sha256;
 use crate::messages::policy::Compiled;
 use crate::store::idempotency::{self, Answer, Key};
-use crate::store::{Store, Tx, migrate};
+use crate::store::{By, Note, Store, Tx, migrate};
 use crate::time::{Clock, SECOND, Timestamp};
 
 pub struct App {
-    pub config: Config,
+    pub config: Arc<Config>,
     pub store: Arc<Store>,
     pub clock: Clock,
     /// Our own user: who has it needs no key on the Unix socket.
@@ -45,6 +47,7 @@ impl App {
         if !database.exists() {
             return Err(no_database(&config.data));
         }
+        refuse_empty(&database)?;
         refuse_open_modes(&config.data)?;
         migrate::prepare(&database)?;
         let store = Store::open(&database, clock.clone(), crate::activity::note)?;
@@ -57,7 +60,7 @@ impl App {
             policies: Mutex::default(),
             license: RwLock::new(Licensed::No("no license key is configured".into())),
             _lock: lock,
-            config,
+            config: Arc::new(config),
         };
         app.load_license()?;
         Ok(app)
@@ -118,6 +121,33 @@ impl App {
             Ok(response)
         })
     }
+
+    /// Notes that a whole log is handed out: who took what is asked after every leak. Before its first row, so that
+    /// an export that cannot be noted does not happen.
+    pub fn note_export(
+        &self,
+        (workspace, project): (i64, Option<i64>),
+        by: &By,
+        action: &'static str,
+        target: (&'static str, String),
+        request: &Request,
+    ) -> Result<()> {
+        if request.method == Method::Head {
+            return Ok(());
+        }
+        let asked: serde_json::Map<String, serde_json::Value> =
+            request.query.pairs().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        let note = Note {
+            workspace: Some(workspace),
+            project,
+            by: by.clone(),
+            action,
+            target_type: target.0,
+            target_id: target.1,
+            metadata: json!({ "asked": asked }),
+        };
+        self.store.write(move |tx| tx.note(note))
+    }
 }
 
 /// The `Idempotency-Key` of a request: 1 to 255 visible ASCII characters.
@@ -155,6 +185,19 @@ fn no_database(data: &Path) -> Error {
         format!("there is no mailtrail database in {}", data.display()),
         "make one with `mailtrail init --email YOU@EXAMPLE.ORG`, or name the directory with --data",
     )
+}
+
+/// A database that lost its content must not be taken for a new one: numbers would start again, and a WAL beside it,
+/// perhaps all that is left, would be deleted.
+fn refuse_empty(database: &Path) -> Result<()> {
+    let metadata = database.metadata().map_err(Error::io(format!("cannot read {}", database.display())))?;
+    if metadata.len() > 0 {
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!("{} is empty; it was not when it was made", database.display()),
+        "keep the directory as it is and put a backup in place with `mailtrail restore`; move the file away first",
+    ))
 }
 
 /// The exclusive lock of a data directory, for the life of the process that took it.

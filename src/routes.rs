@@ -74,17 +74,17 @@ fn call(app: &App, route: &Route, request: &Request, name: &mut String) -> Resul
         Handler::Open(handle) => handle(app, request),
         Handler::Key(scope, handle) => {
             let caller = auth::caller(app, request, scope)?;
-            caller.by.name.clone_into(name);
+            caller.log_id.clone_into(name);
             handle(app, &caller, request)
         }
         Handler::Session(handle) => {
             let session = auth::session(app, request)?;
-            *name = session.by.user.map_or_else(|| session.by.name.clone(), |id| format!("user {id}"));
+            *name = session.log_id();
             handle(app, &session, request)
         }
         Handler::Admin(handle) => {
             let admin = auth::admin(app, request)?;
-            *name = admin.by.user.map_or_else(|| admin.by.name.clone(), |id| format!("user {id}"));
+            admin.log_id.clone_into(name);
             handle(app, &admin, request)
         }
     }

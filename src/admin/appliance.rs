@@ -134,20 +134,44 @@ pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Respon
     Response::json(201, &shown)
 }
 
-/// Structure, foreign keys and counts of the live database.
+/// `{repair?}`: structure, foreign keys and counts of the live database. A repair puts the number of rows in place
+/// of each wrong count, in the transaction that counted: writes wait as long as that takes.
 pub fn post_check(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     admin.must_run_the_appliance()?;
+    let mut repairs = false;
     if !request.body.is_empty() {
-        Fields::of(json::body(request)?, "")?.done()?;
+        let mut fields = Fields::of(json::body(request)?, "")?;
+        repairs = fields.boolean("repair")?.unwrap_or(false);
+        fields.done()?;
     }
-    let (problems, miscounts) = app.store.read(|snapshot| check(snapshot))?;
+    let (problems, miscounts) = if repairs {
+        let admin = admin.clone();
+        app.store.write_alone(move |tx| {
+            let (problems, miscounts) = check(tx)?;
+            counts::repair(tx, &miscounts)?;
+            let metadata = json!({ "repaired": miscounts.len() });
+            tx.note(appliance_note(&admin, "check.repair", String::new(), metadata))?;
+            Ok((problems, miscounts))
+        })?
+    } else {
+        app.store.read(|snapshot| check(snapshot))?
+    };
     let ok = problems.is_empty() && miscounts.is_empty();
-    Response::json(200, &json!({ "ok": ok, "problems": problems, "miscounts": miscounts }))
+    let repaired = if repairs { miscounts.len() } else { 0 };
+    Response::json(
+        200,
+        &json!({ "ok": ok, "problems": problems, "miscounts": miscounts, "repaired": repaired }),
+    )
 }
 
 /// What SQLite finds wrong, and every count that is not the number of its rows.
 pub fn check(connection: &rusqlite::Connection) -> Result<(Vec<String>, Vec<counts::Miscount>)> {
     let problems = backup::problems(connection)?;
+    if !problems.is_empty() {
+        // Counting rows of a broken structure would say nothing, or fail.
+        return Ok((problems, Vec::new()));
+    }
     let mut recount = Recount::default();
     enforcement::sql::recount(connection, &mut recount)?;
     messages::sql::recount(connection, &mut recount)?;

@@ -1,5 +1,10 @@
 //! Tenants, mailboxes and projects: made, changed, put on hold and marked as deleted.
+//!
+//! A change looks at its object again in its own transaction: what it notes as "before" is what it changed.
 
+use std::sync::Arc;
+
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::{listed_workspace, named_workspace, note};
@@ -15,19 +20,20 @@ use crate::owners::projects::{self, Project};
 use crate::owners::tenants::{self, NewTenant, Tenant};
 use crate::store::Snapshot;
 
+/// The `{id}` of the path; what is no UUID names nothing.
+fn path_uuid(request: &Request, subject: Subject) -> Result<Uuid> {
+    Uuid::parse(request.parameter("id")).ok_or(Error::NotFound(subject))
+}
+
 // ---------------------------------------------------------------------------------------------- tenants
 
-fn tenant_of(app: &App, admin: &Admin, request: &Request) -> Result<Tenant> {
-    let missing = || Error::NotFound(Subject::Tenant);
-    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
-    app.store.read(|snapshot| {
-        for workspace in admin.workspaces(snapshot)? {
-            if let Some(tenant) = tenants::find(snapshot, workspace.key, id)? {
-                return Ok(tenant);
-            }
+fn find_tenant(connection: &Connection, admin: &Admin, id: Uuid) -> Result<Tenant> {
+    for workspace in admin.workspaces(connection)? {
+        if let Some(tenant) = tenants::find(connection, workspace.key, id)? {
+            return Ok(tenant);
         }
-        Err(missing())
-    })
+    }
+    Err(Error::NotFound(Subject::Tenant))
 }
 
 pub fn list_tenants(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
@@ -41,7 +47,8 @@ pub fn list_tenants(app: &App, admin: &Admin, request: &Request) -> Result<Respo
 
 pub fn show_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    Response::json(200, &tenant_of(app, admin, request)?)
+    let id = path_uuid(request, Subject::Tenant)?;
+    Response::json(200, &app.store.read(|snapshot| find_tenant(snapshot, admin, id))?)
 }
 
 pub fn post_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
@@ -72,13 +79,15 @@ pub fn create_tenant(app: &App, admin: &Admin, request: &Request, mut fields: Fi
 }
 
 pub fn patch_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let tenant = tenant_of(app, admin, request)?;
+    let id = path_uuid(request, Subject::Tenant)?;
+    let workspace = app.store.read(|snapshot| find_tenant(snapshot, admin, id))?.workspace;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let name = fields.text("name", 200)?;
     let hold = fields.boolean("legal_hold")?;
     fields.done()?;
     let admin = admin.clone();
-    app.record(tenant.workspace, request, move |tx| {
+    app.record(workspace, request, move |tx| {
+        let tenant = find_tenant(tx, &admin, id)?;
         let target = || ("tenant", tenant.id.to_string());
         let before = json!({ "name": tenant.tenant_name, "legal_hold": tenant.legal_hold });
         if let Some(name) = &name {
@@ -95,9 +104,11 @@ pub fn patch_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Respo
 }
 
 pub fn delete_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let tenant = tenant_of(app, admin, request)?;
+    let id = path_uuid(request, Subject::Tenant)?;
+    let workspace = app.store.read(|snapshot| find_tenant(snapshot, admin, id))?.workspace;
     let admin = admin.clone();
-    app.record(tenant.workspace, request, move |tx| {
+    app.record(workspace, request, move |tx| {
+        let tenant = find_tenant(tx, &admin, id)?;
         tenants::delete(tx, tenant.key)?;
         let target = ("tenant", tenant.id.to_string());
         tx.note(note(
@@ -113,15 +124,15 @@ pub fn delete_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 
 // ---------------------------------------------------------------------------------------------- mailboxes
 
-fn mailbox_of(app: &App, admin: &Admin, id: i64) -> Result<Mailbox> {
+fn find_mailbox(connection: &Connection, admin: &Admin, id: i64) -> Result<Mailbox> {
     let missing = || Error::NotFound(Subject::Mailbox);
-    let found = app.store.read(|snapshot| mailboxes::find_anywhere(snapshot, id))?;
+    let found = mailboxes::find_anywhere(connection, id)?;
     let mailbox = found.filter(|mailbox| !mailbox.deleted).ok_or_else(missing)?;
     admin.must_see(mailbox.workspace, Subject::Mailbox)?;
     Ok(mailbox)
 }
 
-fn path_id(request: &Request) -> Result<i64> {
+fn path_number(request: &Request) -> Result<i64> {
     request.parameter("id").parse().map_err(|_| Error::NotFound(Subject::Mailbox))
 }
 
@@ -145,7 +156,9 @@ fn show_now(app: &App, mut mailbox: Mailbox) -> Result<Value> {
 
 pub fn show_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    Response::json(200, &show_now(app, mailbox_of(app, admin, path_id(request)?)?)?)
+    let id = path_number(request)?;
+    let mailbox = app.store.read(|snapshot| find_mailbox(snapshot, admin, id))?;
+    Response::json(200, &show_now(app, mailbox)?)
 }
 
 pub fn post_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
@@ -203,7 +216,7 @@ fn named_tenant(snapshot: &Snapshot<'_>, workspace: i64, named: Option<&str>) ->
 }
 
 pub fn patch_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    update_mailbox(app, admin, request, path_id(request)?, Fields::of(json::body(request)?, "")?)
+    update_mailbox(app, admin, request, path_number(request)?, Fields::of(json::body(request)?, "")?)
 }
 
 /// `{daily_send_limit?: n|null, tenant_id?: id|null, name?, legal_hold?}`: what is named is set, `null` clears.
@@ -214,21 +227,20 @@ pub fn update_mailbox(
     id: i64,
     mut fields: Fields,
 ) -> Result<Response> {
-    let mailbox = mailbox_of(app, admin, id)?;
+    let workspace = app.store.read(|snapshot| find_mailbox(snapshot, admin, id))?.workspace;
     let names_limit = fields.names("daily_send_limit");
     let limit = fields.integer("daily_send_limit", 0, LARGEST)?;
     let names_tenant = fields.names("tenant_id");
     let tenant = fields.text("tenant_id", 64)?;
-    let tenant = app.store.read(|snapshot| named_tenant(snapshot, mailbox.workspace, tenant.as_deref()))?;
+    let tenant = app.store.read(|snapshot| named_tenant(snapshot, workspace, tenant.as_deref()))?;
     let names_name = fields.names("name");
     let name = fields.text("name", 200)?;
     let hold = fields.boolean("legal_hold")?;
     fields.done()?;
     let admin = admin.clone();
-    let config = app.config.clone();
-    app.record(mailbox.workspace, request, move |tx| {
-        let missing = || Error::NotFound(Subject::Mailbox);
-        let mut before = mailboxes::find(tx, mailbox.workspace, id)?.ok_or_else(missing)?;
+    let config = Arc::clone(&app.config);
+    app.record(workspace, request, move |tx| {
+        let mut before = find_mailbox(tx, &admin, id)?;
         // A limit is judged against the sends of its own day.
         let window = config.window_start(tx.now);
         if before.window_start < window {
@@ -246,13 +258,13 @@ pub fn update_mailbox(
         if let Some(hold) = hold {
             mailboxes::set_hold(tx, id, hold)?;
         }
-        let after = mailboxes::find(tx, mailbox.workspace, id)?.ok_or_else(missing)?;
+        let after = find_mailbox(tx, &admin, id)?;
         if names_limit {
             limits::limit_changed(tx, &after, before.daily_send_limit)?;
         }
         let metadata = json!({ "before": settings(&before), "after": settings(&after) });
-        tx.note(note(&admin, mailbox.workspace, "mailbox.update", ("mailbox", id.to_string()), metadata))?;
-        Response::json(200, &mailboxes::find(tx, mailbox.workspace, id)?.ok_or_else(missing)?)
+        tx.note(note(&admin, workspace, "mailbox.update", ("mailbox", id.to_string()), metadata))?;
+        Response::json(200, &find_mailbox(tx, &admin, id)?)
     })
 }
 
@@ -264,9 +276,11 @@ fn settings(mailbox: &Mailbox) -> Value {
 }
 
 pub fn delete_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let mailbox = mailbox_of(app, admin, path_id(request)?)?;
+    let id = path_number(request)?;
+    let workspace = app.store.read(|snapshot| find_mailbox(snapshot, admin, id))?.workspace;
     let admin = admin.clone();
-    app.record(mailbox.workspace, request, move |tx| {
+    app.record(workspace, request, move |tx| {
+        let mailbox = find_mailbox(tx, &admin, id)?;
         mailboxes::delete(tx, mailbox.id)?;
         let target = ("mailbox", mailbox.id.to_string());
         tx.note(note(
@@ -282,10 +296,9 @@ pub fn delete_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Res
 
 // ---------------------------------------------------------------------------------------------- projects
 
-fn project_of(app: &App, admin: &Admin, request: &Request) -> Result<Project> {
+fn find_project(connection: &Connection, admin: &Admin, id: Uuid) -> Result<Project> {
     let missing = || Error::NotFound(Subject::Project);
-    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
-    let found = app.store.read(|snapshot| projects::find(snapshot, id))?;
+    let found = projects::find(connection, id)?;
     let project = found.filter(|project| project.deleted_at.is_none()).ok_or_else(missing)?;
     admin.must_see(project.workspace, Subject::Project)?;
     Ok(project)
@@ -316,7 +329,8 @@ pub fn list_projects(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 
 pub fn show_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    Response::json(200, &project_of(app, admin, request)?)
+    let id = path_uuid(request, Subject::Project)?;
+    Response::json(200, &app.store.read(|snapshot| find_project(snapshot, admin, id))?)
 }
 
 pub fn post_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
@@ -334,13 +348,15 @@ pub fn post_project(app: &App, admin: &Admin, request: &Request) -> Result<Respo
 }
 
 pub fn patch_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let project = project_of(app, admin, request)?;
+    let id = path_uuid(request, Subject::Project)?;
+    let workspace = app.store.read(|snapshot| find_project(snapshot, admin, id))?.workspace;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let name = fields.text("name", 200)?;
     let hold = fields.boolean("legal_hold")?;
     fields.done()?;
     let admin = admin.clone();
-    app.record(project.workspace, request, move |tx| {
+    app.record(workspace, request, move |tx| {
+        let project = find_project(tx, &admin, id)?;
         if let Some(name) = &name {
             projects::rename(tx, project.key, name)?;
         }
@@ -356,9 +372,11 @@ pub fn patch_project(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 }
 
 pub fn delete_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let project = project_of(app, admin, request)?;
+    let id = path_uuid(request, Subject::Project)?;
+    let workspace = app.store.read(|snapshot| find_project(snapshot, admin, id))?.workspace;
     let admin = admin.clone();
-    app.record(project.workspace, request, move |tx| {
+    app.record(workspace, request, move |tx| {
+        let project = find_project(tx, &admin, id)?;
         projects::delete(tx, project.key)?;
         tx.note(project_note(&admin, &project, "project.delete", json!({ "name": project.name })))?;
         Ok(Response::empty(204))

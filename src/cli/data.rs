@@ -223,19 +223,19 @@ pub fn export(context: &Context, export: &Export) -> Result<()> {
     query.push(("format", format.into()));
     let call = Call { method: Method::Get, path, query, headers: Vec::new(), body: Vec::new() };
     let mut body = client.send(call)?.body;
-    let mut out: Box<dyn FnMut(&[u8]) -> Result<()>> = match &export.output {
-        None => Box::new(write_out),
+    match &export.output {
+        None => copy(&mut body, write_out),
         Some(path) => {
-            let failed = format!("cannot write {}", path.display());
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)
-                .map_err(Error::io(failed.clone()))?;
-            Box::new(move |bytes| file.write_all(bytes).map_err(Error::io(failed.clone())))
+            let failed = || Error::io(format!("cannot write {}", path.display()));
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed())?;
+            copy(&mut body, |bytes| file.write_all(bytes).map_err(failed()))
         }
-    };
+    }
+}
+
+/// Piece by piece, however large.
+fn copy(body: &mut dyn Read, mut write: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match body
@@ -243,7 +243,7 @@ pub fn export(context: &Context, export: &Export) -> Result<()> {
             .map_err(Error::io("the export broke off; what was written is not whole"))?
         {
             0 => return Ok(()),
-            n => out(&buffer[..n])?,
+            n => write(&buffer[..n])?,
         }
     }
 }

@@ -55,11 +55,11 @@ pub struct Decision {
 /// # Errors
 /// `tenant_not_found`, `mailbox_not_found`: unknown, another workspace's, or deleted.
 pub fn count(tx: &mut Tx<'_>, workspace: i64, send: &Send, window: Timestamp) -> Result<Decision> {
-    let tenant = tenants::find(tx, workspace, send.tenant_id)?.ok_or(Error::NotFound(Subject::Tenant))?;
+    let tenant = tenants::find_living_key(tx, workspace, send.tenant_id)?;
+    let tenant = tenant.ok_or(Error::NotFound(Subject::Tenant))?;
     let mailbox = mailboxes::find_by_address(tx, workspace, &send.mailbox_address)?;
-    let mut mailbox = mailbox
-        .filter(|mailbox| mailbox.tenant == Some(tenant.key))
-        .ok_or(Error::NotFound(Subject::Mailbox))?;
+    let mut mailbox =
+        mailbox.filter(|mailbox| mailbox.tenant == Some(tenant)).ok_or(Error::NotFound(Subject::Mailbox))?;
     if mailbox.window_start < window {
         reset(tx, &mut mailbox, window)?;
     }

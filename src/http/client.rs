@@ -37,6 +37,11 @@ impl ClientResponse {
     }
 }
 
+/// Whether somebody accepts connections there.
+pub fn is_listening(socket: &Path) -> bool {
+    SocketPath::of(socket).is_ok_and(|address| UnixStream::connect(&address.path).is_ok())
+}
+
 /// Sends one request to the server that listens on `socket`. `target` is the path with its query, percent-encoded;
 /// Host, Connection and Content-Length are added here.
 ///

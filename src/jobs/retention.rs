@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::owners::mailboxes;
+use crate::owners::{mailboxes, tenants};
 use crate::store::counts::Log;
 use crate::store::{By, Note};
-use crate::time::Timestamp;
 use crate::{activity, enforcement, messages};
 
 /// Rows in one transaction.
@@ -26,7 +25,23 @@ struct Scope {
     log: Log,
     /// The key of a tenant, mailbox or workspace.
     owner: i64,
-    cutoff: Timestamp,
+    /// Of the settings; a mailbox's policy goes first.
+    default_days: Option<i64>,
+}
+
+impl Scope {
+    /// The days its rows are kept; `None`: for ever, or it is on hold. Asked again in every transaction that deletes:
+    /// a run takes long, and a hold that was answered must hold from then on.
+    fn days(self, connection: &rusqlite::Connection) -> Result<Option<i64>> {
+        Ok(match self.log {
+            Log::Enforcement if tenants::is_on_hold(connection, self.owner)? => None,
+            Log::Messages => match mailboxes::find_for_retention(connection, self.owner)? {
+                None => None,
+                Some(own_days) => own_days.or(self.default_days),
+            },
+            Log::Enforcement | Log::Activity => self.default_days,
+        })
+    }
 }
 
 /// How many rows went, or would go.
@@ -70,9 +85,11 @@ pub fn run(app: &App, by: By) -> Result<Value> {
 /// What a run would take now.
 pub fn dry_run(app: &App) -> Result<Value> {
     let mut deleted = Deleted::default();
+    let now = app.clock.now();
     app.store.read(|snapshot| {
         for scope in scopes(app, snapshot)? {
-            let Scope { log, owner, cutoff } = scope;
+            let Some(days) = scope.days(snapshot)? else { continue };
+            let (Scope { log, owner, .. }, cutoff) = (scope, now.plus_days(-days));
             let n = match log {
                 Log::Enforcement => enforcement::sql::count_prunable(snapshot, owner, cutoff)?,
                 Log::Messages => messages::sql::count_prunable(snapshot, owner, cutoff)?,
@@ -88,14 +105,19 @@ pub fn dry_run(app: &App) -> Result<Value> {
 fn delete(app: &App) -> Result<Deleted> {
     refuse_a_clock_that_stepped_back(app)?;
     let mut deleted = Deleted::default();
-    for Scope { log, owner, cutoff } in app.store.read(|snapshot| scopes(app, snapshot))? {
+    let now = app.clock.now();
+    for scope in app.store.read(|snapshot| scopes(app, snapshot))? {
         loop {
-            let n = app.store.write(move |tx| match log {
-                Log::Enforcement => enforcement::sql::prune(tx, owner, cutoff, PIECE),
-                Log::Messages => messages::sql::prune(tx, owner, cutoff, PIECE),
-                Log::Activity => activity::sql::prune(tx, owner, cutoff, PIECE),
+            let n = app.store.write(move |tx| {
+                let Some(days) = scope.days(tx)? else { return Ok(0) };
+                let (owner, cutoff) = (scope.owner, now.plus_days(-days));
+                match scope.log {
+                    Log::Enforcement => enforcement::sql::prune(tx, owner, cutoff, PIECE),
+                    Log::Messages => messages::sql::prune(tx, owner, cutoff, PIECE),
+                    Log::Activity => activity::sql::prune(tx, owner, cutoff, PIECE),
+                }
             })? as i64;
-            deleted.add(log, n);
+            deleted.add(scope.log, n);
             if n < PIECE {
                 break;
             }
@@ -104,25 +126,20 @@ fn delete(app: &App) -> Result<Deleted> {
     Ok(deleted)
 }
 
-/// Everything that has days and is not on hold.
+/// Every owner of rows that may be old.
 fn scopes(app: &App, connection: &rusqlite::Connection) -> Result<Vec<Scope>> {
-    let now = app.clock.now();
-    let cutoff = |days: i64| now.plus_days(-days);
     let mut scopes = Vec::new();
-    if let Some(days) = app.config.enforcement_days {
-        let tenants = enforcement::sql::prunable_tenants(connection)?;
-        let cutoff = cutoff(days);
-        scopes.extend(tenants.into_iter().map(|owner| Scope { log: Log::Enforcement, owner, cutoff }));
+    let mut add = |log, owners: Vec<i64>, default_days| {
+        scopes.extend(owners.into_iter().map(|owner| Scope { log, owner, default_days }));
+    };
+    if app.config.enforcement_days.is_some() {
+        add(Log::Enforcement, enforcement::sql::prunable_tenants(connection)?, app.config.enforcement_days);
     }
-    for (owner, own_days) in mailboxes::list_for_retention(connection)? {
-        if let Some(days) = own_days.or(app.config.messages_days) {
-            scopes.push(Scope { log: Log::Messages, owner, cutoff: cutoff(days) });
-        }
-    }
-    if let Some(days) = app.config.activity_days {
-        let workspaces = activity::sql::prunable_workspaces(connection)?;
-        let cutoff = cutoff(days);
-        scopes.extend(workspaces.into_iter().map(|owner| Scope { log: Log::Activity, owner, cutoff }));
+    let mailboxes = mailboxes::list_for_retention(connection)?;
+    let with_days = mailboxes.into_iter().filter(|(_, own)| own.or(app.config.messages_days).is_some());
+    add(Log::Messages, with_days.map(|(owner, _)| owner).collect(), app.config.messages_days);
+    if app.config.activity_days.is_some() {
+        add(Log::Activity, activity::sql::prunable_workspaces(connection)?, app.config.activity_days);
     }
     Ok(scopes)
 }

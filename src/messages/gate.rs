@@ -14,7 +14,7 @@ use super::sql::{self, Recorded};
 use super::{NewEntry, Outcome, Received, Verdict};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::owners::mailboxes::{self, Mailbox};
+use crate::owners::mailboxes::Mailbox;
 use crate::store::Tx;
 
 /// What the mail server is to do with the message.
@@ -59,7 +59,7 @@ pub fn decide(
 ) -> Result<(Recorded, Disposal)> {
     loop {
         let (mailbox, compiled) = app.store.read(|snapshot| {
-            let mailbox = super::api::find_mailbox(snapshot, workspace, mailbox_id)?;
+            let mailbox = super::api::find_living_mailbox(snapshot, workspace, mailbox_id)?;
             let compiled = super::policy::in_force(app, snapshot, mailbox.id, mailbox.policy_version)?;
             Ok((mailbox, compiled))
         })?;
@@ -80,10 +80,10 @@ pub fn decide(
             Verdicts::Passed { rule, index } => Some((rule.clone(), index)),
         };
         let recorded = app.store.write(move |tx| {
-            let current = mailboxes::find_anywhere(tx, mailbox.id)?;
-            let Some(mailbox) = current.filter(|mailbox| mailbox.policy_version == version) else {
+            let mailbox = super::api::find_living_mailbox(tx, workspace, mailbox_id)?;
+            if mailbox.policy_version != version {
                 return Ok(None);
-            };
+            }
             if let Some((rule, index)) = passed {
                 count(tx, &mailbox, &rule, index, &mut entry)?;
             }

@@ -22,6 +22,10 @@ const KNOWN_CAPABILITIES: [&str; 4] =
 /// Bytes of a compiled pattern, and how deep its groups may nest: deeper ones overflow a small stack.
 const LARGEST_PATTERN: usize = 1 << 20;
 const DEEPEST_PATTERN: u32 = 16;
+/// Guards of one policy: each may take `LARGEST_PATTERN` compiled, and the policy in force stays in memory.
+const MOST_GUARDS: usize = 50;
+/// Rules of one policy: a sender is held against each of them.
+const MOST_SENDERS: usize = 5000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -61,14 +65,15 @@ impl Policy {
         let drops = fields.required("defaultAction", drops)?;
         let senders = fields.list("senders")?;
         let senders = fields.required("senders", senders)?;
+        at_most(&fields, "senders", senders.len(), MOST_SENDERS)?;
         let senders: Vec<SenderRule> = senders
             .into_iter()
             .enumerate()
             .map(|(at, value)| SenderRule::read(Fields::of(value, &format!("senders[{at}]"))?))
             .collect::<Result<_>>()?;
-        let content_guards = fields
-            .list("contentGuards")?
-            .unwrap_or_default()
+        let content_guards = fields.list("contentGuards")?.unwrap_or_default();
+        at_most(&fields, "contentGuards", content_guards.len(), MOST_GUARDS)?;
+        let content_guards = content_guards
             .into_iter()
             .enumerate()
             .map(|(at, value)| ContentGuard::read(Fields::of(value, &format!("contentGuards[{at}]"))?))
@@ -98,6 +103,13 @@ impl Policy {
             "auditLog": { "retentionDays": self.retention_days, "includeBodyHash": self.include_body_hash },
         })
     }
+}
+
+fn at_most(fields: &Fields, name: &str, length: usize, most: usize) -> Result<()> {
+    if length <= most {
+        return Ok(());
+    }
+    Err(fields.refuse(name, format!("has {length} items; accepted: up to {most}")))
 }
 
 /// `unknown_capability:foo`, each once.

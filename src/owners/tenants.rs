@@ -108,7 +108,14 @@ pub fn set_hold(tx: &Tx<'_>, key: i64, hold: bool) -> Result<()> {
     Ok(())
 }
 
-/// Marks a tenant as deleted; its mailboxes stay, without it.
+/// Whether a tenant, deleted or not, is on legal hold.
+pub fn is_on_hold(connection: &Connection, key: i64) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("SELECT hold FROM tenants WHERE id = ?1")?
+        .query_row([key], |row| row.get(0))?)
+}
+
+/// Marks a tenant as deleted. Its mailboxes stay as they are: its log still grows by the end of their blocks.
 pub fn delete(tx: &Tx<'_>, key: i64) -> Result<()> {
     tx.execute("UPDATE tenants SET deleted_at = ?2 WHERE id = ?1", (key, tx.now))?;
     Ok(())

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{Store, migrate};
 use crate::error::{Error, Result};
@@ -63,9 +63,15 @@ pub fn examine(connection: &Connection, path: &Path) -> Result<i64> {
 
 /// What SQLite's own checks find; empty when all is well.
 pub fn problems(connection: &Connection) -> Result<Vec<String>> {
-    let mut statement = connection.prepare("PRAGMA integrity_check(20)")?;
-    let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let mut problems: Vec<String> = rows.collect::<rusqlite::Result<_>>()?;
+    let mut problems = match integrity(connection) {
+        // Too broken to be examined is a finding, not a failure of the examination.
+        Err(rusqlite::Error::SqliteFailure(failure, message))
+            if matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) =>
+        {
+            return Ok(vec![message.unwrap_or_else(|| failure.to_string())]);
+        }
+        found => found?,
+    };
     problems.retain(|line| line != "ok");
     let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
     let rows = statement.query_map([], |row| {
@@ -76,6 +82,12 @@ pub fn problems(connection: &Connection) -> Result<Vec<String>> {
         problems.push(line?);
     }
     Ok(problems)
+}
+
+fn integrity(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare("PRAGMA integrity_check(20)")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    rows.collect()
 }
 
 /// Opens a database that nobody serves, for looking only.

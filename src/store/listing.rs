@@ -139,7 +139,8 @@ impl Listing {
             }
         }
         let (table, index) = (self.table, self.index);
-        let sql = format!("SELECT {columns} FROM {table} INDEXED BY {index} WHERE {}", conditions.join(" AND "));
+        let sql =
+            format!("SELECT {columns} FROM {table} INDEXED BY {index} WHERE {}", conditions.join(" AND "));
         (sql, values)
     }
 }

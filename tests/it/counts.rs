@@ -181,8 +181,9 @@ fn a_series_and_a_log_do_not_see_each_other() {
 #[test]
 fn a_bucket_that_comes_to_none_is_removed() {
     let connection = database();
-    let n_buckets =
-        || connection.query_row("SELECT count(*) FROM counts", [], |row| row.get::<_, i64>(0)).expect("a number");
+    let n_buckets = || {
+        connection.query_row("SELECT count(*) FROM counts", [], |row| row.get::<_, i64>(0)).expect("a number")
+    };
     let at = Timestamp::from_seconds(1_777_000_000);
     let mut deltas = Deltas::default();
     deltas.add(Log::Messages, "m1".into(), at, 3);

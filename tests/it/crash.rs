@@ -98,7 +98,8 @@ impl Owners {
     fn write(&self, round: usize, client: usize, n: usize) -> Write {
         let log = (client + n) % 3;
         let count = if n % 3 == 2 { BATCH } else { 1 };
-        let marks: Vec<String> = (0..count).map(|at| format!("r{round}c{client}n{n}i{at}@crash.example")).collect();
+        let marks: Vec<String> =
+            (0..count).map(|at| format!("r{round}c{client}n{n}i{at}@crash.example")).collect();
         let item = |mark: &String| match log {
             0 => json!({
                 "tenant_id": self.tenant, "mailbox_address": mark, "action_taken": "blocked", "sent_count": n,
@@ -135,7 +136,9 @@ impl Owners {
 }
 
 fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(30)));
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(30)));
     ureq::Agent::new_with_config(config.build())
 }
 
@@ -227,7 +230,8 @@ fn what_was_answered_survives_a_kill_and_what_is_retried_is_there_once() {
             std::thread::spawn(move || write_until_it_dies(&owners, &url, round, &known))
         };
         // Some time between before the first answer and well into the load.
-        let random = u64::from(mailtrail::ids::sha256(format!("{:?}", std::time::Instant::now()).as_bytes())[0]);
+        let random =
+            u64::from(mailtrail::ids::sha256(format!("{:?}", std::time::Instant::now()).as_bytes())[0]);
         std::thread::sleep(Duration::from_millis(20 + random * 2));
         serving.kill();
         clients.join().expect("clients that end well");
@@ -269,12 +273,17 @@ fn what_was_answered_survives_a_kill_and_what_is_retried_is_there_once() {
             let marks: BTreeSet<String> = found[log].keys().cloned().collect();
             let lost: Vec<_> = expected[log].difference(&marks).collect();
             let strange: Vec<_> = marks.difference(&expected[log]).collect();
-            assert!(lost.is_empty() && strange.is_empty(), "round {round}: lost {lost:?}, strange {strange:?}");
+            assert!(
+                lost.is_empty() && strange.is_empty(),
+                "round {round}: lost {lost:?}, strange {strange:?}"
+            );
         }
         assert_eq!(run_json(&data, &["check"])["ok"], true, "round {round}");
         n_answered += known.answered.len();
         n_unanswered += known.unanswered.len();
     }
-    println!("{rounds} rounds: {n_answered} answered, {n_unanswered} not, {n_replayed} of them recorded all the same");
+    println!(
+        "{rounds} rounds: {n_answered} answered, {n_unanswered} not, {n_replayed} of them recorded all the same"
+    );
     assert!(n_answered > 0 && n_unanswered > 0);
 }

@@ -168,7 +168,8 @@ fn nothing_below_a_handler_or_a_job_asks_the_clock() {
     for source in sources().iter().filter(|source| !may(source)) {
         for (line, text) in source.lines() {
             // The server's deadlines and the log's durations are `Instant`s, which no row ever holds.
-            let asks = text.contains(".now()") || text.contains("SystemTime") || text.contains("Timestamp::now");
+            let asks =
+                text.contains(".now()") || text.contains("SystemTime") || text.contains("Timestamp::now");
             if asks {
                 found.push(format!("src/{}:{line}: {}", source.path, text.trim()));
             }
@@ -263,9 +264,10 @@ fn rows_of_a_log_come_and_go_by_one_door() {
         for (line, literal) in literals(&source.text) {
             let Some(statement) = sql(&literal) else { continue };
             for (table, door) in LOG_TABLES {
-                let changes = ["INSERT INTO", "INSERT OR REPLACE INTO", "REPLACE INTO", "DELETE FROM", "UPDATE"]
-                    .iter()
-                    .any(|verb| statement.contains(&format!("{verb} {table} ")));
+                let changes =
+                    ["INSERT INTO", "INSERT OR REPLACE INTO", "REPLACE INTO", "DELETE FROM", "UPDATE"]
+                        .iter()
+                        .any(|verb| statement.contains(&format!("{verb} {table} ")));
                 if changes && (source.path != door || statement.starts_with("UPDATE")) {
                     found.push(format!("src/{}:{line}: {statement}", source.path));
                 }
@@ -337,8 +339,9 @@ fn a_new_database_is_schema_sql() {
 #[test]
 fn every_table_is_strict() {
     let (_directory, connection) = fresh();
-    let mut statement =
-        connection.prepare("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'").expect("a query");
+    let mut statement = connection
+        .prepare("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'")
+        .expect("a query");
     let tables: Vec<(String, bool)> = statement
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
         .expect("rows")
@@ -361,7 +364,10 @@ fn a_log_row_can_be_neither_changed_nor_deleted_by_hand() {
         .collect();
     for (table, _) in LOG_TABLES {
         for change in ["update", "delete"] {
-            assert!(triggers.contains(&format!("{table}_no_{change}")), "{table} has no trigger for {change}");
+            assert!(
+                triggers.contains(&format!("{table}_no_{change}")),
+                "{table} has no trigger for {change}"
+            );
         }
     }
 }

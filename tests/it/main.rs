@@ -1,5 +1,6 @@
 //! The tests that use mailtrail from outside, in one binary. Each module is a subject.
 
+mod check;
 mod counts;
 mod crash;
 mod enforcement;
@@ -9,5 +10,6 @@ mod mail;
 mod model;
 mod paging;
 mod plans;
+mod readme;
 mod support;
 mod writer;

@@ -116,9 +116,15 @@ fn event_item(home: usize) -> impl Strategy<Value = EventItem> {
     // Now and then another workspace's tenant, which refuses the whole batch.
     let tenant = prop_oneof![30 => tenants, 1 => 0..N_TENANTS];
     let message = prop::option::weighted(0.2, Just("by hand"));
-    (tenant, 0..ADDRESSES.len(), any::<bool>(), 0..40_i64, message, prop::option::weighted(0.9, when())).prop_map(
-        |(tenant, address, blocked, sent, message, at)| EventItem { tenant, address, blocked, sent, message, at },
-    )
+    (tenant, 0..ADDRESSES.len(), any::<bool>(), 0..40_i64, message, prop::option::weighted(0.9, when()))
+        .prop_map(|(tenant, address, blocked, sent, message, at)| EventItem {
+            tenant,
+            address,
+            blocked,
+            sent,
+            message,
+            at,
+        })
 }
 
 #[derive(Debug, Clone)]
@@ -147,24 +153,32 @@ fn entry_item() -> impl Strategy<Value = EntryItem> {
         (any::<bool>(), prop::bool::weighted(0.2), prop::option::weighted(0.2, 0..100_i64)),
         prop::option::weighted(0.8, when()),
     )
-        .prop_map(|((message, outcome, thread), (sender, recipient, reason), (verdict, alignment, body), more, at)| {
-            let (grants, reply, tokens) = more;
-            EntryItem {
-                message,
-                outcome,
-                thread,
-                sender,
-                recipient,
-                reason,
-                verdict,
-                alignment,
-                body,
-                grants,
-                reply,
-                tokens,
+        .prop_map(
+            |(
+                (message, outcome, thread),
+                (sender, recipient, reason),
+                (verdict, alignment, body),
+                more,
                 at,
-            }
-        })
+            )| {
+                let (grants, reply, tokens) = more;
+                EntryItem {
+                    message,
+                    outcome,
+                    thread,
+                    sender,
+                    recipient,
+                    reason,
+                    verdict,
+                    alignment,
+                    body,
+                    grants,
+                    reply,
+                    tokens,
+                    at,
+                }
+            },
+        )
 }
 
 #[derive(Debug, Clone)]
@@ -245,7 +259,8 @@ fn paging() -> impl Strategy<Value = Paging> {
         "1.5",
         "",
     ];
-    let offsets = ["0", "1", "2", "5", "10", "60", "1000", "9223372036854775807", "99999999999999999999", "-1", "x"];
+    let offsets =
+        ["0", "1", "2", "5", "10", "60", "1000", "9223372036854775807", "99999999999999999999", "-1", "x"];
     let mode = prop_oneof![4 => Just(Mode::Page), 2 => Just(Mode::Walk), 1 => Just(Mode::Loop), 1 => Just(Mode::Stream)];
     (
         prop::option::weighted(0.3, when()),
@@ -267,25 +282,77 @@ fn paging() -> impl Strategy<Value = Paging> {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Events { home: usize, shape: Shape, items: Vec<EventItem>, times: usize, retry: bool },
-    Entries { mailbox: usize, shape: Shape, items: Vec<EntryItem>, retry: bool },
-    Append { mailbox: usize, message: usize, facts: Append, retry: bool },
-    Activities { project: usize, shape: Shape, items: Vec<ActivityItem>, times: usize, retry: bool },
+    Events {
+        home: usize,
+        shape: Shape,
+        items: Vec<EventItem>,
+        times: usize,
+        retry: bool,
+    },
+    Entries {
+        mailbox: usize,
+        shape: Shape,
+        items: Vec<EntryItem>,
+        retry: bool,
+    },
+    Append {
+        mailbox: usize,
+        message: usize,
+        facts: Append,
+        retry: bool,
+    },
+    Activities {
+        project: usize,
+        shape: Shape,
+        items: Vec<ActivityItem>,
+        times: usize,
+        retry: bool,
+    },
     /// Refused for one bad item among good ones.
-    Misspelt { log: usize, shape: Shape },
+    Misspelt {
+        log: usize,
+        shape: Shape,
+    },
     DeleteTenant(usize),
     DeleteMailbox(usize),
     DeleteProject(usize),
     HoldTenant(usize, bool),
     HoldMailbox(usize, bool),
     HoldProject(usize, bool),
-    Policy { mailbox: usize, days: i64, hashes: bool },
+    Policy {
+        mailbox: usize,
+        days: i64,
+        hashes: bool,
+    },
     Retention,
-    MoveClock { micros: i64 },
-    ReadEvents { home: usize, tenant: Option<usize>, blocked: Option<bool>, address: Option<usize>, paging: Paging },
-    ReadEntries { home: usize, mailbox: usize, filter: EntryFilter, cursor: Option<usize>, paging: Paging },
-    ReadEntry { mailbox: usize, message: usize },
-    ReadActivities { whole: bool, project: Option<usize>, home: usize, filter: ActivityFilter, paging: Paging },
+    MoveClock {
+        micros: i64,
+    },
+    ReadEvents {
+        home: usize,
+        tenant: Option<usize>,
+        blocked: Option<bool>,
+        address: Option<usize>,
+        paging: Paging,
+    },
+    ReadEntries {
+        home: usize,
+        mailbox: usize,
+        filter: EntryFilter,
+        cursor: Option<usize>,
+        paging: Paging,
+    },
+    ReadEntry {
+        mailbox: usize,
+        message: usize,
+    },
+    ReadActivities {
+        whole: bool,
+        project: Option<usize>,
+        home: usize,
+        filter: ActivityFilter,
+        paging: Paging,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -310,9 +377,8 @@ fn write_step() -> impl Strategy<Value = Step> {
     let times = || prop_oneof![14 => Just(1_usize), 1 => Just(25), 1 => Just(80)];
     let retry = || prop::bool::weighted(0.2);
     let events = (0..2_usize).prop_flat_map(move |home| {
-        (Just(home), shape(), prop::collection::vec(event_item(home), 1..6), times(), retry()).prop_map(
-            |(home, shape, items, times, retry)| Step::Events { home, shape, items, times, retry },
-        )
+        (Just(home), shape(), prop::collection::vec(event_item(home), 1..6), times(), retry())
+            .prop_map(|(home, shape, items, times, retry)| Step::Events { home, shape, items, times, retry })
     });
     let entries = (0..N_MAILBOXES, shape(), prop::collection::vec(entry_item(), 1..6), retry())
         .prop_map(|(mailbox, shape, items, retry)| Step::Entries { mailbox, shape, items, retry });
@@ -321,11 +387,13 @@ fn write_step() -> impl Strategy<Value = Step> {
             |(project, shape, items, times, retry)| Step::Activities { project, shape, items, times, retry },
         );
     let some = |n: u8| prop::option::weighted(0.4, 0..n);
-    let facts = (prop::option::of(0..THREADS.len()), some(3), some(3), some(3), prop::option::of(0..1000_i64));
-    let append = (0..N_MAILBOXES, 0..24_usize, facts, retry()).prop_map(|(mailbox, message, facts, retry)| {
-        let (thread, reply, bounce, tools, tokens) = facts;
-        Step::Append { mailbox, message, facts: Append { thread, reply, bounce, tools, tokens }, retry }
-    });
+    let facts =
+        (prop::option::of(0..THREADS.len()), some(3), some(3), some(3), prop::option::of(0..1000_i64));
+    let append =
+        (0..N_MAILBOXES, 0..24_usize, facts, retry()).prop_map(|(mailbox, message, facts, retry)| {
+            let (thread, reply, bounce, tools, tokens) = facts;
+            Step::Append { mailbox, message, facts: Append { thread, reply, bounce, tools, tokens }, retry }
+        });
     let misspelt = (0..3_usize, shape()).prop_map(|(log, shape)| Step::Misspelt { log, shape });
     prop_oneof![6 => events, 6 => entries, 5 => activities, 4 => append, 1 => misspelt]
 }
@@ -349,24 +417,31 @@ fn admin_step() -> impl Strategy<Value = Step> {
 fn read_step() -> impl Strategy<Value = Step> {
     let some = |n: usize| prop::option::weighted(0.25, 0..n);
     let tenant = prop::option::weighted(0.4, 0..N_TENANTS + 1);
-    let events = (0..2_usize, tenant, prop::option::weighted(0.3, any::<bool>()), some(ADDRESSES.len()), paging())
-        .prop_map(|(home, tenant, blocked, address, paging)| Step::ReadEvents {
-            home,
-            tenant,
-            blocked,
-            address,
-            paging,
-        });
-    let filter =
-        (some(24), some(THREADS.len()), some(6), some(SENDERS.len()), some(ADDRESSES.len()), some(REASONS.len()))
-            .prop_map(|(message, thread, outcome, sender, recipient, reason)| EntryFilter {
-                message,
-                thread,
-                outcome,
-                sender,
-                recipient,
-                reason,
+    let events =
+        (0..2_usize, tenant, prop::option::weighted(0.3, any::<bool>()), some(ADDRESSES.len()), paging())
+            .prop_map(|(home, tenant, blocked, address, paging)| Step::ReadEvents {
+                home,
+                tenant,
+                blocked,
+                address,
+                paging,
             });
+    let filter = (
+        some(24),
+        some(THREADS.len()),
+        some(6),
+        some(SENDERS.len()),
+        some(ADDRESSES.len()),
+        some(REASONS.len()),
+    )
+        .prop_map(|(message, thread, outcome, sender, recipient, reason)| EntryFilter {
+            message,
+            thread,
+            outcome,
+            sender,
+            recipient,
+            reason,
+        });
     let entries = (
         0..N_MAILBOXES,
         prop::bool::weighted(0.03),
@@ -381,23 +456,26 @@ fn read_step() -> impl Strategy<Value = Step> {
             cursor,
             paging,
         });
-    let entry = (0..N_MAILBOXES, 0..24_usize).prop_map(|(mailbox, message)| Step::ReadEntry { mailbox, message });
-    let filter = (some(4), some(5), some(3), some(3)).prop_map(|(action, user, target_type, target)| {
-        ActivityFilter { action, user, target_type, target }
-    });
-    let activities =
-        (any::<bool>(), prop::option::of(0..N_PROJECTS), 0..2_usize, filter, paging()).prop_map(
-            |(whole, project, home, filter, paging)| Step::ReadActivities { whole, project, home, filter, paging },
-        );
+    let entry =
+        (0..N_MAILBOXES, 0..24_usize).prop_map(|(mailbox, message)| Step::ReadEntry { mailbox, message });
+    let filter = (some(4), some(5), some(3), some(3))
+        .prop_map(|(action, user, target_type, target)| ActivityFilter { action, user, target_type, target });
+    let activities = (any::<bool>(), prop::option::of(0..N_PROJECTS), 0..2_usize, filter, paging()).prop_map(
+        |(whole, project, home, filter, paging)| Step::ReadActivities {
+            whole,
+            project,
+            home,
+            filter,
+            paging,
+        },
+    );
     prop_oneof![6 => events, 6 => entries, 1 => entry, 6 => activities]
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let early = prop::collection::vec(write_step(), 3..10);
-    let mixed = prop::collection::vec(
-        prop_oneof![4 => write_step(), 2 => admin_step(), 8 => read_step()],
-        0..25,
-    );
+    let mixed =
+        prop::collection::vec(prop_oneof![4 => write_step(), 2 => admin_step(), 8 => read_step()], 0..25);
     let late = prop::collection::vec(read_step(), 8..20);
     (early, mixed, late).prop_map(|(early, mixed, late)| [early, mixed, late].concat())
 }
@@ -506,7 +584,8 @@ impl World {
     fn settle(&self) {
         let now = self.server.clock.now();
         loop {
-            let shown = self.server.operator(Method::Get, "/api/v1/admin/retention", &Value::Null).good().json();
+            let shown =
+                self.server.operator(Method::Get, "/api/v1/admin/retention", &Value::Null).good().json();
             let started = shown["last_run"]["started_at"].as_str().and_then(Timestamp::parse);
             if started.is_some_and(|started| started >= now) {
                 return;
@@ -567,7 +646,10 @@ fn metadata(at: usize) -> (Option<Value>, Value) {
             Some(json!({ "smtp_host": "h", "smtp_password": "s", "list": [{ "token": 1, "n": 2.5 }] })),
             json!({ "smtp_host": "h", "list": [{ "n": 2.5 }] }),
         ),
-        _ => (Some(json!({ "before": null, "after": { "x": [1, "ü"] } })), json!({ "before": null, "after": { "x": [1, "ü"] } })),
+        _ => (
+            Some(json!({ "before": null, "after": { "x": [1, "ü"] } })),
+            json!({ "before": null, "after": { "x": [1, "ü"] } }),
+        ),
     }
 }
 
@@ -678,7 +760,8 @@ impl<'a> Case<'a> {
 
     /// Believes what mailtrail recorded of itself in a workspace: these actions, in this order.
     fn adopt_notes(&mut self, home: usize, expected: &[&str]) {
-        let path = format!("/api/v1/workspaces/{}/audit-log?format=ndjson&order=asc", self.workspaces[home].0);
+        let path =
+            format!("/api/v1/workspaces/{}/audit-log?format=ndjson&order=asc", self.workspaces[home].0);
         let answer = self.world.send("GET", &path, &[("cookie", &self.world.cookie)], Vec::new()).good();
         let known: Vec<i64> = self.activities.iter().filter_map(|row| row.shown["seq"].as_i64()).collect();
         let mut rows = lines_of(&answer);
@@ -691,7 +774,8 @@ impl<'a> Case<'a> {
             let project = shown["project_id"].as_str().map(|id| {
                 self.projects.iter().position(|project| project == id).expect("a project of this case")
             });
-            let at = Timestamp::parse(shown["created_at"].as_str().expect("a time")).expect("a time").micros();
+            let at =
+                Timestamp::parse(shown["created_at"].as_str().expect("a time")).expect("a time").micros();
             self.last_seq = self.last_seq.max(shown["seq"].as_i64().expect("a seq"));
             self.activities.push(Activity { home, project, at, shown });
         }
@@ -727,7 +811,14 @@ impl<'a> Case<'a> {
     }
 
     /// The rows of a write's answer, for every shape; `export` shows the log the rows of NDJSON are found in.
-    fn written(&self, answer: &Answer, shape: Shape, word: &str, n: usize, export: (&str, &[(&str, &str)])) -> Vec<Value> {
+    fn written(
+        &self,
+        answer: &Answer,
+        shape: Shape,
+        word: &str,
+        n: usize,
+        export: (&str, &[(&str, &str)]),
+    ) -> Vec<Value> {
         let body = answer.json();
         match shape {
             Shape::One => vec![body],
@@ -830,7 +921,8 @@ impl<'a> Case<'a> {
             });
             rows.push(Event { home, tenant: item.tenant, at, shown });
         }
-        let answer = self.write("POST", "/v1/enforcement/events", home, body_of(shape, "events", &given), retry);
+        let answer =
+            self.write("POST", "/v1/enforcement/events", home, body_of(shape, "events", &given), retry);
         if let Some(status) = refused {
             let answer = answer.status(status);
             if status == 404 {
@@ -978,7 +1070,10 @@ impl<'a> Case<'a> {
             object.insert("thread_id".into(), THREADS[at].into());
         }
         if let Some(n) = facts.reply {
-            object.insert("reply_sent".into(), if n == 0 { json!("sent") } else { json!({ "id": n, "bounce": "?" }) });
+            object.insert(
+                "reply_sent".into(),
+                if n == 0 { json!("sent") } else { json!({ "id": n, "bounce": "?" }) },
+            );
         }
         if let Some(n) = facts.bounce {
             object.insert("bounce".into(), json!({ "status": format!("5.1.{n}") }));
@@ -1001,8 +1096,16 @@ impl<'a> Case<'a> {
             Some(_) if is_second => 409,
             Some(_) => 200,
         };
-        let escaped: String =
-            id.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect();
+        let escaped: String = id
+            .bytes()
+            .map(|byte| {
+                if byte.is_ascii_alphanumeric() {
+                    char::from(byte).to_string()
+                } else {
+                    format!("%{byte:02X}")
+                }
+            })
+            .collect();
         let path = format!("/v1/mailboxes/{}/audit-logs/{escaped}", self.mailboxes[mailbox]);
         let body = ("application/json", Value::Object(object.clone()).to_string().into_bytes());
         let answer = self.write("PATCH", &path, HOME[mailbox], body, retry).status(expected);
@@ -1020,7 +1123,14 @@ impl<'a> Case<'a> {
         assert_eq!(answer.json(), self.entries[at].shown);
     }
 
-    fn write_activities(&mut self, project: usize, shape: Shape, items: &[ActivityItem], times: usize, retry: bool) {
+    fn write_activities(
+        &mut self,
+        project: usize,
+        shape: Shape,
+        items: &[ActivityItem],
+        times: usize,
+        retry: bool,
+    ) {
         let now = self.now();
         let home = HOME[project];
         let n = if shape == Shape::One { 1 } else { items.len() * times };
@@ -1074,8 +1184,7 @@ impl<'a> Case<'a> {
         let answer = answer.status(201);
         let export = format!("{path}?format=ndjson");
         let cookie = self.world.cookie.clone();
-        let written =
-            self.written(&answer, shape, "entries", n, (&export, &[("cookie", cookie.as_str())]));
+        let written = self.written(&answer, shape, "entries", n, (&export, &[("cookie", cookie.as_str())]));
         assert_eq!(written.len(), n);
         for (mut row, actual) in rows.into_iter().zip(&written) {
             self.adopt(&mut row.shown, actual, &["id", "seq"]);
@@ -1191,7 +1300,9 @@ impl<'a> Case<'a> {
         let (held, policies) = (self.held, self.policies);
         self.events.retain(|row| {
             let mailbox_held = (0..N_MAILBOXES).any(|at| {
-                held[MAILBOX][at] && HOME[at] == row.home && same_address(&row.shown["mailbox_address"], MAILBOXES[at])
+                held[MAILBOX][at]
+                    && HOME[at] == row.home
+                    && same_address(&row.shown["mailbox_address"], MAILBOXES[at])
             });
             held[TENANT][row.tenant] || mailbox_held || row.at >= now - ENFORCEMENT_DAYS * DAY
         });
@@ -1275,16 +1386,19 @@ impl<'a> Case<'a> {
         let (home, project, path) = match (whole, project) {
             (false, project) => {
                 let project = project.unwrap_or(0);
-                (HOME[project], Some(project), format!("/api/v1/projects/{}/audit-log", self.projects[project]))
+                (
+                    HOME[project],
+                    Some(project),
+                    format!("/api/v1/projects/{}/audit-log", self.projects[project]),
+                )
             }
             (true, project) => {
                 filters.extend(project.map(|at| ("project_id", self.projects[at].clone())));
                 (home, project, format!("/api/v1/workspaces/{}/audit-log", self.workspaces[home].0))
             }
         };
-        let envelope = |entries: &[Value], total: usize, _: usize, _: i64| {
-            json!({ "entries": entries, "total": total })
-        };
+        let envelope =
+            |entries: &[Value], total: usize, _: usize, _: i64| json!({ "entries": entries, "total": total });
         let list = List {
             path,
             headers: vec![("cookie", self.world.cookie.clone())],
@@ -1319,7 +1433,8 @@ impl<'a> Case<'a> {
     }
 
     fn follow(&self, list: &List<'_>, target: &str) -> Answer {
-        let headers: Vec<(&str, &str)> = list.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let headers: Vec<(&str, &str)> =
+            list.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.world.send("GET", target, &headers, Vec::new())
     }
 
@@ -1448,7 +1563,9 @@ impl<'a> Case<'a> {
                     && same(&row.shown, "outcome", filter.outcome.map(|at| OUTCOMES[at]))
                     && same(&row.shown, "reason", filter.reason.map(|at| REASONS[at]))
                     && filter.sender.is_none_or(|at| same_address(&row.shown["sender_address"], SENDERS[at]))
-                    && filter.recipient.is_none_or(|at| same_address(&row.shown["recipient_address"], ADDRESSES[at]))
+                    && filter
+                        .recipient
+                        .is_none_or(|at| same_address(&row.shown["recipient_address"], ADDRESSES[at]))
                     && from.is_none_or(|from| row.at >= from)
                     && to.is_none_or(|to| row.at < to)
             })
@@ -1468,7 +1585,10 @@ impl<'a> Case<'a> {
         let limit = paging.limit.map(|limit| ("limit", limit.to_owned()));
         let Some(size) = page_size(paging.limit) else {
             let answer = self.get(&list, limit.as_slice()).status(422);
-            assert!(answer.json()["errors"][0].as_str().is_some_and(|text| text.contains("limit")), "{answer:?}");
+            assert!(
+                answer.json()["errors"][0].as_str().is_some_and(|text| text.contains("limit")),
+                "{answer:?}"
+            );
             return;
         };
         // The id of a row, whether it is on this list or not; or what was never an id.
@@ -1484,7 +1604,9 @@ impl<'a> Case<'a> {
                 .iter()
                 .copied()
                 .filter(|row| {
-                    cursor.is_none_or(|cursor| if is_newest_first { id(row) < cursor } else { id(row) > cursor })
+                    cursor.is_none_or(
+                        |cursor| if is_newest_first { id(row) < cursor } else { id(row) > cursor },
+                    )
                 })
                 .collect();
             let page = &rest[..rest.len().min(size)];
@@ -1492,7 +1614,12 @@ impl<'a> Case<'a> {
             let mut pairs: Vec<_> = limit.clone().into_iter().collect();
             pairs.extend(cursor.map(|cursor| ("cursor", cursor.to_string())));
             let answer = self.get(&list, &pairs).status(200);
-            assert_eq!(answer.json(), json!({ "items": page, "next_cursor": next }), "{:?} {pairs:?}", list.filters);
+            assert_eq!(
+                answer.json(),
+                json!({ "items": page, "next_cursor": next }),
+                "{:?} {pairs:?}",
+                list.filters
+            );
             if next.is_none() || paging.mode == Mode::Page {
                 return;
             }
@@ -1516,8 +1643,14 @@ impl<'a> Case<'a> {
     fn finish(&self) {
         let all = |mode| Paging { from: None, to: None, order: None, limit: Some("200"), offset: None, mode };
         let any_activity = ActivityFilter { action: None, user: None, target_type: None, target: None };
-        let any_entry =
-            EntryFilter { message: None, thread: None, outcome: None, sender: None, recipient: None, reason: None };
+        let any_entry = EntryFilter {
+            message: None,
+            thread: None,
+            outcome: None,
+            sender: None,
+            recipient: None,
+            reason: None,
+        };
         for home in 0..2 {
             self.read_events(home, None, None, None, &all(Mode::Loop));
             self.read_activities(true, None, home, &any_activity, &all(Mode::Loop));
@@ -1525,7 +1658,8 @@ impl<'a> Case<'a> {
         for (mailbox, home) in HOME.iter().enumerate() {
             self.read_entries(*home, mailbox, &any_entry, None, &all(Mode::Walk));
         }
-        let checked = self.world.server.operator(Method::Post, "/api/v1/admin/check", &Value::Null).good().json();
+        let checked =
+            self.world.server.operator(Method::Post, "/api/v1/admin/check", &Value::Null).good().json();
         assert_eq!(checked, json!({ "ok": true, "problems": [], "miscounts": [] }));
     }
 }

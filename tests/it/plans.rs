@@ -62,7 +62,13 @@ enum Sorts {
 
 /// Refuses a plan that scans, sorts, or reads a log's table by another index than one of `intended`.
 #[track_caller]
-fn check(connection: &Connection, case: &str, statements: &BTreeSet<String>, intended: &[&str], sorts: Sorts) {
+fn check(
+    connection: &Connection,
+    case: &str,
+    statements: &BTreeSet<String>,
+    intended: &[&str],
+    sorts: Sorts,
+) {
     assert!(!statements.is_empty(), "{case}: nothing was asked");
     let mut used = BTreeSet::new();
     for statement in statements {
@@ -192,8 +198,7 @@ fn check_listing(
         for newest_first in [true, false] {
             let list = make(from, to, newest_first);
             for start in [Start::Offset(0), Start::Offset(170), Start::After(cursor)] {
-                let case =
-                    format!("{case}, from {from:?} to {to:?}, newest first {newest_first}, {start:?}");
+                let case = format!("{case}, from {from:?} to {to:?}, newest first {newest_first}, {start:?}");
                 let seen = statements(connection, |connection| {
                     list.page(connection, start, 51, |_| Ok(())).expect("a page");
                 });
@@ -232,9 +237,10 @@ fn enforcement_lists_and_totals() {
             action: action.then_some(Action::Blocked),
             mailbox_address: mailbox.then(|| "M7@acmecorp.com".into()),
         };
-        n_ways += check_listing(&connection, &format!("{filter:?}"), &[intended], |from, to, newest_first| {
-            enforcement::sql::listing(&filter, from, to, newest_first)
-        });
+        n_ways +=
+            check_listing(&connection, &format!("{filter:?}"), &[intended], |from, to, newest_first| {
+                enforcement::sql::listing(&filter, from, to, newest_first)
+            });
     }
     assert_eq!(n_ways, 8 * 32);
 }
@@ -385,8 +391,8 @@ fn retention_finds_the_oldest_on_an_index() {
     // The table that opens the triggers has one row at most.
     pruning.retain(|statement| statement != "DELETE FROM pruning");
     check(&connection, "prune", &pruning, &intended, Sorts::Never);
-    let oldest = fixture.store.read(|snapshot| {
-        mailtrail::store::counts::all(snapshot, Log::Enforcement, &format!("t{tenant}"))
-    });
+    let oldest = fixture
+        .store
+        .read(|snapshot| mailtrail::store::counts::all(snapshot, Log::Enforcement, &format!("t{tenant}")));
     assert_eq!(oldest.expect("a count"), N_ROWS / 2 - 10);
 }

@@ -221,7 +221,8 @@ fn a_write_that_fails_or_panics_rolls_back_alone_and_gives_its_number_back() {
     for (n, answer) in bad.into_iter().enumerate() {
         let error = answer.recv().expect("an answer").expect_err("a failure");
         let said = error.to_string();
-        let expected = ["no", "a write panicked", "enforcement_events is append-only", "UNIQUE constraint failed"];
+        let expected =
+            ["no", "a write panicked", "enforcement_events is append-only", "UNIQUE constraint failed"];
         assert!(said.contains(expected[n % 4]), "{n}: {said}");
     }
     assert!(store.batches().0 - commits_before < 25);
@@ -252,7 +253,8 @@ fn rows_cannot_be_changed_or_removed_outside_prune() {
         assert!(refused.to_string().contains("enforcement_events is "), "{sql}: {refused}");
     }
     // A prune of another log opens no door to this one, and one that fails leaves none open behind it.
-    let refused = store.write(|tx| tx.prune(Log::Messages, |tx| Ok(tx.execute("DELETE FROM enforcement_events", [])?)));
+    let refused =
+        store.write(|tx| tx.prune(Log::Messages, |tx| Ok(tx.execute("DELETE FROM enforcement_events", [])?)));
     assert!(refused.is_err());
     let caught = store.write(|tx| {
         let failed = tx.prune(Log::Enforcement, |_| Err::<(), _>(Error::conflict("no", "no")));
@@ -363,7 +365,9 @@ fn an_answered_write_is_in_the_file_for_another_connection() {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let other = rusqlite::Connection::open_with_flags(fixture.path(), flags).expect("the database");
         let stored: i64 = other
-            .query_row("SELECT sent_count FROM enforcement_events WHERE seq = ?1", [event.seq], |row| row.get(0))
+            .query_row("SELECT sent_count FROM enforcement_events WHERE seq = ?1", [event.seq], |row| {
+                row.get(0)
+            })
             .expect("the row");
         assert_eq!(stored, n);
     }
