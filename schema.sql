@@ -89,13 +89,14 @@ CREATE INDEX members_user ON members (user);                  -- which workspace
 
 CREATE TABLE tenants (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
-    uuid       BLOB    NOT NULL UNIQUE CHECK (length(uuid) = 16),
+    uuid       BLOB    NOT NULL CHECK (length(uuid) = 16), -- a Microsoft GUID may be in several workspaces
     workspace  INTEGER NOT NULL REFERENCES workspaces (id),
     name       TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     domain     TEXT,
     hold       INTEGER NOT NULL DEFAULT 0 CHECK (hold IN (0, 1)), -- 1: legal hold, nothing of it is pruned
     created_at INTEGER NOT NULL,
-    deleted_at INTEGER
+    deleted_at INTEGER,
+    UNIQUE (workspace, uuid)
 ) STRICT;
 CREATE INDEX tenants_workspace ON tenants (workspace, id);
 

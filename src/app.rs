@@ -109,10 +109,12 @@ impl App {
         let Some(key) = idempotency_key(workspace, request)? else { return self.store.write(change) };
         self.store.write(move |tx| {
             if let Some(answer) = idempotency::find(tx, &key)? {
-                let replay = Response::new(answer.status, "application/json", answer.body);
-                return Ok(replay
-                    .with("Cache-Control", "private, no-store")
-                    .with("Idempotency-Replayed", "true"));
+                let replay = match answer.body.as_slice() {
+                    [] => Response::empty(answer.status),
+                    _ => Response::new(answer.status, "application/json", answer.body)
+                        .with("Cache-Control", "private, no-store"),
+                };
+                return Ok(replay.with("Idempotency-Replayed", "true"));
             }
             let response = change(tx)?;
             if let Body::Bytes(body) = &response.body {
@@ -156,8 +158,9 @@ fn idempotency_key(workspace: i64, request: &Request) -> Result<Option<Key>> {
     if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
         return Err(Error::invalid("Idempotency-Key", "is not 1 to 255 visible ASCII characters"));
     }
-    let mut request_bytes =
-        format!("{} {} {:?}\n", method(request), request.path, request.query).into_bytes();
+    // `/api/v1/…` is another name of `/v1/…`.
+    let path = request.path.strip_prefix("/api").unwrap_or(&request.path);
+    let mut request_bytes = format!("{} {path} {:?}\n", method(request), request.query).into_bytes();
     request_bytes.extend_from_slice(&request.body);
     Ok(Some(Key { workspace, key: key.to_owned(), fingerprint: sha256(&request_bytes) }))
 }

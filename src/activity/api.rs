@@ -144,10 +144,8 @@ fn post_activity(app: &App, caller: &Caller, request: &Request) -> Result<Respon
         let project = project
             .filter(|project| project.deleted_at.is_none())
             .ok_or(Error::NotFound(Subject::Project))?;
-        let mut shown = Vec::with_capacity(batch.items.len());
-        for new in batch.items {
-            shown.push(stream::row(&sql::record(tx, workspace, Some(project.key), new)?)?);
-        }
-        batch::answer(batch.shape, "entries", 201, shown)
+        let shape = batch.shape;
+        let shown = batch.record(|new| stream::row(&sql::record(tx, workspace, Some(project.key), new)?))?;
+        batch::answer(shape, "entries", 201, shown)
     })
 }

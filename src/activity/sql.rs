@@ -200,6 +200,13 @@ pub fn prune(tx: &mut Tx<'_>, workspace: i64, cutoff: Timestamp, limit: i64) -> 
     })
 }
 
+/// Whether retention would take anything of a workspace.
+pub fn has_prunable(connection: &Connection, workspace: i64, cutoff: Timestamp) -> Result<bool> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM activity WHERE {PRUNABLE})"))?
+        .query_row((workspace, cutoff), |row| row.get(0))?)
+}
+
 /// How many activities of a workspace retention would take.
 pub fn count_prunable(connection: &Connection, workspace: i64, cutoff: Timestamp) -> Result<i64> {
     Ok(connection

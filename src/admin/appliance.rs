@@ -39,6 +39,7 @@ pub fn list_licenses(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 /// `{holder, plan?, expires_at?}` → the license with its `license_key`. When none is in force and none is
 /// configured, the new one is put into the data directory and holds at once.
 pub fn post_license(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     admin.must_run_the_appliance()?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let holder = fields.text("holder", 200)?;
@@ -91,6 +92,7 @@ pub fn show_retention(app: &App, admin: &Admin, request: &Request) -> Result<Res
 
 /// `{dry_run?}` → `{dry_run, deleted: {enforcement, messages, activity}}`.
 pub fn run_retention(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     admin.must_run_the_appliance()?;
     let dry_run = if request.body.is_empty() {
         false
@@ -107,6 +109,7 @@ pub fn run_retention(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 /// `{file}`: a plain name is put into `backups/` of the data directory. Only the operator may name another place,
 /// since a path given over the network would let an admin write anywhere.
 pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     admin.must_run_the_appliance()?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let file = fields.text("file", 4096)?;

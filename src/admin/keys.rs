@@ -40,6 +40,7 @@ pub fn show(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
 
 /// `{name, scopes:[…], expires_at?, key?}`. `key` brings along one the operator has already.
 pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let workspace = named_workspace(app, admin, &mut fields)?;
     let name = fields.text("name", 200)?;
@@ -81,6 +82,7 @@ fn shown_once(key: &ApiKey, text: &str) -> Result<Response> {
 }
 
 pub fn revoke(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     let id = request.parameter("id").to_owned();
     let workspace = app.store.read(|snapshot| find_key(snapshot, admin, &id))?.workspace;
     let admin = admin.clone();
@@ -102,6 +104,7 @@ pub fn revoke(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
 /// Makes a new key with the same name and scopes; the old one works on for `overlap` (a duration such as `24h`,
 /// none unless given).
 pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     let id = request.parameter("id").to_owned();
     app.store.read(|snapshot| find_key(snapshot, admin, &id))?;
     let overlap = if request.body.is_empty() {

@@ -22,6 +22,7 @@ use crate::store::Snapshot;
 
 /// The `{id}` of the path; what is no UUID names nothing.
 fn path_uuid(request: &Request, subject: Subject) -> Result<Uuid> {
+    request.query.only(&[])?;
     Uuid::parse(request.parameter("id")).ok_or(Error::NotFound(subject))
 }
 
@@ -30,6 +31,16 @@ fn path_uuid(request: &Request, subject: Subject) -> Result<Uuid> {
 fn find_tenant(connection: &Connection, admin: &Admin, id: Uuid) -> Result<Tenant> {
     for workspace in admin.workspaces(connection)? {
         if let Some(tenant) = tenants::find(connection, workspace.key, id)? {
+            return Ok(tenant);
+        }
+    }
+    Err(Error::NotFound(Subject::Tenant))
+}
+
+/// Also a deleted one: its log is still there to be held.
+fn find_known_tenant(connection: &Connection, admin: &Admin, id: Uuid) -> Result<Tenant> {
+    for workspace in admin.workspaces(connection)? {
+        if let Some(tenant) = tenants::find_known(connection, workspace.key, id)? {
             return Ok(tenant);
         }
     }
@@ -57,6 +68,7 @@ pub fn post_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Respon
 
 /// `{name, tenant_id?, domain?}`, or in TenantCore's words `{tenant_name, tenant_id?, tenant_domain?}`.
 pub fn create_tenant(app: &App, admin: &Admin, request: &Request, mut fields: Fields) -> Result<Response> {
+    request.query.only(&[])?;
     let workspace = named_workspace(app, admin, &mut fields)?;
     let name = match fields.text("name", 200)? {
         Some(name) => Some(name),
@@ -80,25 +92,25 @@ pub fn create_tenant(app: &App, admin: &Admin, request: &Request, mut fields: Fi
 
 pub fn patch_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let id = path_uuid(request, Subject::Tenant)?;
-    let workspace = app.store.read(|snapshot| find_tenant(snapshot, admin, id))?.workspace;
+    let workspace = app.store.read(|snapshot| find_known_tenant(snapshot, admin, id))?.workspace;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let name = fields.text("name", 200)?;
     let hold = fields.boolean("legal_hold")?;
     fields.done()?;
     let admin = admin.clone();
     app.record(workspace, request, move |tx| {
-        let tenant = find_tenant(tx, &admin, id)?;
-        let target = || ("tenant", tenant.id.to_string());
-        let before = json!({ "name": tenant.tenant_name, "legal_hold": tenant.legal_hold });
+        let before = find_known_tenant(tx, &admin, id)?;
         if let Some(name) = &name {
-            tenants::rename(tx, tenant.key, name)?;
+            tenants::rename(tx, find_tenant(tx, &admin, id)?.key, name)?;
         }
         if let Some(hold) = hold {
-            tenants::set_hold(tx, tenant.key, hold)?;
+            tenants::set_hold(tx, before.key, hold)?;
         }
-        let after = tenants::find(tx, tenant.workspace, tenant.id)?.ok_or(Error::NotFound(Subject::Tenant))?;
-        let metadata = json!({ "before": before, "after": { "name": after.tenant_name, "legal_hold": after.legal_hold } });
-        tx.note(note(&admin, tenant.workspace, "tenant.update", target(), metadata))?;
+        let after = find_known_tenant(tx, &admin, id)?;
+        let settings =
+            |tenant: &Tenant| json!({ "name": tenant.tenant_name, "legal_hold": tenant.legal_hold });
+        let metadata = json!({ "before": settings(&before), "after": settings(&after) });
+        tx.note(note(&admin, workspace, "tenant.update", ("tenant", id.to_string()), metadata))?;
         Response::json(200, &after)
     })
 }
@@ -125,14 +137,19 @@ pub fn delete_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 // ---------------------------------------------------------------------------------------------- mailboxes
 
 fn find_mailbox(connection: &Connection, admin: &Admin, id: i64) -> Result<Mailbox> {
-    let missing = || Error::NotFound(Subject::Mailbox);
-    let found = mailboxes::find_anywhere(connection, id)?;
-    let mailbox = found.filter(|mailbox| !mailbox.deleted).ok_or_else(missing)?;
+    let mailbox = find_known_mailbox(connection, admin, id)?;
+    if mailbox.deleted { Err(Error::NotFound(Subject::Mailbox)) } else { Ok(mailbox) }
+}
+
+/// Also a deleted one: its log is still there to be held.
+fn find_known_mailbox(connection: &Connection, admin: &Admin, id: i64) -> Result<Mailbox> {
+    let mailbox = mailboxes::find_anywhere(connection, id)?.ok_or(Error::NotFound(Subject::Mailbox))?;
     admin.must_see(mailbox.workspace, Subject::Mailbox)?;
     Ok(mailbox)
 }
 
 fn path_number(request: &Request) -> Result<i64> {
+    request.query.only(&[])?;
     request.parameter("id").parse().map_err(|_| Error::NotFound(Subject::Mailbox))
 }
 
@@ -173,6 +190,7 @@ pub fn create_mailbox(
     mut fields: Fields,
     tenant: Option<Tenant>,
 ) -> Result<Response> {
+    request.query.only(&[])?;
     let (workspace, tenant) = match tenant {
         Some(tenant) => (tenant.workspace, Some(tenant)),
         None => {
@@ -227,7 +245,7 @@ pub fn update_mailbox(
     id: i64,
     mut fields: Fields,
 ) -> Result<Response> {
-    let workspace = app.store.read(|snapshot| find_mailbox(snapshot, admin, id))?.workspace;
+    let workspace = app.store.read(|snapshot| find_known_mailbox(snapshot, admin, id))?.workspace;
     let names_limit = fields.names("daily_send_limit");
     let limit = fields.integer("daily_send_limit", 0, LARGEST)?;
     let names_tenant = fields.names("tenant_id");
@@ -240,7 +258,10 @@ pub fn update_mailbox(
     let admin = admin.clone();
     let config = Arc::clone(&app.config);
     app.record(workspace, request, move |tx| {
-        let mut before = find_mailbox(tx, &admin, id)?;
+        let mut before = find_known_mailbox(tx, &admin, id)?;
+        if before.deleted && (names_limit || names_tenant || names_name) {
+            return Err(Error::NotFound(Subject::Mailbox));
+        }
         // A limit is judged against the sends of its own day.
         let window = config.window_start(tx.now);
         if before.window_start < window {
@@ -250,7 +271,11 @@ pub fn update_mailbox(
             mailboxes::set_limit(tx, id, limit)?;
         }
         if names_tenant {
-            mailboxes::set_tenant(tx, id, tenant.map(|tenant| tenant.key))?;
+            let tenant = tenant.map(|tenant| tenant.key);
+            if tenant != before.tenant {
+                limits::leaves_tenant(tx, &before)?;
+            }
+            mailboxes::set_tenant(tx, id, tenant)?;
         }
         if names_name {
             mailboxes::set_name(tx, id, name.as_deref())?;
@@ -258,13 +283,13 @@ pub fn update_mailbox(
         if let Some(hold) = hold {
             mailboxes::set_hold(tx, id, hold)?;
         }
-        let after = find_mailbox(tx, &admin, id)?;
+        let after = find_known_mailbox(tx, &admin, id)?;
         if names_limit {
             limits::limit_changed(tx, &after, before.daily_send_limit)?;
         }
         let metadata = json!({ "before": settings(&before), "after": settings(&after) });
         tx.note(note(&admin, workspace, "mailbox.update", ("mailbox", id.to_string()), metadata))?;
-        Response::json(200, &find_mailbox(tx, &admin, id)?)
+        Response::json(200, &find_known_mailbox(tx, &admin, id)?)
     })
 }
 
@@ -297,9 +322,13 @@ pub fn delete_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Res
 // ---------------------------------------------------------------------------------------------- projects
 
 fn find_project(connection: &Connection, admin: &Admin, id: Uuid) -> Result<Project> {
-    let missing = || Error::NotFound(Subject::Project);
-    let found = projects::find(connection, id)?;
-    let project = found.filter(|project| project.deleted_at.is_none()).ok_or_else(missing)?;
+    let project = find_known_project(connection, admin, id)?;
+    if project.deleted_at.is_some() { Err(Error::NotFound(Subject::Project)) } else { Ok(project) }
+}
+
+/// Also a deleted one: its log is still there to be held.
+fn find_known_project(connection: &Connection, admin: &Admin, id: Uuid) -> Result<Project> {
+    let project = projects::find(connection, id)?.ok_or(Error::NotFound(Subject::Project))?;
     admin.must_see(project.workspace, Subject::Project)?;
     Ok(project)
 }
@@ -334,6 +363,7 @@ pub fn show_project(app: &App, admin: &Admin, request: &Request) -> Result<Respo
 }
 
 pub fn post_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let workspace = named_workspace(app, admin, &mut fields)?;
     let name = fields.text("name", 200)?;
@@ -349,14 +379,17 @@ pub fn post_project(app: &App, admin: &Admin, request: &Request) -> Result<Respo
 
 pub fn patch_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let id = path_uuid(request, Subject::Project)?;
-    let workspace = app.store.read(|snapshot| find_project(snapshot, admin, id))?.workspace;
+    let workspace = app.store.read(|snapshot| find_known_project(snapshot, admin, id))?.workspace;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let name = fields.text("name", 200)?;
     let hold = fields.boolean("legal_hold")?;
     fields.done()?;
     let admin = admin.clone();
     app.record(workspace, request, move |tx| {
-        let project = find_project(tx, &admin, id)?;
+        let project = find_known_project(tx, &admin, id)?;
+        if project.deleted_at.is_some() && name.is_some() {
+            return Err(Error::NotFound(Subject::Project));
+        }
         if let Some(name) = &name {
             projects::rename(tx, project.key, name)?;
         }

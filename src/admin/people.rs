@@ -34,6 +34,7 @@ pub fn show_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Res
 }
 
 pub fn post_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     admin.must_run_the_appliance()?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let name = fields.text("name", 200)?;
@@ -49,6 +50,7 @@ pub fn post_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Res
 }
 
 pub fn patch_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     let id = request.parameter("id").to_owned();
     let key = app.store.read(|snapshot| find_workspace(snapshot, admin, &id))?.key;
     let mut fields = Fields::of(json::body(request)?, "")?;
@@ -67,6 +69,7 @@ pub fn patch_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Re
 }
 
 pub fn delete_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     let id = request.parameter("id").to_owned();
     let key = app.store.read(|snapshot| find_workspace(snapshot, admin, &id))?.key;
     admin.must_own(key)?;
@@ -135,6 +138,7 @@ pub fn show_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
 
 /// Makes a member: a new account, or an existing one that joins.
 pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let workspace = named_workspace(app, admin, &mut fields)?;
     let email = fields.text("email", 320)?;

@@ -51,7 +51,7 @@ impl Client {
                 let app = App::open(context.config.clone(), Clock::system(), lock)?;
                 return Ok(Self::Here(Box::new(app), workspace));
             }
-            if client::is_listening(&socket) || Instant::now() >= give_up {
+            if client::is_answered(&socket) || Instant::now() >= give_up {
                 return Ok(Self::Socket(socket, workspace));
             }
             std::thread::sleep(Duration::from_millis(20));

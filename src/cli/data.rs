@@ -173,8 +173,8 @@ pub fn query(context: &Context, query: &Query) -> Result<()> {
     print(table(&readable(rows), columns(query.log)).trim_end())
 }
 
-/// Prints what is recorded from now on. Looks once a second at the newest page; rows that an import dates back
-/// further than that are not seen here.
+/// Prints what is recorded from now on. Looks once a second at the newest pages, as far back as they have something
+/// new; rows that an import dates back further than that are not seen here.
 pub fn tail(context: &Context, query: &Query) -> Result<()> {
     let client = Client::open(context)?;
     if matches!(client, Client::Here(..)) {
@@ -185,13 +185,10 @@ pub fn tail(context: &Context, query: &Query) -> Result<()> {
     }
     let filters = &query.filters;
     let path = route(&client, context, query.log, filters.mailbox.as_deref(), filters.project.as_deref())?;
-    let newest = Query { log: query.log, filters: filters.clone(), limit: 200, order: "desc".into() };
-    let number_of = |row: &Value| row["seq"].as_i64().or_else(|| row["id"].as_i64()).unwrap_or(0);
-    let mut last = page(&client, &path, query.log, &newest)?.iter().map(number_of).max().unwrap_or(0);
+    let newest = newest_page(&client, &path, query, None)?.0;
+    let mut last = newest.iter().map(number_of).max().unwrap_or(0);
     loop {
-        let mut rows = page(&client, &path, query.log, &newest)?;
-        rows.retain(|row| number_of(row) > last);
-        rows.sort_by_key(number_of);
+        let rows = rows_after(&client, &path, query, last)?;
         last = rows.iter().map(number_of).max().unwrap_or(last);
         for row in readable_unless(context.json, rows) {
             if context.json {
@@ -203,6 +200,57 @@ pub fn tail(context: &Context, query: &Query) -> Result<()> {
         }
         std::thread::sleep(Duration::from_secs(1));
     }
+}
+
+/// The number of a row in the whole appliance: it only rises.
+fn number_of(row: &Value) -> i64 {
+    row["seq"].as_i64().or_else(|| row["id"].as_i64()).unwrap_or(0)
+}
+
+/// The rows with a higher number, in its order.
+fn rows_after(client: &Client, path: &str, query: &Query, last: i64) -> Result<Vec<Value>> {
+    let mut all = Vec::new();
+    let mut cursor = None;
+    loop {
+        let (mut rows, next) = newest_page(client, path, query, cursor)?;
+        rows.retain(|row| number_of(row) > last);
+        let has_new = !rows.is_empty();
+        all.append(&mut rows);
+        if !has_new || next.is_none() {
+            all.sort_by_key(number_of);
+            return Ok(all);
+        }
+        cursor = next;
+    }
+}
+
+/// A page, newest first, and the cursor of the next one: Mailbuttons has it in the envelope, the others in `Link`.
+fn newest_page(
+    client: &Client,
+    path: &str,
+    query: &Query,
+    cursor: Option<String>,
+) -> Result<(Vec<Value>, Option<String>)> {
+    let mut parameters = query.filters.parameters();
+    parameters.push(("limit", "200".into()));
+    parameters.extend(cursor.map(|cursor| ("cursor", cursor)));
+    let call = Call {
+        method: Method::Get,
+        path: path.into(),
+        query: parameters,
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    let answer = client.send(call)?;
+    let link =
+        answer.header("link").and_then(|link| Some(link.split_once('?')?.1.split_once('>')?.0.to_owned()));
+    let in_link = link.and_then(|link| {
+        let mut pairs = form_urlencoded::parse(link.as_bytes());
+        pairs.find(|(name, _)| name == "cursor").map(|(_, value)| value.into_owned())
+    });
+    let page = answer.json()?;
+    let next = in_link.or_else(|| page["next_cursor"].as_i64().map(|cursor| cursor.to_string()));
+    Ok((page[word(query.log)].as_array().cloned().unwrap_or_default(), next))
 }
 
 fn readable_unless(json: bool, rows: Vec<Value>) -> Vec<Value> {
@@ -298,7 +346,7 @@ pub fn import(context: &Context, import: &Import) -> Result<()> {
     let mut chunk: Vec<(usize, Result<String>)> = Vec::new();
     for (at, row) in rows(import)?.enumerate() {
         let line = at + 1;
-        if line < import.from_line {
+        if line < import.from_line || matches!(row, Ok(Value::Null)) {
             continue;
         }
         tally.read += 1;
@@ -402,6 +450,10 @@ fn rows(import: &Import) -> Result<Rows> {
     match format {
         FileFormat::Ndjson => Ok(Box::new(BufReader::new(reader).split(b'\n').map(|line| {
             let line = line.map_err(Error::io("cannot read the file"))?;
+            // An empty line is no row, and keeps its number.
+            if line.iter().all(u8::is_ascii_whitespace) {
+                return Ok(Value::Null);
+            }
             crate::http::json::parse(&line).map(without_made_here)
         }))),
         FileFormat::Csv => {

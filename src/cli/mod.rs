@@ -73,6 +73,7 @@ fn exit_code(error: &Error, is_serving: bool) -> u8 {
         | Error::LicenseRequired(_)
         | Error::Forbidden(_)
         | Error::NotFound(_)
+        | Error::OfItem { .. }
         | Error::Conflict { .. }
         | Error::Http { .. }
         | Error::TooMany { .. }

@@ -76,6 +76,12 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
         }
         None => password::generate(),
     };
+    if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
+        return Err(Error::usage(
+            "--workspace is not a name",
+            "give 1 to 200 characters, no control characters",
+        ));
+    }
     let database = config.database();
     if database.exists() {
         return Err(Error::usage(

@@ -109,13 +109,13 @@ fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
     let batch = batch::parse(request, "events", NewEvent::read)?;
     let workspace = caller.workspace;
     app.record(workspace, request, move |tx| {
-        let mut shown = Vec::with_capacity(batch.items.len());
-        for new in &batch.items {
+        let shape = batch.shape;
+        let shown = batch.record(|new| {
             let tenant = tenants::find_living_key(tx, workspace, new.tenant_id)?;
             let tenant = tenant.ok_or(Error::NotFound(Subject::Tenant))?;
-            shown.push(stream::row(&sql::record(tx, workspace, tenant, new)?)?);
-        }
-        batch::answer(batch.shape, "events", 201, shown)
+            stream::row(&sql::record(tx, workspace, tenant, &new)?)
+        })?;
+        batch::answer(shape, "events", 201, shown)
     })
 }
 

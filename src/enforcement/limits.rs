@@ -115,6 +115,16 @@ pub fn limit_changed(tx: &mut Tx<'_>, mailbox: &Mailbox, old: Option<i64>) -> Re
     mailboxes::set_sends(tx, mailbox.id, mailbox.window_start, mailbox.sends_today, None)
 }
 
+/// Before a mailbox goes to another tenant, or to none: its block ends in the log that has its beginning. The count of
+/// the day goes with it, so that the next send over the limit blocks it anew, there.
+pub fn leaves_tenant(tx: &mut Tx<'_>, mailbox: &Mailbox) -> Result<()> {
+    if mailbox.blocked_at.is_none() {
+        return Ok(());
+    }
+    record(tx, mailbox, Action::Unblocked, mailbox.sends_today, mailbox.daily_send_limit.unwrap_or(0))?;
+    mailboxes::set_sends(tx, mailbox.id, mailbox.window_start, mailbox.sends_today, None)
+}
+
 fn record(tx: &mut Tx<'_>, mailbox: &Mailbox, action: Action, sent_count: i64, limit: i64) -> Result<()> {
     // A mailbox that was taken out of its tenant while blocked has nobody to tell.
     let (Some(tenant), Some(tenant_id)) = (mailbox.tenant, mailbox.tenant_id) else { return Ok(()) };

@@ -182,6 +182,13 @@ pub fn prune(tx: &mut Tx<'_>, tenant: i64, cutoff: Timestamp, limit: i64) -> Res
     })
 }
 
+/// Whether retention would take anything of a tenant.
+pub fn has_prunable(connection: &Connection, tenant: i64, cutoff: Timestamp) -> Result<bool> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM enforcement_events WHERE {PRUNABLE})"))?
+        .query_row((tenant, cutoff), |row| row.get(0))?)
+}
+
 /// How many events of a tenant retention would take.
 pub fn count_prunable(connection: &Connection, tenant: i64, cutoff: Timestamp) -> Result<i64> {
     Ok(connection

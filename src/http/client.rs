@@ -37,11 +37,6 @@ impl ClientResponse {
     }
 }
 
-/// Whether somebody accepts connections there.
-pub fn is_listening(socket: &Path) -> bool {
-    SocketPath::of(socket).is_ok_and(|address| UnixStream::connect(&address.path).is_ok())
-}
-
 /// Sends one request to the server that listens on `socket`. `target` is the path with its query, percent-encoded;
 /// Host, Connection and Content-Length are added here.
 ///
@@ -81,6 +76,11 @@ pub fn call(
     };
     let body = BodyReader::new(reader, head.length, u64::MAX)?;
     Ok(ClientResponse { status: head.status, headers: head.headers, body: Box::new(body) })
+}
+
+/// Whether a server listens there.
+pub fn is_answered(socket: &Path) -> bool {
+    SocketPath::of(socket).is_ok_and(|address| UnixStream::connect(&address.path).is_ok())
 }
 
 fn request_head(method: Method, target: &str, headers: &[(&str, &str)], length: usize) -> Result<String> {

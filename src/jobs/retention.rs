@@ -3,8 +3,8 @@
 //! A mailbox's days are its policy's, else the setting's; enforcement events and activities go by the settings. An
 //! entry's age is by its own time (`received_at`, `created_at`), as the vendors say. Raising a number brings
 //! nothing back; a legal hold on a mailbox, tenant or project keeps what belongs to it. A batch is one short
-//! transaction, so that no writer waits long. A clock that stands before the latest write is not believed: nothing
-//! is deleted until it has caught up.
+//! transaction, so that no writer waits long. A clock that stands before the latest write, or leapt more than a week
+//! ahead of the last run, is not believed: nothing is deleted until it has caught up, or a person has looked.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,7 +13,8 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::owners::{mailboxes, tenants};
 use crate::store::counts::Log;
-use crate::store::{By, Note};
+use crate::store::{By, Note, Snapshot, Tx, jobs};
+use crate::time::Timestamp;
 use crate::{activity, enforcement, messages};
 
 /// Rows in one transaction.
@@ -30,6 +31,27 @@ struct Scope {
 }
 
 impl Scope {
+    fn has_old(self, connection: &rusqlite::Connection, now: Timestamp) -> Result<bool> {
+        let Some(days) = self.days(connection)? else { return Ok(false) };
+        let (owner, cutoff) = (self.owner, now.plus_days(-days));
+        match self.log {
+            Log::Enforcement => enforcement::sql::has_prunable(connection, owner, cutoff),
+            Log::Messages => messages::sql::has_prunable(connection, owner, cutoff),
+            Log::Activity => activity::sql::has_prunable(connection, owner, cutoff),
+        }
+    }
+
+    /// Asks for holds and days in the transaction that deletes: they may be of this moment.
+    fn prune(self, tx: &mut Tx<'_>, now: Timestamp) -> Result<usize> {
+        let Some(days) = self.days(tx)? else { return Ok(0) };
+        let (owner, cutoff) = (self.owner, now.plus_days(-days));
+        match self.log {
+            Log::Enforcement => enforcement::sql::prune(tx, owner, cutoff, PIECE),
+            Log::Messages => messages::sql::prune(tx, owner, cutoff, PIECE),
+            Log::Activity => activity::sql::prune(tx, owner, cutoff, PIECE),
+        }
+    }
+
     /// The days its rows are kept; `None`: for ever, or it is on hold. Asked again in every transaction that deletes:
     /// a run takes long, and a hold that was answered must hold from then on.
     fn days(self, connection: &rusqlite::Connection) -> Result<Option<i64>> {
@@ -66,13 +88,32 @@ impl Deleted {
     }
 }
 
-/// The scheduler's run: noted in the activity log when something went.
+/// The scheduler's run: noted in the activity log when something went. It believes the clock for a week past the
+/// last run; after a longer leap nothing is deleted until a person has looked and run it by hand.
 pub fn scheduled(app: &App) -> Result<Value> {
+    let now = app.clock.now();
+    let trusted = app.store.read(|snapshot| last_trusted(snapshot))?;
+    if let Some(trusted) = trusted.filter(|trusted| now > trusted.plus_days(LEAP_DAYS)) {
+        log::warn!("retention is paused: the clock says {now}, the last run was at {trusted}");
+        return Ok(json!({
+            "paused": format!("the clock is more than {LEAP_DAYS} days past the last run; `mailtrail retention run` goes on"),
+        }));
+    }
     let deleted = delete(app)?;
     if deleted.total() > 0 {
         note(app, By::system("retention"), deleted)?;
     }
     Ok(json!({ "deleted": deleted }))
+}
+
+/// A clock that leapt further ahead than this since the last run is not believed.
+const LEAP_DAYS: i64 = 7;
+/// The row of `jobs` that says when the clock was last believed: a run that was paused or failed leaves it as it is.
+const COMPLETED: &str = "retention_completed";
+
+fn last_trusted(connection: &rusqlite::Connection) -> Result<Option<Timestamp>> {
+    let runs = jobs::list(connection)?;
+    Ok(runs.into_iter().find(|run| run.name == COMPLETED).map(|run| run.started_at))
 }
 
 /// A run by hand: always noted.
@@ -108,21 +149,15 @@ fn delete(app: &App) -> Result<Deleted> {
     let now = app.clock.now();
     for scope in app.store.read(|snapshot| scopes(app, snapshot))? {
         loop {
-            let n = app.store.write(move |tx| {
-                let Some(days) = scope.days(tx)? else { return Ok(0) };
-                let (owner, cutoff) = (scope.owner, now.plus_days(-days));
-                match scope.log {
-                    Log::Enforcement => enforcement::sql::prune(tx, owner, cutoff, PIECE),
-                    Log::Messages => messages::sql::prune(tx, owner, cutoff, PIECE),
-                    Log::Activity => activity::sql::prune(tx, owner, cutoff, PIECE),
-                }
-            })? as i64;
+            let is_due = move |snapshot: &Snapshot<'_>| scope.has_old(snapshot, now);
+            let n = app.store.write_if(is_due, move |tx| scope.prune(tx, now))?.unwrap_or(0) as i64;
             deleted.add(scope.log, n);
             if n < PIECE {
                 break;
             }
         }
     }
+    app.store.write(move |tx| jobs::note(tx, COMPLETED, now, &json!({ "deleted": deleted })))?;
     Ok(deleted)
 }
 

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use super::gate::{self, Disposal};
 use super::policy::{self, Policy};
 use super::sql::{self, Filter, Recorded};
-use super::{COLUMNS, Entry, Kind, NewEntry, Outcome, Received};
+use super::{COLUMNS, Kind, LONGEST_REASON, NewEntry, Outcome, Received};
 use crate::app::App;
 use crate::auth::{Admin, Caller, Scope};
 use crate::error::{Error, Result, Subject};
-use crate::http::batch::{self, Batch, Shape};
+use crate::http::batch::{self, Batch};
 use crate::http::json::{self, Fields};
 use crate::http::route::{Dialect, Handler, Route, bulk, limit, route};
 use crate::http::stream::{self, Format};
@@ -152,21 +152,21 @@ fn show_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response>
 fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     let (workspace, id) = (caller.workspace, living_mailbox_id(app, caller.workspace, request)?);
     let batch = if request.media_type() == "message/rfc822" {
-        Batch { shape: Shape::One, items: vec![raw_entry(app, request)?] }
+        Batch::one("items", raw_entry(app, request)?)
     } else {
         request.query.only(&[])?;
         batch::parse(request, "items", NewEntry::read)?
     };
     app.record(workspace, request, move |tx| {
         let mailbox = find_living_mailbox(tx, workspace, id)?;
-        let mut shown = Vec::with_capacity(batch.items.len());
+        let shape = batch.shape;
         let mut any_new = false;
-        for new in batch.items {
+        let shown = batch.record(|new| {
             let Recorded { entry, is_new } = sql::record(tx, &mailbox, new)?;
             any_new |= is_new;
-            shown.push(stream::row(&entry)?);
-        }
-        batch::answer(batch.shape, "items", if any_new { 201 } else { 200 }, shown)
+            stream::row(&entry)
+        })?;
+        batch::answer(shape, "items", if any_new { 201 } else { 200 }, shown)
     })
 }
 
@@ -175,6 +175,11 @@ fn raw_entry(app: &App, request: &Request) -> Result<NewEntry> {
     request.query.only(&["outcome", "reason"])?;
     let outcome = request.query.word("outcome", &Outcome::WORDS)?.unwrap_or(Outcome::Delivered);
     let reason = request.query.text("reason")?.map(str::to_owned);
+    if let Some(length) = reason.as_ref().map(|reason| reason.chars().count()).filter(|n| *n > LONGEST_REASON)
+    {
+        let message = format!("has {length} characters; accepted: up to {LONGEST_REASON}");
+        return Err(Error::invalid("reason", message));
+    }
     let received = Received::from_raw(&request.body, &app.config.authserv_ids)?;
     Ok(received.entry.decided(outcome, reason))
 }
@@ -205,16 +210,14 @@ fn post_inbound(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     } else {
         Received::read(Fields::of(json::body(request)?, "")?)?
     };
-    let (recorded, disposal) = gate::decide(app, caller.workspace, id, &received)?;
-    let status = if recorded.is_new { 201 } else { 200 };
-    Response::json(status, &decided(&recorded.entry, disposal)?)
+    gate::decide(app, caller.workspace, id, request, &received, decided)
 }
 
 /// The entry as a read would show it, and after it what to do with the message.
-fn decided(entry: &Entry, disposal: Disposal) -> Result<Value> {
-    let mut shown = stream::row(entry)?;
+fn decided(recorded: &Recorded, disposal: Disposal) -> Result<Response> {
+    let mut shown = stream::row(&recorded.entry)?;
     shown["action"] = disposal.as_str().into();
-    Ok(shown)
+    Response::json(if recorded.is_new { 201 } else { 200 }, &shown)
 }
 
 fn show_policy(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

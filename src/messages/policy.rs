@@ -26,6 +26,8 @@ const DEEPEST_PATTERN: u32 = 16;
 const MOST_GUARDS: usize = 50;
 /// Rules of one policy: a sender is held against each of them.
 const MOST_SENDERS: usize = 5000;
+/// Days an entry may be kept; for ever is a setting without days.
+const MOST_DAYS: i64 = 36_500;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -80,11 +82,15 @@ impl Policy {
             .collect::<Result<_>>()?;
         let audit_log = fields.object("auditLog")?;
         let mut audit_log = fields.required("auditLog", audit_log)?;
-        let retention_days = audit_log.integer("retentionDays", i64::MIN, 36_500)?;
-        let retention_days = audit_log.required("retentionDays", retention_days)?;
-        if retention_days < 1 {
-            return Err(audit_log.refuse("retentionDays", "must be >= 1"));
-        }
+        let days = audit_log.any("retentionDays");
+        let retention_days = match audit_log.required("retentionDays", days)?.as_i64() {
+            Some(days @ 1..=MOST_DAYS) => days,
+            Some(..=0) => return Err(audit_log.refuse("retentionDays", "must be >= 1")),
+            _ => {
+                let message = format!("must be a whole number from 1 to {MOST_DAYS}");
+                return Err(audit_log.refuse("retentionDays", message));
+            }
+        };
         let include_body_hash = audit_log.boolean("includeBodyHash")?.unwrap_or(false);
         audit_log.done()?;
         fields.done()?;
@@ -134,7 +140,7 @@ impl SenderRule {
             return Err(fields.refuse("match", "must have at least one of address and domain"));
         }
         if let Some(address) = &address {
-            crate::owners::check_address(&format!("{}.address", "match"), address)?;
+            crate::owners::check_address(&matching.named("address"), address)?;
         }
         let require_dkim = matching.boolean("requireDkim")?.unwrap_or(false);
         let require_spf = matching.boolean("requireSpf")?.unwrap_or(false);

@@ -99,7 +99,8 @@ pub fn list(connection: &Connection, filter: &Filter, cursor: Option<i64>, limit
         let quoted = Value::from(thread.as_str()).to_string();
         values.extend([filter.mailbox.into(), thread.clone().into(), filter.mailbox.into(), quoted.into()]);
     }
-    for (condition, bound) in [(" AND received_at >= ?", filter.from), (" AND received_at < ?", filter.to)] {
+    for (condition, bound) in [(" AND +received_at >= ?", filter.from), (" AND +received_at < ?", filter.to)]
+    {
         if let Some(bound) = bound {
             sql.push_str(condition);
             values.push(bound.micros().into());
@@ -263,8 +264,12 @@ fn same_or_conflict(standing: Entry, new: &NewEntry) -> Result<Recorded> {
 
 fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry) -> Result<Recorded> {
     let outcome = new.outcome.ok_or_else(|| Error::Internal("an entry without an outcome".into()))?;
-    let received_at = new.received_at.unwrap_or(tx.now.truncated());
-    check_not_ahead("received_at", received_at, tx.now)?;
+    let mut received_at = new.received_at.unwrap_or(tx.now.truncated());
+    match check_not_ahead("received_at", received_at, tx.now) {
+        // A raw message has arrived, whatever clock its last server had: refusing it would lose it.
+        Err(_) if new.message_hash.is_some() => received_at = tx.now.truncated(),
+        checked => checked?,
+    }
     let thread_id = match new.thread_id {
         Some(thread) => Some(thread),
         None => thread_of(tx, mailbox.id, &new.references)?,
@@ -425,6 +430,13 @@ pub fn prune(tx: &mut Tx<'_>, mailbox: i64, cutoff: Timestamp, limit: i64) -> Re
         }
         Ok(removed.len())
     })
+}
+
+/// Whether retention would take anything of a mailbox.
+pub fn has_prunable(connection: &Connection, mailbox: i64, cutoff: Timestamp) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE mailbox = ?1 AND received_at < ?2)")?
+        .query_row((mailbox, cutoff), |row| row.get(0))?)
 }
 
 /// How many entries of a mailbox retention would take.
