@@ -2,6 +2,7 @@
 
 mod activity;
 mod bad_input;
+mod callers;
 mod check;
 mod counts;
 mod crash;
