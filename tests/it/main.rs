@@ -16,5 +16,7 @@ mod model;
 mod paging;
 mod plans;
 mod readme;
+mod retention;
+mod streams;
 mod support;
 mod writer;
