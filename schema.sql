@@ -119,6 +119,7 @@ CREATE TABLE mailboxes (
 ) STRICT;
 CREATE UNIQUE INDEX mailboxes_address ON mailboxes (workspace, address COLLATE NOCASE) WHERE deleted_at IS NULL;
 CREATE INDEX mailboxes_tenant ON mailboxes (tenant, id);
+CREATE INDEX mailboxes_held ON mailboxes (workspace, address) WHERE hold = 1; -- what retention leaves alone
 CREATE INDEX mailboxes_blocked ON mailboxes (window_start) WHERE blocked_at IS NOT NULL; -- the daily reset
 
 -- Every policy document ever put, so that an entry's policy_version can be read later.
@@ -140,6 +141,7 @@ CREATE TABLE projects (
     deleted_at INTEGER
 ) STRICT;
 CREATE INDEX projects_workspace ON projects (workspace, id);
+CREATE INDEX projects_held ON projects (workspace) WHERE hold = 1; -- what retention leaves alone
 
 ------------------------------------------------------------------------------------------------ callers
 

@@ -172,9 +172,12 @@ fn method(request: &Request) -> &'static str {
     }
 }
 
+/// Seconds that a time given from outside may be ahead of the clock.
+pub const MOST_AHEAD: i64 = 600;
+
 /// Refuses what a time given from outside must not be: more than ten minutes ahead of the clock.
 pub fn check_not_ahead(parameter: &str, given: Timestamp, now: Timestamp) -> Result<()> {
-    if given.micros() <= now.micros() + 600 * SECOND {
+    if given.micros() <= now.micros() + MOST_AHEAD * SECOND {
         return Ok(());
     }
     Err(Error::invalid(

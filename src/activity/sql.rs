@@ -176,7 +176,7 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, project: Option<i64>, mut new: Ne
 
 /// What retention would take of a workspace: not what belongs to a project on hold.
 const PRUNABLE: &str = "workspace = ?1 AND created_at < ?2
-     AND (project IS NULL OR project NOT IN (SELECT id FROM projects WHERE hold = 1))";
+     AND (project IS NULL OR project NOT IN (SELECT id FROM projects WHERE hold = 1 AND workspace = ?1))";
 
 /// Removes up to `limit` of a workspace's activities from before `cutoff`, oldest first; says how many.
 pub fn prune(tx: &mut Tx<'_>, workspace: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {

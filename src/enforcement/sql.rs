@@ -157,7 +157,7 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, tenant: i64, new: &NewEvent) -> R
 
 /// What retention would take of a tenant: not what belongs to a mailbox on hold.
 const PRUNABLE: &str = "tenant = ?1 AND created_at < ?2 AND mailbox_address COLLATE NOCASE NOT IN
-     (SELECT address FROM mailboxes WHERE hold = 1 AND mailboxes.workspace = enforcement_events.workspace)";
+     (SELECT address FROM mailboxes WHERE hold = 1 AND workspace = (SELECT workspace FROM tenants WHERE id = ?1))";
 
 /// Removes up to `limit` of a tenant's events from before `cutoff`, oldest first; says how many.
 pub fn prune(tx: &mut Tx<'_>, tenant: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {

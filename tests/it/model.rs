@@ -241,6 +241,17 @@ enum Mode {
     Stream,
 }
 
+impl Paging {
+    /// `from`, `to` and `order` as parameters.
+    fn in_time(&self, now: i64) -> Vec<(&'static str, String)> {
+        let mut pairs = Vec::new();
+        pairs.extend(self.from.map(|from| ("from", given_time(from.at(now)))));
+        pairs.extend(self.to.map(|to| ("to", given_time(to.at(now)))));
+        pairs.extend(self.order.map(|newest| ("order", if newest { "desc" } else { "asc" }.to_owned())));
+        pairs
+    }
+}
+
 fn paging() -> impl Strategy<Value = Paging> {
     let limits = [
         "1",
@@ -698,14 +709,16 @@ fn next_link(answer: &Answer) -> Option<String> {
     Some(target.unwrap_or_else(|| panic!("{link} is not a link to the next page")).to_owned())
 }
 
+type Envelope<'a> = dyn Fn(&[Value], usize, usize, i64) -> Value + 'a;
+
 /// The three lists differ in words only: where the rows are, what stands around them, how a caller shows itself.
 struct List<'a> {
     path: String,
     headers: Vec<(&'a str, String)>,
     filters: Vec<(&'a str, String)>,
     word: &'static str,
-    /// The envelope for these rows of a page, of so many rows in all.
-    envelope: &'a dyn Fn(&[Value], usize, usize, i64) -> Value,
+    /// What stands around the rows of a page, of so many in all, with this limit and offset.
+    envelope: &'a Envelope<'a>,
     refusal: u16,
 }
 
@@ -758,19 +771,33 @@ impl<'a> Case<'a> {
         format!("Bearer {}", self.workspaces[home].1)
     }
 
+    /// Every row of a list, by its pages: an export would be noted in the activity log, and here nothing is to be
+    /// noted.
+    fn all(&self, path: &str, header: (&str, &str), word: &str) -> Vec<Value> {
+        let mut rows = Vec::new();
+        let mut target = Some(format!("{path}?limit=200"));
+        while let Some(to) = target {
+            let answer = self.world.send("GET", &to, &[header], Vec::new()).good();
+            let body = answer.json();
+            rows.extend(body[word].as_array().expect("rows").iter().cloned());
+            let cursor = body.get("next_cursor").and_then(Value::as_i64);
+            target = next_link(&answer).or(cursor.map(|cursor| format!("{path}?limit=200&cursor={cursor}")));
+        }
+        rows
+    }
+
     /// Believes what mailtrail recorded of itself in a workspace: these actions, in this order.
     fn adopt_notes(&mut self, home: usize, expected: &[&str]) {
-        let path =
-            format!("/api/v1/workspaces/{}/audit-log?format=ndjson&order=asc", self.workspaces[home].0);
-        let answer = self.world.send("GET", &path, &[("cookie", &self.world.cookie)], Vec::new()).good();
+        let path = format!("/api/v1/workspaces/{}/audit-log", self.workspaces[home].0);
+        let mut rows = self.all(&path, ("cookie", &self.world.cookie), "entries");
         let known: Vec<i64> = self.activities.iter().filter_map(|row| row.shown["seq"].as_i64()).collect();
-        let mut rows = lines_of(&answer);
         rows.retain(|row| !known.contains(&row["seq"].as_i64().expect("a seq")));
         rows.sort_by_key(|row| row["seq"].as_i64());
         let actions: Vec<&str> = rows.iter().filter_map(|row| row["action"].as_str()).collect();
         assert_eq!(actions, expected, "what mailtrail noted of itself");
         for shown in rows {
-            assert_eq!(shown["actor"], "operator");
+            let is_export = shown["action"].as_str().is_some_and(|action| action.ends_with(".export"));
+            assert!(is_export || shown["actor"] == "operator", "{shown}");
             let project = shown["project_id"].as_str().map(|id| {
                 self.projects.iter().position(|project| project == id).expect("a project of this case")
             });
@@ -810,14 +837,14 @@ impl<'a> Case<'a> {
         self.last_seq = seq;
     }
 
-    /// The rows of a write's answer, for every shape; `export` shows the log the rows of NDJSON are found in.
+    /// The rows of a write's answer, for every shape; the rows of NDJSON are found in the list.
     fn written(
         &self,
         answer: &Answer,
         shape: Shape,
         word: &str,
         n: usize,
-        export: (&str, &[(&str, &str)]),
+        list: (&str, (&str, &str)),
     ) -> Vec<Value> {
         let body = answer.json();
         match shape {
@@ -828,8 +855,7 @@ impl<'a> Case<'a> {
                 rows
             }
             Shape::Lines => {
-                let exported = self.world.send("GET", export.0, export.1, Vec::new()).good();
-                let mut rows = lines_of(&exported);
+                let mut rows = self.all(list.0, list.1, word);
                 let seq = |row: &Value| row.get("seq").unwrap_or(&row["id"]).as_i64().expect("a number");
                 rows.retain(|row| seq(row) > self.last_seq);
                 rows.sort_by_key(seq);
@@ -932,9 +958,8 @@ impl<'a> Case<'a> {
         }
         let answer = answer.status(201);
         let authorization = self.key(home);
-        let headers = [("authorization", authorization.as_str())];
-        let export = ("/v1/enforcement/events?format=ndjson", &headers[..]);
-        let written = self.written(&answer, shape, "events", n, export);
+        let list = ("/v1/enforcement/events", ("authorization", authorization.as_str()));
+        let written = self.written(&answer, shape, "events", n, list);
         assert_eq!(written.len(), n);
         for (mut row, actual) in rows.into_iter().zip(&written) {
             self.adopt(&mut row.shown, actual, &["id", "seq"]);
@@ -980,11 +1005,9 @@ impl<'a> Case<'a> {
         let answer = answer.status(if fresh.is_empty() { 200 } else { 201 });
         // The numbers of new entries: a fact takes one too, after its entry.
         let authorization = self.key(home);
-        let headers = [("authorization", authorization.as_str())];
-        let export = format!("{path}?format=ndjson");
-        let exported = lines_of(&self.world.send("GET", &export, &headers, Vec::new()).good());
+        let there = self.all(&path, ("authorization", &authorization), "items");
         for mut row in fresh {
-            let actual = exported.iter().find(|actual| actual["message_id"] == row.shown["message_id"]);
+            let actual = there.iter().find(|actual| actual["message_id"] == row.shown["message_id"]);
             self.adopt(&mut row.shown, actual.expect("a new entry"), &["id"]);
             self.last_seq += row.shown["appended"].as_array().map_or(0, |facts| facts.len() as i64);
             self.entries.push(row);
@@ -1182,9 +1205,8 @@ impl<'a> Case<'a> {
             return;
         }
         let answer = answer.status(201);
-        let export = format!("{path}?format=ndjson");
         let cookie = self.world.cookie.clone();
-        let written = self.written(&answer, shape, "entries", n, (&export, &[("cookie", cookie.as_str())]));
+        let written = self.written(&answer, shape, "entries", n, (&path, ("cookie", cookie.as_str())));
         assert_eq!(written.len(), n);
         for (mut row, actual) in rows.into_iter().zip(&written) {
             self.adopt(&mut row.shown, actual, &["id", "seq"]);
@@ -1257,12 +1279,8 @@ impl<'a> Case<'a> {
 
     fn hold(&mut self, kind: usize, at: usize, hold: bool) {
         let path = self.owner_path(kind, at);
-        let answer = self.world.server.operator(Method::Patch, &path, &json!({ "legal_hold": hold }));
-        if !self.living[kind][at] {
-            answer.status(404);
-            return;
-        }
-        answer.status(200);
+        // Also of what is deleted: its log is still there.
+        self.world.server.operator(Method::Patch, &path, &json!({ "legal_hold": hold })).status(200);
         self.held[kind][at] = hold;
         let action = ["tenant.update", "mailbox.update", "project.update"][kind];
         self.adopt_notes(HOME[at], &[action]);
@@ -1319,7 +1337,7 @@ impl<'a> Case<'a> {
     // ------------------------------------------------------------------------------------------ reads
 
     fn read_events(
-        &self,
+        &mut self,
         home: usize,
         tenant: Option<usize>,
         blocked: Option<bool>,
@@ -1359,17 +1377,18 @@ impl<'a> Case<'a> {
             assert_eq!(answer.json()["detail"]["code"], "tenant_not_found");
             return;
         }
+        let streamed = self.streamed(&list, paging, home, "enforcement.export");
         let rows = self.events.iter().filter(|row| {
             row.home == home
                 && tenant.is_none_or(|tenant| row.tenant == tenant)
                 && action.is_none_or(|action| row.shown["action_taken"] == action)
                 && address.is_none_or(|at| same_address(&row.shown["mailbox_address"], ADDRESSES[at]))
         });
-        self.check_by_offset(&list, rows.map(|row| (row.at, &row.shown)).collect(), paging);
+        self.check_by_offset(&list, rows.map(|row| (row.at, &row.shown)).collect(), paging, streamed);
     }
 
     fn read_activities(
-        &self,
+        &mut self,
         whole: bool,
         project: Option<usize>,
         home: usize,
@@ -1415,6 +1434,7 @@ impl<'a> Case<'a> {
             wanted.is_none_or(|wanted| shown[member].as_str() == Some(wanted))
         };
         let user = user.map(|user| if filter.user == Some(1) { user.to_lowercase() } else { user });
+        let streamed = self.streamed(&list, paging, home, "activity.export");
         let rows = self.activities.iter().filter(|row| {
             row.home == home
                 && project.is_none_or(|project| row.project == Some(project))
@@ -1423,7 +1443,34 @@ impl<'a> Case<'a> {
                 && same(&row.shown, "target_type", filter.target_type.map(|at| TARGET_TYPES[at]))
                 && same(&row.shown, "target_id", filter.target.map(|at| TARGETS[at]))
         });
-        self.check_by_offset(&list, rows.map(|row| (row.at, &row.shown)).collect(), paging);
+        self.check_by_offset(&list, rows.map(|row| (row.at, &row.shown)).collect(), paging, streamed);
+    }
+
+    /// The whole result in one stream, when that is how to read; it is noted before its first row, with what was
+    /// asked.
+    fn streamed(
+        &mut self,
+        list: &List<'_>,
+        paging: &Paging,
+        home: usize,
+        action: &str,
+    ) -> Option<Vec<Value>> {
+        if paging.mode != Mode::Stream {
+            return None;
+        }
+        let mut pairs = paging.in_time(self.now());
+        pairs.push(("format", "ndjson".into()));
+        let answer = self.get(list, &pairs).status(200);
+        self.adopt_notes(home, &[action]);
+        let asked: Map<String, Value> = list
+            .filters
+            .iter()
+            .chain(&pairs)
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
+            .collect();
+        let note = self.activities.last().expect("a note");
+        assert_eq!(note.shown["metadata"], json!({ "asked": asked }));
+        Some(lines_of(&answer))
     }
 
     fn get(&self, list: &List<'_>, more: &[(&str, String)]) -> Answer {
@@ -1439,7 +1486,13 @@ impl<'a> Case<'a> {
     }
 
     /// Compares one of the two lists by time, read in the way `paging` says, with the rows that match its filters.
-    fn check_by_offset(&self, list: &List<'_>, rows: Vec<(i64, &Value)>, paging: &Paging) {
+    fn check_by_offset(
+        &self,
+        list: &List<'_>,
+        rows: Vec<(i64, &Value)>,
+        paging: &Paging,
+        streamed: Option<Vec<Value>>,
+    ) {
         let now = self.now();
         let (from, to) = (paging.from.map(|when| when.at(now)), paging.to.map(|when| when.at(now)));
         let mut rows: Vec<(i64, i64, &Value)> = rows
@@ -1454,16 +1507,12 @@ impl<'a> Case<'a> {
         let rows: Vec<Value> = rows.into_iter().map(|(_, _, shown)| shown.clone()).collect();
         let total = rows.len();
 
-        let mut pairs = Vec::new();
-        pairs.extend(from.map(|from| ("from", given_time(from))));
-        pairs.extend(to.map(|to| ("to", given_time(to))));
-        pairs.extend(paging.order.map(|newest| ("order", if newest { "desc" } else { "asc" }.to_owned())));
-        if paging.mode == Mode::Stream {
-            pairs.push(("format", "ndjson".into()));
-            assert_eq!(lines_of(&self.get(list, &pairs).status(200)), rows);
+        if let Some(streamed) = streamed {
+            assert_eq!(streamed, rows);
             return;
         }
-        let in_time = pairs.clone();
+        let in_time = paging.in_time(now);
+        let mut pairs = in_time.clone();
         pairs.extend(paging.limit.map(|limit| ("limit", limit.to_owned())));
         pairs.extend(paging.offset.map(|offset| ("offset", offset.to_owned())));
         let (size, start) = match (page_size(paging.limit), page_start(paging.offset)) {
@@ -1517,7 +1566,7 @@ impl<'a> Case<'a> {
     }
 
     fn read_entries(
-        &self,
+        &mut self,
         home: usize,
         mailbox: usize,
         filter: &EntryFilter,
@@ -1534,9 +1583,6 @@ impl<'a> Case<'a> {
         filters.extend(filter.recipient.map(|at| ("recipient_address", ADDRESSES[at].to_owned())));
         filters.extend(filter.reason.map(|at| ("reason", REASONS[at].to_owned())));
         let (from, to) = (paging.from.map(|when| when.at(now)), paging.to.map(|when| when.at(now)));
-        filters.extend(from.map(|from| ("from", given_time(from))));
-        filters.extend(to.map(|to| ("to", given_time(to))));
-        filters.extend(paging.order.map(|newest| ("order", if newest { "desc" } else { "asc" }.to_owned())));
         let envelope = |_: &[Value], _: usize, _: usize, _: i64| Value::Null;
         let list = List {
             path: format!("/v1/mailboxes/{}/audit-logs", self.mailboxes[mailbox]),
@@ -1553,6 +1599,7 @@ impl<'a> Case<'a> {
         let same = |shown: &Value, member: &str, wanted: Option<&str>| {
             wanted.is_none_or(|wanted| shown[member].as_str() == Some(wanted))
         };
+        let streamed = self.streamed(&list, paging, home, "messages.export");
         let mut rows: Vec<&Value> = self
             .entries
             .iter()
@@ -1577,8 +1624,7 @@ impl<'a> Case<'a> {
         if is_newest_first {
             rows.reverse();
         }
-        if paging.mode == Mode::Stream {
-            let streamed = lines_of(&self.get(&list, &[("format", "ndjson".into())]).status(200));
+        if let Some(streamed) = streamed {
             assert_eq!(streamed.iter().collect::<Vec<_>>(), rows);
             return;
         }
@@ -1611,7 +1657,8 @@ impl<'a> Case<'a> {
                 .collect();
             let page = &rest[..rest.len().min(size)];
             let next = page.last().filter(|_| rest.len() > size).map(|row| id(row));
-            let mut pairs: Vec<_> = limit.clone().into_iter().collect();
+            let mut pairs = paging.in_time(now);
+            pairs.extend(limit.clone());
             pairs.extend(cursor.map(|cursor| ("cursor", cursor.to_string())));
             let answer = self.get(&list, &pairs).status(200);
             assert_eq!(
@@ -1640,7 +1687,7 @@ impl<'a> Case<'a> {
     }
 
     /// Everything there is, once more, and what the server finds when it counts for itself.
-    fn finish(&self) {
+    fn finish(&mut self) {
         let all = |mode| Paging { from: None, to: None, order: None, limit: Some("200"), offset: None, mode };
         let any_activity = ActivityFilter { action: None, user: None, target_type: None, target: None };
         let any_entry = EntryFilter {
@@ -1660,7 +1707,7 @@ impl<'a> Case<'a> {
         }
         let checked =
             self.world.server.operator(Method::Post, "/api/v1/admin/check", &Value::Null).good().json();
-        assert_eq!(checked, json!({ "ok": true, "problems": [], "miscounts": [] }));
+        assert_eq!(checked["ok"], true, "{checked}");
     }
 }
 
