@@ -233,8 +233,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("POST /api/v1/admin/keys/{id}/rotate", "/api/v1/admin/keys/<key>/rotate", ""),
 ];
 
-/// Routes that take no id of anything in a workspace. `POST /v1/tenants` may bring a tenant's id along: these are
-/// unique in the whole appliance, so that one which is taken is a conflict, whoever has it.
+/// Routes that take no id of anything in a workspace. A tenant's id that is brought along has a test of its own.
 const WITHOUT_IDS: &[&str] = &[
     "GET /healthz",
     "GET /readyz",
@@ -404,6 +403,22 @@ fn an_entry_about_anothers_person_does_not_name_them() {
         let shown: Value = serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"));
         assert_eq!((status, &shown["actor"]), (201, &Value::Null), "{answer}");
     }
+}
+
+/// Microsoft's id of a tenant is public: that another workspace has it must not show, nor keep it from anybody.
+#[test]
+fn a_tenants_id_is_free_whoever_else_has_it() {
+    let at = Two::new();
+    for (n, ids) in [&at.foreign, &Ids::made_up()].into_iter().enumerate() {
+        let body = ids.fill(&at.own, r#"{"tenant_name":"Acme","tenant_id":"<tenant>"}"#);
+        let (status, answer) = at.ask(true, "POST /v1/tenants", "/v1/tenants", &body);
+        assert_eq!(status, 201, "{n}: {answer}");
+        let path = ids.fill(&at.own, "/v1/enforcement/events?tenant_id=<tenant>");
+        let (status, answer) = at.ask(true, "GET /v1/enforcement/events", &path, "");
+        assert_eq!((status, answer.contains(r#""total":0"#)), (200, true), "{n}: {answer}");
+    }
+    let body = at.own.fill(&at.own, r#"{"tenant_name":"Acme","tenant_id":"<tenant>"}"#);
+    assert_eq!(at.ask(true, "POST /v1/tenants", "/v1/tenants", &body).0, 409);
 }
 
 /// What concerns the whole appliance is for its own workspace only, not for whoever administers another.

@@ -2,6 +2,7 @@
 
 mod activity;
 mod bad_input;
+mod callers;
 mod check;
 mod counts;
 mod crash;
@@ -15,5 +16,7 @@ mod model;
 mod paging;
 mod plans;
 mod readme;
+mod retention;
+mod streams;
 mod support;
 mod writer;
