@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::auth::license::{self, License};
 use crate::auth::{Admin, FIRST_WORKSPACE};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
 use crate::ids::Uuid;
@@ -170,16 +170,20 @@ pub fn post_check(app: &App, admin: &Admin, request: &Request) -> Result<Respons
 
 /// What SQLite finds wrong, and every count that is not the number of its rows.
 pub fn check(connection: &rusqlite::Connection) -> Result<(Vec<String>, Vec<counts::Miscount>)> {
-    let problems = backup::problems(connection)?;
-    if !problems.is_empty() {
-        // Counting rows of a broken structure would say nothing, or fail.
-        return Ok((problems, Vec::new()));
-    }
+    let mut problems = backup::problems(connection)?;
+    let miscounts = recount(connection).or_else(|error| {
+        problems.push(backup::damage(error)?);
+        Ok::<_, Error>(Vec::new())
+    })?;
+    Ok((problems, miscounts))
+}
+
+fn recount(connection: &rusqlite::Connection) -> Result<Vec<counts::Miscount>> {
     let mut recount = Recount::default();
     enforcement::sql::recount(connection, &mut recount)?;
     messages::sql::recount(connection, &mut recount)?;
     activity::sql::recount(connection, &mut recount)?;
-    Ok((problems, recount.compare(connection)?))
+    recount.compare(connection)
 }
 
 /// How much there is: rows by workspace and log, the size of the file, what the scheduler did.

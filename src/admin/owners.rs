@@ -245,6 +245,7 @@ pub fn update_mailbox(
     id: i64,
     mut fields: Fields,
 ) -> Result<Response> {
+    request.query.only(&[])?;
     let workspace = app.store.read(|snapshot| find_known_mailbox(snapshot, admin, id))?.workspace;
     let names_limit = fields.names("daily_send_limit");
     let limit = fields.integer("daily_send_limit", 0, LARGEST)?;

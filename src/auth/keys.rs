@@ -198,7 +198,7 @@ pub fn list(connection: &Connection, workspace: i64) -> Result<Vec<ApiKey>> {
 pub fn end(tx: &Tx<'_>, key: &ApiKey, at: Timestamp) -> Result<()> {
     tx.execute(
         "UPDATE api_keys SET revoked_at = min(coalesce(revoked_at, ?2), ?2) WHERE id = ?1",
-        (key.key, at),
+        (key.key, at.truncated()),
     )?;
     Ok(())
 }

@@ -191,6 +191,9 @@ fn refusal(answer: Answer) -> Error {
     }
     let hint = match (body["hint"].as_str(), status) {
         (Some(hint), _) => hint.to_owned(),
+        (None, _) if message.starts_with("workspace_id: is required") => {
+            "name it with --workspace; `mailtrail workspace list` shows them".into()
+        }
         (None, 402) => "issue a license with `mailtrail license issue --holder NAME`".into(),
         (None, 404) => "the `list` commands show what there is, as in `mailtrail mailbox list`".into(),
         (None, 409) => "look at what is recorded before trying again".into(),

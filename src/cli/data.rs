@@ -14,26 +14,13 @@ use super::owners::number;
 use super::table::{card, table};
 use super::{Context, print, write_out};
 use crate::error::{Error, Result};
-use crate::http::Method;
+use crate::http::{Method, stream};
 use crate::ids::{hex, sha256};
 
 // ---------------------------------------------------------------------------------------------- record
 
 pub fn record(context: &Context, command: &RecordCommand) -> Result<()> {
-    let RecordCommand::Message { mailbox, outcome, reason, sysexits } = command;
-    let recorded = record_message(context, mailbox, outcome, reason.as_deref());
-    match recorded {
-        Err(error) if *sysexits => {
-            // A mail server understands these: 65 do not try again, 75 try again later.
-            let code = if super::exit_code(&error, false) == 1 { 65 } else { 75 };
-            eprintln!("error: {error}");
-            std::process::exit(code);
-        }
-        other => other,
-    }
-}
-
-fn record_message(context: &Context, mailbox: &str, outcome: &str, reason: Option<&str>) -> Result<()> {
+    let RecordCommand::Message { mailbox, outcome, reason, sysexits: _ } = command;
     let mut message = Vec::new();
     std::io::stdin()
         .lock()
@@ -41,8 +28,8 @@ fn record_message(context: &Context, mailbox: &str, outcome: &str, reason: Optio
         .map_err(Error::io("cannot read the message from standard input"))?;
     let client = Client::open(context)?;
     let id = number(&client, context, mailbox)?;
-    let mut query = vec![("outcome", outcome.to_owned())];
-    query.extend(reason.map(|reason| ("reason", reason.to_owned())));
+    let mut query = vec![("outcome", outcome.clone())];
+    query.extend(reason.iter().map(|reason| ("reason", reason.clone())));
     let headers = vec![("content-type", "message/rfc822".to_owned())];
     let path = format!("/v1/mailboxes/{id}/audit-logs");
     let entry = client.send(Call { method: Method::Post, path, query, headers, body: message })?.json()?;
@@ -269,6 +256,8 @@ pub fn export(context: &Context, export: &Export) -> Result<()> {
         FileFormat::Csv => "csv",
     };
     query.push(("format", format.into()));
+    // Oldest first: an import of it records in the order of the first time.
+    query.push(("order", "asc".into()));
     let call = Call { method: Method::Get, path, query, headers: Vec::new(), body: Vec::new() };
     let mut body = client.send(call)?.body;
     match &export.output {
@@ -344,9 +333,9 @@ pub fn import(context: &Context, import: &Import) -> Result<()> {
     let path = route(&client, context, import.log, import.mailbox.as_deref(), import.project.as_deref())?;
     let mut tally = Tally::default();
     let mut chunk: Vec<(usize, Result<String>)> = Vec::new();
-    for (at, row) in rows(import)?.enumerate() {
-        let line = at + 1;
-        if line < import.from_line || matches!(row, Ok(Value::Null)) {
+    for row in rows(import)? {
+        let (line, row) = row?;
+        if line < import.from_line {
             continue;
         }
         tally.read += 1;
@@ -387,21 +376,26 @@ fn send_chunk(
     if good.is_empty() {
         return Ok(());
     }
+    let is_refusal = |error: &Error| super::exit_code(error, false) == 1;
+    // Not the input's fault: stop, and say where. From the chunk's own first line on, the next run makes the same
+    // chunks with the same idempotency keys.
+    let stopped = |error: Error| {
+        eprintln!("\nstopped; go on with --from-line {}", chunk[0].0);
+        Err(error)
+    };
     match send(client, path, &good) {
-        Ok(is_new) => tally.sent(is_new, good.len()),
-        // Not the input's fault: stop, and say where.
-        Err(error) if super::exit_code(&error, false) != 1 => {
-            eprintln!();
-            eprintln!("stopped before line {}; go on with --from-line {}", good[0].0, good[0].0);
-            return Err(error);
+        Ok(is_new) => {
+            tally.sent(is_new, good.len());
+            return Ok(());
         }
-        Err(_) => {
-            for one in &good {
-                match send(client, path, std::slice::from_ref(one)) {
-                    Ok(is_new) => tally.sent(is_new, 1),
-                    Err(error) => refuse(tally, one.0, &error),
-                }
-            }
+        Err(error) if is_refusal(&error) => {}
+        Err(error) => return stopped(error),
+    }
+    for one in &good {
+        match send(client, path, std::slice::from_ref(one)) {
+            Ok(is_new) => tally.sent(is_new, 1),
+            Err(error) if is_refusal(&error) => refuse(tally, one.0, &error),
+            Err(error) => return stopped(error),
         }
     }
     Ok(())
@@ -434,7 +428,8 @@ fn send(client: &Client, path: &str, rows: &[(usize, &str)]) -> Result<bool> {
     Ok(answer.status == 201 && answer.header("idempotency-replayed").is_none())
 }
 
-type Rows = Box<dyn Iterator<Item = Result<Value>>>;
+/// The line a row begins at, and the row or what is wrong with it; an error when the file cannot be read on.
+type Rows = Box<dyn Iterator<Item = Result<(usize, Result<Value>)>>>;
 
 /// The objects of a file, line by line.
 fn rows(import: &Import) -> Result<Rows> {
@@ -448,14 +443,15 @@ fn rows(import: &Import) -> Result<Rows> {
     };
     let format = import.format.unwrap_or_else(|| by_ending(&import.file));
     match format {
-        FileFormat::Ndjson => Ok(Box::new(BufReader::new(reader).split(b'\n').map(|line| {
-            let line = line.map_err(Error::io("cannot read the file"))?;
-            // An empty line is no row, and keeps its number.
-            if line.iter().all(u8::is_ascii_whitespace) {
-                return Ok(Value::Null);
-            }
-            crate::http::json::parse(&line).map(without_made_here)
-        }))),
+        FileFormat::Ndjson => {
+            let lines = BufReader::new(reader).split(b'\n').enumerate();
+            let is_blank = |line: &[u8]| line.iter().all(u8::is_ascii_whitespace);
+            let lines = lines.filter(move |(_, line)| !line.as_ref().is_ok_and(|line| is_blank(line)));
+            Ok(Box::new(lines.map(|(at, line)| {
+                let line = line.map_err(Error::io("cannot read the file"))?;
+                Ok((at + 1, crate::http::json::parse(&line).map(without_made_here)))
+            })))
+        }
         FileFormat::Csv => {
             let mut csv = csv::ReaderBuilder::new().flexible(false).from_reader(reader);
             let head = csv
@@ -464,16 +460,30 @@ fn rows(import: &Import) -> Result<Rows> {
                     Error::usage(format!("no CSV: {error}"), "the first line names the columns")
                 })?
                 .clone();
+            // The reader counts a line at its LF, and takes that of a CRLF with the next record.
+            let late = if csv.position().line() == 1 { 1 } else { 0 };
             Ok(Box::new(csv.into_records().map(move |record| {
-                let record = record.map_err(|error| Error::Malformed(format!("not CSV: {error}")))?;
-                let members = head.iter().zip(record.iter()).filter(|(_, cell)| !cell.is_empty());
-                let members: Map<String, Value> = members
-                    .map(|(name, cell)| Ok((name.to_owned(), typed(name, cell)?)))
-                    .collect::<Result<_>>()?;
-                Ok(without_made_here(Value::Object(members)))
+                let position = record.as_ref().map_or_else(csv::Error::position, csv::StringRecord::position);
+                let line =
+                    position.map_or(0, |position| usize::try_from(position.line() + late).unwrap_or(0));
+                match record {
+                    Ok(record) => Ok((line, object(&head, &record))),
+                    Err(error) if error.is_io_error() => {
+                        Err(Error::io("cannot read the file")(std::io::Error::other(error)))
+                    }
+                    Err(error) => Ok((line, Err(Error::Malformed(format!("not CSV: {error}"))))),
+                }
             })))
         }
     }
+}
+
+/// A record of a CSV file as the object it was exported from; an empty cell is a member left out.
+fn object(head: &csv::StringRecord, record: &csv::StringRecord) -> Result<Value> {
+    let members = head.iter().zip(record).filter(|(_, cell)| !cell.is_empty());
+    let members: Map<String, Value> =
+        members.map(|(name, cell)| Ok((name.to_owned(), typed(name, cell)?))).collect::<Result<_>>()?;
+    Ok(without_made_here(Value::Object(members)))
 }
 
 fn by_ending(path: &Path) -> FileFormat {
@@ -495,19 +505,13 @@ fn without_made_here(row: Value) -> Value {
 /// A cell as the member it was exported from.
 fn typed(name: &str, cell: &str) -> Result<Value> {
     match name {
-        "metadata"
-        | "capabilities_granted"
-        | "tools_used"
-        | "tokens_consumed"
-        | "reply_sent"
-        | "appended" => crate::http::json::parse(cell.as_bytes()),
+        _ if stream::JSON_COLUMNS.contains(&name) => crate::http::json::parse(cell.as_bytes()),
         "sent_count" | "limit_value" | "received_at" | "recorded_at" | "seq" | "mailbox_id"
         | "policy_version" => Ok(cell.parse::<i64>().map_or_else(|_| cell.into(), Value::from)),
         "from_alignment" => Ok(cell.parse::<bool>().map_or_else(|_| cell.into(), Value::from)),
         _ => {
             // The export puts an apostrophe before what a spreadsheet would take for a formula.
-            let guarded =
-                cell.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@', '\t', '\r']));
+            let guarded = cell.strip_prefix('\'').filter(|rest| stream::is_formula(rest));
             Ok(guarded.unwrap_or(cell).into())
         }
     }

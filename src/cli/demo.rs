@@ -52,7 +52,7 @@ pub fn run(context: Context) -> Result<()> {
     let data = config.data.clone();
     let shown = (|| {
         let made = make(&config, EMAIL, "Demo", None)?;
-        let filled = fill(&made.client)?;
+        let filled = fill(&made.client, &made.answer["user_id"])?;
         Ok::<_, Error>((made.answer, filled))
     })();
     let served = shown.and_then(|(made, filled)| {
@@ -77,7 +77,8 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn fill(client: &Client) -> Result<Filled> {
+/// `owner` is who changed the settings.
+fn fill(client: &Client, owner: &Value) -> Result<Filled> {
     let tenant = client.post("/v1/tenants", &json!({ "name": "Acme", "domain": "acmecorp.com" }))?;
     let tenant = text(&tenant["id"]);
     let support = client.post("/api/v1/admin/mailboxes", &json!({ "address": "agent@acmecorp.com" }))?;
@@ -92,8 +93,9 @@ fn fill(client: &Client) -> Result<Filled> {
     let policy = json!({
         "defaultAction": "bounce",
         "senders": [
-            { "match": { "domain": "googlemail.com", "requireSpf": true }, "capabilities": ["ingest_conflict_notice"], "rateLimit": { "perDay": 3 } },
+            { "match": { "domain": "googlemail.com", "requireSpf": true }, "capabilities": ["ingest_conflict_notice"], "rateLimit": { "perDay": 2 } },
             { "match": { "domain": "gmail.com", "requireDkim": true }, "capabilities": ["read_calendar"] },
+            { "match": { "domain": "example.co.jp" }, "capabilities": [] },
             { "match": { "domain": "example.jp" }, "capabilities": ["read_calendar", "propose_meeting"] },
             { "match": { "domain": "amazonses.com", "requireDkim": true }, "capabilities": [] },
             { "match": { "domain": "mv-osn-hcb007.ocn.ad.jp" }, "capabilities": [] },
@@ -117,8 +119,8 @@ fn fill(client: &Client) -> Result<Filled> {
     }
     let activity = |action: &str, metadata: Value| {
         json!({
-            "user_id": "0190b3c8-5e4a-7cc1-8a1d-2f6f0c9b7e11", "action": action, "target_type": "project",
-            "target_id": project, "metadata": metadata, "ip_address": "203.0.113.42", "user_agent": "Mozilla/5.0",
+            "user_id": owner, "action": action, "target_type": "project", "target_id": project,
+            "metadata": metadata, "ip_address": "203.0.113.42", "user_agent": "Mozilla/5.0",
         })
     };
     let entries = json!({ "entries": [
@@ -163,7 +165,7 @@ What happened to these messages?
 
 Who changed this setting?
 
-  curl -s -o /dev/null -c {cookies} -d '{login}' '{url}/api/v1/auth/login' && curl -s -b {cookies} '{url}/api/v1/projects/{project}/audit-log'
+  curl -s -o /dev/null -c '{cookies}' -d '{login}' '{url}/api/v1/auth/login' && curl -s -b '{cookies}' '{url}/api/v1/projects/{project}/audit-log'
 
 Everything is in {data} and goes away with Ctrl-C.",
         cookies = data.join("cookies.txt").display(),

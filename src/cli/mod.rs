@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::config::Config;
 use crate::error::{Error, Result};
 pub use arguments::command;
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, RecordCommand};
 
 /// Everything a command needs besides its own arguments.
 struct Context {
@@ -40,13 +40,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // What we make is ours alone, whatever the shell's umask.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let is_serving = matches!(arguments.command, Command::Serve { .. });
+    let is_for_mail =
+        matches!(arguments.command, Command::Record(RecordCommand::Message { sysexits: true, .. }));
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             eprintln!();
             eprintln!("hint: {}", error.hint());
-            ExitCode::from(exit_code(&error, is_serving))
+            let code = if is_for_mail { sysexits(&error) } else { exit_code(&error, is_serving) };
+            ExitCode::from(code)
         }
     }
 }
@@ -81,6 +84,16 @@ fn exit_code(error: &Error, is_serving: bool) -> u8 {
         | Error::Usage { .. } => 1,
         Error::Unavailable { .. } | Error::Database(_) | Error::Io { .. } | Error::Internal(_) => 2,
         Error::Mismatch(_) => 3,
+    }
+}
+
+/// sysexits(3), as a mail server reads them: 65, this will never do and the message goes back; 75, try again later,
+/// also for a configuration or a data directory that somebody has to put right.
+fn sysexits(error: &Error) -> u8 {
+    match error {
+        Error::Refused { .. } => 75,
+        error if exit_code(error, false) == 1 => 65,
+        _ => 75,
     }
 }
 

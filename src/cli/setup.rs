@@ -14,9 +14,10 @@ use super::client::Client;
 use super::table::{card, cell, table};
 use super::{Context, print};
 use crate::app::{App, Lock, create_data_directory};
-use crate::auth::{Scope, password};
+use crate::auth::{Scope, license, password};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::http::json::Fields;
 use crate::serve::Running;
 use crate::store::{backup as copies, migrate};
 use crate::time::Clock;
@@ -69,6 +70,8 @@ pub fn init(context: &Context, email: &str, password_stdin: bool) -> Result<()> 
 /// A new data directory with its first workspace, owner, key and license, made through the admin routes.
 pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> Result<Made> {
     crate::owners::check_address("--email", email)?;
+    // All that a route could refuse is looked at before anything is made: half a directory would be in the way.
+    Fields::of(json!({ "--workspace": name }), "")?.text("--workspace", 200)?;
     let owner_password = match &given {
         Some(given) => {
             password::check(given)?;
@@ -201,7 +204,12 @@ pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
             )
         })?),
     };
-    let replaced = database.exists().then(|| examine(&database)).transpose()?;
+    let replaced = database.exists().then(|| examine(&database)).transpose().map_err(|error| {
+        Error::usage(
+            format!("the database that is there cannot be compared with the backup: {error}"),
+            format!("move it away first, with what begins with its name: {}", database.display()),
+        )
+    })?;
     if let Some(current) = &replaced
         && current.last_seq > backup.last_seq
     {
@@ -224,6 +232,14 @@ pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
     });
     if !dry_run {
         put_in_place(file, &database, kept.as_deref())?;
+    }
+    if !data.join(license::LICENSE).exists() {
+        eprintln!(
+            "There is no license in {}: a backup holds no keys. Put issuer.key, issuer.pub and {} back too, or make \
+             new ones with `mailtrail license issue`.",
+            data.display(),
+            license::LICENSE
+        );
     }
     context.answer(&shown, |shown| {
         let verb = if dry_run { "Would put" } else { "Put" };

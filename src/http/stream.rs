@@ -104,19 +104,34 @@ fn encode(format: Format, columns: &[&str], rows: &[Value]) -> Result<Vec<u8>> {
     }
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     for row in rows {
-        let fields = columns.iter().map(|column| cell(row.get(*column).unwrap_or(&Value::Null)));
+        let fields = columns.iter().map(|column| cell(column, row.get(*column).unwrap_or(&Value::Null)));
         writer.write_record(fields).map_err(|error| broken(error.to_string()))?;
     }
     writer.into_inner().map_err(|error| broken(error.to_string()))
 }
 
+/// Columns that hold JSON of any shape: text is quoted there, so that `"5"` and `5` stay two things.
+pub const JSON_COLUMNS: [&str; 6] =
+    ["metadata", "capabilities_granted", "tools_used", "tokens_consumed", "reply_sent", "appended"];
+
 /// A value as a cell (RFC 4180). Text that a spreadsheet would take for a formula gets an apostrophe in front:
 /// whoever sends mail chooses some of these values. `import` takes it off again.
-fn cell(value: &Value) -> String {
+fn cell(column: &str, value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
-        Value::String(text) => text.clone(),
+        Value::String(text) if !JSON_COLUMNS.contains(&column) => {
+            if is_formula(text) {
+                format!("'{text}")
+            } else {
+                text.clone()
+            }
+        }
         other => other.to_string(),
     }
+}
+
+/// What a spreadsheet would take for a formula, also when apostrophes are in front of it already: one more can then
+/// be taken off for certain.
+pub fn is_formula(text: &str) -> bool {
+    text.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r'])
 }

@@ -62,7 +62,7 @@ pub fn delete(tx: &Tx<'_>, key: i64) -> Result<()> {
     tx.execute("UPDATE workspaces SET deleted_at = ?2 WHERE id = ?1", (key, tx.now))?;
     tx.execute(
         "UPDATE api_keys SET revoked_at = min(coalesce(revoked_at, ?2), ?2) WHERE workspace = ?1",
-        (key, tx.now),
+        (key, tx.now.truncated()),
     )?;
     Ok(())
 }

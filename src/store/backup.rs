@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 
 use super::{Store, migrate};
 use crate::error::{Error, Result};
@@ -53,26 +53,46 @@ fn copy(store: &Store, partial: &Path) -> Result<()> {
 /// Refuses a database that is not whole: structure, foreign keys, version.
 pub fn examine(connection: &Connection, path: &Path) -> Result<i64> {
     let version = migrate::version(connection, path)?;
-    let problems = problems(connection)?;
-    if problems.is_empty() {
-        Ok(version)
-    } else {
-        Err(Error::Mismatch(format!("{} is damaged: {}", path.display(), problems.join("; "))))
+    match problems(connection)?.as_slice() {
+        [] => Ok(version),
+        [problem] => Err(Error::Mismatch(format!("{} is damaged: {problem}", path.display()))),
+        [first, others @ ..] => Err(Error::Mismatch(format!(
+            "{} is damaged: {first}; and {} more, which `mailtrail check FILE` lists",
+            path.display(),
+            others.len()
+        ))),
     }
 }
 
 /// What SQLite's own checks find; empty when all is well.
 pub fn problems(connection: &Connection) -> Result<Vec<String>> {
-    let mut problems = match integrity(connection) {
-        // Too broken to be examined is a finding, not a failure of the examination.
-        Err(rusqlite::Error::SqliteFailure(failure, message))
-            if matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) =>
-        {
-            return Ok(vec![message.unwrap_or_else(|| failure.to_string())]);
+    let mut problems = Vec::new();
+    if let Err(error) = find_problems(connection, &mut problems) {
+        problems.push(damage(error)?);
+    }
+    Ok(problems)
+}
+
+/// That a file is too damaged to be read on is a finding, not a failure. Any other error comes back.
+pub fn damage(error: Error) -> Result<String> {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    match &error {
+        Error::Database(why) if matches!(why.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) => {
+            Ok(format!("it cannot be read to its end: {why}"))
         }
-        found => found?,
-    };
-    problems.retain(|line| line != "ok");
+        _ => Err(error),
+    }
+}
+
+fn find_problems(connection: &Connection, problems: &mut Vec<String>) -> Result<()> {
+    let mut statement = connection.prepare("PRAGMA integrity_check(20)")?;
+    let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+    for found in rows {
+        // One row may be many lines under a heading.
+        problems.extend(
+            found?.lines().filter(|line| !line.starts_with("*** ") && *line != "ok").map(str::to_owned),
+        );
+    }
     let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
     let rows = statement.query_map([], |row| {
         let (table, row, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -81,13 +101,7 @@ pub fn problems(connection: &Connection) -> Result<Vec<String>> {
     for line in rows.take(20) {
         problems.push(line?);
     }
-    Ok(problems)
-}
-
-fn integrity(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut statement = connection.prepare("PRAGMA integrity_check(20)")?;
-    let rows = statement.query_map([], |row| row.get(0))?;
-    rows.collect()
+    Ok(())
 }
 
 /// Opens a database that nobody serves, for looking only.

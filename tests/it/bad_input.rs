@@ -832,11 +832,11 @@ fn writing_messages(at: &Place) -> Vec<Row> {
         post()
             .body("message/rfc822", "hello\r\n")
             .mailbuttons(400, "this is no mail message: it has no header field"),
-        ask("POST", format!("/v1/mailboxes/12345678/audit-logs"))
+        ask("POST", "/v1/mailboxes/12345678/audit-logs".to_owned())
             .key(at)
             .json(&good)
             .mailbuttons(404, "Mailbox not found"),
-        ask("POST", format!("/v1/mailboxes/12345678/inbound"))
+        ask("POST", "/v1/mailboxes/12345678/inbound".to_owned())
             .key(at)
             .json(&good)
             .mailbuttons(404, "Mailbox not found"),

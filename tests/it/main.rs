@@ -1,5 +1,6 @@
 //! The tests that use mailtrail from outside, in one binary. Each module is a subject.
 
+mod activity;
 mod bad_input;
 mod check;
 mod counts;
@@ -7,7 +8,9 @@ mod crash;
 mod enforcement;
 mod http_server;
 mod invariants;
+mod isolation;
 mod mail;
+mod messages;
 mod model;
 mod paging;
 mod plans;
