@@ -37,9 +37,9 @@ def test_every_console_block_prints_what_it_shows(tmp_path):
     steps = commands()
     assert len(steps) > 30, "the README has lost its examples"
     listen = f"127.0.0.1:{free_port()}"
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+    binary = pathlib.Path(os.environ.get("MAILTRAIL_BINARY", ROOT / "target/release/mailtrail"))
     environment = {
-        **os.environ, "PATH": f"{target}:{os.environ['PATH']}", "MAILTRAIL_LISTEN": listen, "HOME": str(tmp_path),
+        **os.environ, "PATH": f"{binary.parent}:{os.environ['PATH']}", "MAILTRAIL_LISTEN": listen, "HOME": str(tmp_path),
     }
     mark = "--- end of step"
     script = ["set -o pipefail", "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT"]
