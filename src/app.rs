@@ -274,11 +274,27 @@ impl Usage {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(hash).copied()
     }
 
-    /// Hands over what is not written down yet.
-    #[allow(clippy::type_complexity, reason = "two maps, named where they are taken")]
-    pub fn take(&self) -> (HashMap<i64, Timestamp>, HashMap<[u8; 32], Timestamp>) {
-        let keys = std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner));
-        let sessions = std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner));
-        (keys, sessions)
+    /// What is not written down yet. It stays until it was: nobody is taken for idle meanwhile, and a write that
+    /// fails loses nothing.
+    pub fn unwritten(&self) -> Uses {
+        Uses {
+            keys: self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            sessions: self.sessions.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
     }
+
+    /// Forgets what was written down, unless there was another use since.
+    pub fn written(&self, uses: &Uses) {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.retain(|key, at| uses.keys.get(key) != Some(at));
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|hash, at| uses.sessions.get(hash) != Some(at));
+    }
+}
+
+/// When which keys and sessions were last used.
+#[derive(Debug, Clone)]
+pub struct Uses {
+    pub keys: HashMap<i64, Timestamp>,
+    pub sessions: HashMap<[u8; 32], Timestamp>,
 }

@@ -80,12 +80,14 @@ pub fn authenticate(app: &App, request: &Request) -> Result<User> {
     let missing = || Error::Unauthenticated(Unauthenticated::Session);
     let hash = sha256(token(request).ok_or_else(missing)?.as_bytes());
     let now = app.clock.now();
+    // Asked before the row: what is forgotten here by then is in the row.
+    let unwritten = app.usage.session_seen(&hash);
     let (stored, user) = app.store.read(|snapshot| {
         let stored = find(snapshot, &hash)?.ok_or_else(missing)?;
         let user = users::find_by_key(snapshot, stored.user)?.ok_or_else(missing)?;
         Ok((stored, user))
     })?;
-    let seen = app.usage.session_seen(&hash).unwrap_or(stored.last_seen_at).max(stored.last_seen_at);
+    let seen = unwritten.unwrap_or(stored.last_seen_at).max(stored.last_seen_at);
     let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     let is_idle = now >= seen.plus_seconds(seconds(app.config.session_idle));
     let is_old = now >= stored.created_at.plus_seconds(seconds(app.config.session_lifetime));

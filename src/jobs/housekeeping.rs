@@ -13,19 +13,21 @@ const PIECE: i64 = 1000;
 
 /// Writes down the uses since the last time.
 pub fn write_usage(app: &App) -> Result<Value> {
-    let (used_keys, used_sessions) = app.usage.take();
-    if used_keys.is_empty() && used_sessions.is_empty() {
+    let uses = app.usage.unwritten();
+    if uses.keys.is_empty() && uses.sessions.is_empty() {
         return Ok(Value::Null);
     }
-    app.store.write(move |tx| {
-        for (key, at) in used_keys {
-            keys::note_use(tx, key, at)?;
+    let uses = app.store.write(move |tx| {
+        for (key, at) in &uses.keys {
+            keys::note_use(tx, *key, *at)?;
         }
-        for (hash, at) in used_sessions {
-            sessions::note_use(tx, &hash, at)?;
+        for (hash, at) in &uses.sessions {
+            sessions::note_use(tx, hash, *at)?;
         }
-        Ok(Value::Null)
-    })
+        Ok(uses)
+    })?;
+    app.usage.written(&uses);
+    Ok(Value::Null)
 }
 
 pub fn forget(app: &App) -> Result<Value> {
