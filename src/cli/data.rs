@@ -1,5 +1,6 @@
 //! Rows in and out at a terminal: record, import, export, query, tail.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -141,27 +142,34 @@ fn readable(mut rows: Vec<Value>) -> Vec<Value> {
     rows
 }
 
-fn page(client: &Client, path: &str, log: Log, query: &Query) -> Result<Vec<Value>> {
+/// One page; `further` is the parameter that asks for a later one.
+fn page(
+    client: &Client,
+    path: &str,
+    query: &Query,
+    further: Option<(&'static str, i64)>,
+) -> Result<Vec<Value>> {
     let mut parameters = query.filters.parameters();
     parameters.push(("limit", query.limit.to_string()));
     parameters.push(("order", query.order.clone()));
+    parameters.extend(further.map(|(name, value)| (name, value.to_string())));
     let page = client.get(path, parameters)?;
-    Ok(page[word(log)].as_array().cloned().unwrap_or_default())
+    Ok(page[word(query.log)].as_array().cloned().unwrap_or_default())
 }
 
 pub fn query(context: &Context, query: &Query) -> Result<()> {
     let client = Client::open(context)?;
     let filters = &query.filters;
     let path = route(&client, context, query.log, filters.mailbox.as_deref(), filters.project.as_deref())?;
-    let rows = page(&client, &path, query.log, query)?;
+    let rows = page(&client, &path, query, None)?;
     if context.json {
         return rows.iter().try_for_each(|row| print(&row.to_string()));
     }
     print(table(&readable(rows), columns(query.log)).trim_end())
 }
 
-/// Prints what is recorded from now on. Looks once a second at the newest page; rows that an import dates back
-/// further than that are not seen here.
+/// Prints what is recorded from now on. Looks once a second at the newest page, and at as many more as it takes to
+/// meet a row that was shown; rows that an import dates back further than that are not seen here.
 pub fn tail(context: &Context, query: &Query) -> Result<()> {
     let client = Client::open(context)?;
     if matches!(client, Client::Here(..)) {
@@ -173,13 +181,10 @@ pub fn tail(context: &Context, query: &Query) -> Result<()> {
     let filters = &query.filters;
     let path = route(&client, context, query.log, filters.mailbox.as_deref(), filters.project.as_deref())?;
     let newest = Query { log: query.log, filters: filters.clone(), limit: 200, order: "desc".into() };
-    let number_of = |row: &Value| row["seq"].as_i64().or_else(|| row["id"].as_i64()).unwrap_or(0);
-    let mut last = page(&client, &path, query.log, &newest)?.iter().map(number_of).max().unwrap_or(0);
+    let mut last = page(&client, &path, &newest, None)?.iter().map(number_of).max().unwrap_or(0);
     loop {
-        let mut rows = page(&client, &path, query.log, &newest)?;
-        rows.retain(|row| number_of(row) > last);
-        rows.sort_by_key(number_of);
-        last = rows.iter().map(number_of).max().unwrap_or(last);
+        let rows = recorded_after(&client, &path, &newest, last)?;
+        last = rows.last().map_or(last, number_of);
         for row in readable_unless(context.json, rows) {
             if context.json {
                 print(&row.to_string())?;
@@ -190,6 +195,32 @@ pub fn tail(context: &Context, query: &Query) -> Result<()> {
         }
         std::thread::sleep(Duration::from_secs(1));
     }
+}
+
+/// The number of a row in the whole appliance.
+fn number_of(row: &Value) -> i64 {
+    row["seq"].as_i64().or_else(|| row["id"].as_i64()).unwrap_or(0)
+}
+
+/// The rows with a higher number than `last`, in the order of recording. What comes in between two pages moves rows
+/// onto the next one: by their number each is there once.
+fn recorded_after(client: &Client, path: &str, newest: &Query, last: i64) -> Result<Vec<Value>> {
+    let mut rows = BTreeMap::new();
+    let mut further = None;
+    for n_pages in 1.. {
+        let page = page(client, path, newest, further)?;
+        let is_over =
+            (page.len() as u64) < newest.limit || page.iter().map(number_of).any(|number| number <= last);
+        further = match newest.log {
+            Log::Messages => page.last().map(|row| ("cursor", number_of(row))),
+            Log::Enforcement | Log::Activity => Some(("offset", n_pages * newest.limit as i64)),
+        };
+        rows.extend(page.into_iter().map(|row| (number_of(&row), row)).filter(|(number, _)| *number > last));
+        if is_over {
+            break;
+        }
+    }
+    Ok(rows.into_values().collect())
 }
 
 fn readable_unless(json: bool, rows: Vec<Value>) -> Vec<Value> {
@@ -216,12 +247,16 @@ pub fn export(context: &Context, export: &Export) -> Result<()> {
         None => Box::new(write_out),
         Some(path) => {
             let failed = format!("cannot write {}", path.display());
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)
-                .map_err(Error::io(failed.clone()))?;
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+                    match error.kind() {
+                        std::io::ErrorKind::AlreadyExists => Error::usage(
+                            format!("{} exists already", path.display()),
+                            "name a file that is not there yet",
+                        ),
+                        _ => Error::io(failed.clone())(error),
+                    }
+                })?;
             Box::new(move |bytes| file.write_all(bytes).map_err(Error::io(failed.clone())))
         }
     };

@@ -67,9 +67,8 @@ pub fn examine(connection: &Connection, path: &Path) -> Result<i64> {
 /// What SQLite's own checks find; empty when all is well.
 pub fn problems(connection: &Connection) -> Result<Vec<String>> {
     let mut problems = Vec::new();
-    match find_problems(connection, &mut problems) {
-        Err(error) => problems.push(damage(error)?),
-        Ok(()) => {}
+    if let Err(error) = find_problems(connection, &mut problems) {
+        problems.push(damage(error)?);
     }
     Ok(problems)
 }
