@@ -89,13 +89,14 @@ CREATE INDEX members_user ON members (user);                  -- which workspace
 
 CREATE TABLE tenants (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
-    uuid       BLOB    NOT NULL UNIQUE CHECK (length(uuid) = 16),
+    uuid       BLOB    NOT NULL CHECK (length(uuid) = 16), -- a Microsoft GUID may be in several workspaces
     workspace  INTEGER NOT NULL REFERENCES workspaces (id),
     name       TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     domain     TEXT,
     hold       INTEGER NOT NULL DEFAULT 0 CHECK (hold IN (0, 1)), -- 1: legal hold, nothing of it is pruned
     created_at INTEGER NOT NULL,
-    deleted_at INTEGER
+    deleted_at INTEGER,
+    UNIQUE (workspace, uuid)
 ) STRICT;
 CREATE INDEX tenants_workspace ON tenants (workspace, id);
 
@@ -118,6 +119,7 @@ CREATE TABLE mailboxes (
 ) STRICT;
 CREATE UNIQUE INDEX mailboxes_address ON mailboxes (workspace, address COLLATE NOCASE) WHERE deleted_at IS NULL;
 CREATE INDEX mailboxes_tenant ON mailboxes (tenant, id);
+CREATE INDEX mailboxes_held ON mailboxes (workspace, address) WHERE hold = 1; -- what retention leaves alone
 CREATE INDEX mailboxes_blocked ON mailboxes (window_start) WHERE blocked_at IS NOT NULL; -- the daily reset
 
 -- Every policy document ever put, so that an entry's policy_version can be read later.
@@ -139,6 +141,7 @@ CREATE TABLE projects (
     deleted_at INTEGER
 ) STRICT;
 CREATE INDEX projects_workspace ON projects (workspace, id);
+CREATE INDEX projects_held ON projects (workspace) WHERE hold = 1; -- what retention leaves alone
 
 ------------------------------------------------------------------------------------------------ callers
 

@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use serde_json::json;
+
 use crate::auth::license::{self, License};
 use crate::auth::throttle::Throttle;
 use crate::config::Config;
@@ -14,11 +16,11 @@ use crate::http::{Body, Method, Request, Response};
 use crate::ids::sha256;
 use crate::messages::policy::Compiled;
 use crate::store::idempotency::{self, Answer, Key};
-use crate::store::{Store, Tx, migrate};
+use crate::store::{By, Note, Store, Tx, migrate};
 use crate::time::{Clock, SECOND, Timestamp};
 
 pub struct App {
-    pub config: Config,
+    pub config: Arc<Config>,
     pub store: Arc<Store>,
     pub clock: Clock,
     /// Our own user: who has it needs no key on the Unix socket.
@@ -45,6 +47,7 @@ impl App {
         if !database.exists() {
             return Err(no_database(&config.data));
         }
+        refuse_empty(&database)?;
         refuse_open_modes(&config.data)?;
         migrate::prepare(&database)?;
         let store = Store::open(&database, clock.clone(), crate::activity::note)?;
@@ -57,7 +60,7 @@ impl App {
             policies: Mutex::default(),
             license: RwLock::new(Licensed::No("no license key is configured".into())),
             _lock: lock,
-            config,
+            config: Arc::new(config),
         };
         app.load_license()?;
         Ok(app)
@@ -106,10 +109,12 @@ impl App {
         let Some(key) = idempotency_key(workspace, request)? else { return self.store.write(change) };
         self.store.write(move |tx| {
             if let Some(answer) = idempotency::find(tx, &key)? {
-                let replay = Response::new(answer.status, "application/json", answer.body);
-                return Ok(replay
-                    .with("Cache-Control", "private, no-store")
-                    .with("Idempotency-Replayed", "true"));
+                let replay = match answer.body.as_slice() {
+                    [] => Response::empty(answer.status),
+                    _ => Response::new(answer.status, "application/json", answer.body)
+                        .with("Cache-Control", "private, no-store"),
+                };
+                return Ok(replay.with("Idempotency-Replayed", "true"));
             }
             let response = change(tx)?;
             if let Body::Bytes(body) = &response.body {
@@ -117,6 +122,33 @@ impl App {
             }
             Ok(response)
         })
+    }
+
+    /// Notes that a whole log is handed out: who took what is asked after every leak. Before its first row, so that
+    /// an export that cannot be noted does not happen.
+    pub fn note_export(
+        &self,
+        (workspace, project): (i64, Option<i64>),
+        by: &By,
+        action: &'static str,
+        target: (&'static str, String),
+        request: &Request,
+    ) -> Result<()> {
+        if request.method == Method::Head {
+            return Ok(());
+        }
+        let asked: serde_json::Map<String, serde_json::Value> =
+            request.query.pairs().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        let note = Note {
+            workspace: Some(workspace),
+            project,
+            by: by.clone(),
+            action,
+            target_type: target.0,
+            target_id: target.1,
+            metadata: json!({ "asked": asked }),
+        };
+        self.store.write(move |tx| tx.note(note))
     }
 }
 
@@ -126,8 +158,9 @@ fn idempotency_key(workspace: i64, request: &Request) -> Result<Option<Key>> {
     if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
         return Err(Error::invalid("Idempotency-Key", "is not 1 to 255 visible ASCII characters"));
     }
-    let mut request_bytes =
-        format!("{} {} {:?}\n", method(request), request.path, request.query).into_bytes();
+    // `/api/v1/…` is another name of `/v1/…`.
+    let path = request.path.strip_prefix("/api").unwrap_or(&request.path);
+    let mut request_bytes = format!("{} {path} {:?}\n", method(request), request.query).into_bytes();
     request_bytes.extend_from_slice(&request.body);
     Ok(Some(Key { workspace, key: key.to_owned(), fingerprint: sha256(&request_bytes) }))
 }
@@ -139,9 +172,12 @@ fn method(request: &Request) -> &'static str {
     }
 }
 
+/// Seconds that a time given from outside may be ahead of the clock.
+pub const MOST_AHEAD: i64 = 600;
+
 /// Refuses what a time given from outside must not be: more than ten minutes ahead of the clock.
 pub fn check_not_ahead(parameter: &str, given: Timestamp, now: Timestamp) -> Result<()> {
-    if given.micros() <= now.micros() + 600 * SECOND {
+    if given.micros() <= now.micros() + MOST_AHEAD * SECOND {
         return Ok(());
     }
     Err(Error::invalid(
@@ -155,6 +191,19 @@ fn no_database(data: &Path) -> Error {
         format!("there is no mailtrail database in {}", data.display()),
         "make one with `mailtrail init --email YOU@EXAMPLE.ORG`, or name the directory with --data",
     )
+}
+
+/// A database that lost its content must not be taken for a new one: numbers would start again, and a WAL beside it,
+/// perhaps all that is left, would be deleted.
+fn refuse_empty(database: &Path) -> Result<()> {
+    let metadata = database.metadata().map_err(Error::io(format!("cannot read {}", database.display())))?;
+    if metadata.len() > 0 {
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!("{} is empty; it was not when it was made", database.display()),
+        "keep the directory as it is and put a backup in place with `mailtrail restore`; move the file away first",
+    ))
 }
 
 /// The exclusive lock of a data directory, for the life of the process that took it.

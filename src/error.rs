@@ -36,6 +36,10 @@ pub enum Error {
     #[error("{0} not found")]
     NotFound(Subject),
 
+    /// A refusal of one of many: `place` names the item or the line.
+    #[error("{place}: {error}")]
+    OfItem { place: String, error: Box<Self> },
+
     /// It contradicts what is recorded. `code` is stable, the message is for people.
     #[error("{message}")]
     Conflict { code: &'static str, message: String },
@@ -211,6 +215,23 @@ impl Error {
         Self::Refused { message: message.into(), hint: hint.into() }
     }
 
+    /// A refusal that was made without knowing of the others in the batch, with its place in it.
+    #[must_use]
+    pub fn of_item(self, place: &str) -> Self {
+        match self {
+            Self::Invalid(mut problems) => {
+                for problem in problems.iter_mut().filter(|problem| !problem.parameter.starts_with(place)) {
+                    problem.parameter = format!("{place}.{}", problem.parameter);
+                }
+                Self::Invalid(problems)
+            }
+            Self::NotFound(_) | Self::Conflict { .. } => {
+                Self::OfItem { place: place.to_owned(), error: Box::new(self) }
+            }
+            other => other,
+        }
+    }
+
     /// For `map_err`: says what was being done when the operating system refused.
     pub fn io(context: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let context = context.into();
@@ -226,6 +247,7 @@ impl Error {
             Self::LicenseRequired(_) => "license_required",
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(subject) => subject.code(),
+            Self::OfItem { error, .. } => error.code(),
             Self::Conflict { code, .. } => code,
             Self::Http { status, .. } => match status {
                 405 => "method_not_allowed",
@@ -265,6 +287,7 @@ impl Error {
             Self::NotFound(subject) => {
                 format!("`mailtrail {} list` shows what there is", subject.to_string().to_lowercase())
             }
+            Self::OfItem { error, .. } => error.hint(),
             Self::Conflict { .. } => "look at what is recorded before trying again".into(),
             Self::Http { .. } => "see the README for what this route accepts".into(),
             Self::TooMany { retry_after, .. } | Self::Unavailable { retry_after, .. } => {

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::auth;
 use crate::error::{Error, Result, Subject};
-use crate::http::route::{BodyLimit, Dialect, Handler, Route};
+use crate::http::route::{BodyLimit, Dialect, Handler, Parameters, Route};
 use crate::http::{Method, Request, Response, Service};
 use crate::{activity, admin, enforcement, messages, ops, owners};
 
@@ -57,7 +57,13 @@ pub fn answer(app: &App, mut request: Request) -> Response {
             let result = call(app, route, &request, &mut caller);
             (route.path, result.unwrap_or_else(|error| fail(&request.id, route.dialect, &error)))
         }
-        Err(error) => ("-", fail(&request.id, dialect(&request.path), &error)),
+        Err(NoRoute::Path) => {
+            ("-", fail(&request.id, dialect(&request.path), &Error::NotFound(Subject::Route)))
+        }
+        Err(NoRoute::Method { dialect, allowed }) => {
+            let message = format!("{} is not for this route; accepted: {allowed}", request.method.as_str());
+            ("-", fail(&request.id, dialect, &Error::http(405, message)).with("Allow", allowed))
+        }
     };
     log::info!(
         "{} {pattern} {} {}ms {} {caller}",
@@ -74,63 +80,67 @@ fn call(app: &App, route: &Route, request: &Request, name: &mut String) -> Resul
         Handler::Open(handle) => handle(app, request),
         Handler::Key(scope, handle) => {
             let caller = auth::caller(app, request, scope)?;
-            caller.by.name.clone_into(name);
+            caller.log_id.clone_into(name);
             handle(app, &caller, request)
         }
         Handler::Session(handle) => {
             let session = auth::session(app, request)?;
-            *name = session.by.user.map_or_else(|| session.by.name.clone(), |id| format!("user {id}"));
+            *name = session.log_id();
             handle(app, &session, request)
         }
         Handler::Admin(handle) => {
             let admin = auth::admin(app, request)?;
-            *name = admin.by.user.map_or_else(|| admin.by.name.clone(), |id| format!("user {id}"));
+            admin.log_id.clone_into(name);
             handle(app, &admin, request)
         }
     }
 }
 
+/// Why a request has no route.
+enum NoRoute {
+    /// No route has this path.
+    Path,
+    /// A route of this dialect has the path, for other methods.
+    Method { dialect: Dialect, allowed: String },
+}
+
 /// The route of a path, and the values of its `{names}`. `/api/v1/…` stands for `/v1/…` wherever there is no route
 /// of its own: the Mailbuttons SDK's base URL ends in `/api`.
-fn find(method: Method, path: &str) -> Result<(&'static Route, Vec<(&'static str, String)>)> {
+fn find(method: Method, path: &str) -> Result<(&'static Route, Parameters), NoRoute> {
     let wanted = if method == Method::Head { Method::Get } else { method };
-    let mut allowed = Vec::new();
-    for path in
-        [Some(path), path.strip_prefix("/api").filter(|path| path.starts_with("/v1/"))].into_iter().flatten()
-    {
-        for route in TABLES.iter().copied().flatten() {
-            let Some(parameters) = route.matches(path) else { continue };
-            if route.method == wanted {
-                return Ok((route, parameters));
-            }
-            if !allowed.contains(&route.method.as_str()) {
-                allowed.push(route.method.as_str());
-            }
-        }
+    if let Some(found) = routes_of(path).find(|(route, _)| route.method == wanted) {
+        return Ok(found);
     }
-    if allowed.is_empty() {
-        return Err(Error::NotFound(Subject::Route));
+    let Some((other, _)) = routes_of(path).next() else { return Err(NoRoute::Path) };
+    Err(NoRoute::Method { dialect: other.dialect, allowed: allowed(path).join(", ") })
+}
+
+/// Every route of a path, by whatever method, under both of its names.
+fn routes_of(path: &str) -> impl Iterator<Item = (&'static Route, Parameters)> {
+    let short = path.strip_prefix("/api").filter(|path| path.starts_with("/v1/"));
+    [Some(path), short].into_iter().flatten().flat_map(|path| {
+        TABLES.iter().copied().flatten().filter_map(move |route| Some((route, route.matches(path)?)))
+    })
+}
+
+fn allowed(path: &str) -> Vec<&'static str> {
+    let mut allowed: Vec<_> = routes_of(path).map(|(route, _)| route.method.as_str()).collect();
+    if allowed.contains(&"GET") {
+        allowed.push("HEAD");
     }
-    Err(Error::http(
-        405,
-        format!("{} is not for this route; accepted: {}", method.as_str(), allowed.join(", ")),
-    ))
+    allowed.sort_unstable();
+    allowed.dedup();
+    allowed
 }
 
 /// In whose words to refuse what has no route, or was not read far enough to have one.
 fn dialect(path: &str) -> Dialect {
     let path = path.strip_prefix("/api").filter(|path| path.starts_with("/v1/")).unwrap_or(path);
-    if path.starts_with("/v1/mailboxes/") {
-        Dialect::Mailbuttons
-    } else if path.starts_with("/v1/enforcement/") || path.starts_with("/v1/tenants") {
-        Dialect::TenantCore
-    } else if path.starts_with("/v1/projects/")
-        || path.starts_with("/v1/auth/")
-        || path.starts_with("/v1/workspaces/")
-    {
-        Dialect::SendDock
-    } else {
-        Dialect::Problem
+    match path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next()) {
+        Some("mailboxes") => Dialect::Mailbuttons,
+        Some("enforcement" | "tenants") => Dialect::TenantCore,
+        Some("projects" | "workspaces" | "auth" | "me") => Dialect::SendDock,
+        _ => Dialect::Problem,
     }
 }
 
@@ -155,6 +165,7 @@ pub fn status(dialect: Dialect, error: &Error) -> u16 {
         Error::LicenseRequired(_) => 402,
         Error::Forbidden(_) => 403,
         Error::NotFound(_) => 404,
+        Error::OfItem { error, .. } => status(dialect, error),
         Error::Conflict { .. } | Error::Refused { .. } => 409,
         Error::Http { status, .. } => *status,
         Error::TooMany { .. } => 429,
@@ -166,7 +177,8 @@ pub fn status(dialect: Dialect, error: &Error) -> u16 {
 /// An error as an answer in a vendor's words.
 fn refusal(dialect: Dialect, error: &Error) -> Response {
     let status = status(dialect, error);
-    let is_inside = matches!(error, Error::Database(_) | Error::Io { .. } | Error::Internal(_));
+    let is_inside =
+        matches!(error, Error::Database(_) | Error::Io { .. } | Error::Internal(_) | Error::Mismatch(_));
     let message = if is_inside { "internal error".to_owned() } else { error.to_string() };
     let (content_type, body) = match dialect {
         Dialect::TenantCore => {

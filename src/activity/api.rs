@@ -44,7 +44,9 @@ fn list_project(app: &App, session: &Session, request: &Request) -> Result<Respo
         return Err(Error::Forbidden("you are not a member of this project's workspace".into()));
     }
     let page = listing::parse(request, &FILTERS)?;
-    list(app, request, page, Owner::Project(project.key))
+    let export =
+        Export { at: (project.workspace, Some(project.key)), target: ("project", project.id.to_string()) };
+    list(app, session, request, page, Owner::Project(project.key), export)
 }
 
 fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Response> {
@@ -54,6 +56,7 @@ fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Res
     let workspace = app.store.read(|snapshot| workspaces::find(snapshot, id))?.ok_or_else(missing)?;
     session.role(workspace.key).ok_or_else(missing)?;
     let page = listing::parse(request, &[&FILTERS[..], &["project_id"]].concat())?;
+    let mut export = Export { at: (workspace.key, None), target: ("workspace", workspace.id.to_string()) };
     let owner = match request.query.text("project_id")? {
         None => Owner::Workspace(workspace.key),
         Some(text) => {
@@ -61,13 +64,27 @@ fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Res
             let id = Uuid::parse(text).ok_or_else(missing)?;
             let project = app.store.read(|snapshot| projects::find(snapshot, id))?;
             let project = project.filter(|project| project.workspace == workspace.key).ok_or_else(missing)?;
+            export.at.1 = Some(project.key);
             Owner::Project(project.key)
         }
     };
-    list(app, request, page, owner)
+    list(app, session, request, page, owner, export)
 }
 
-fn list(app: &App, request: &Request, page: listing::Page, owner: Owner) -> Result<Response> {
+/// Where an export is noted, and of what.
+struct Export {
+    at: (i64, Option<i64>),
+    target: (&'static str, String),
+}
+
+fn list(
+    app: &App,
+    session: &Session,
+    request: &Request,
+    page: listing::Page,
+    owner: Owner,
+    export: Export,
+) -> Result<Response> {
     let text = |name| Ok::<_, Error>(request.query.text(name)?.map(str::to_owned));
     let user_id = text("user_id")?.map(|id| Uuid::parse(&id).map_or(id, |uuid| uuid.to_string()));
     let filter = Filter {
@@ -79,9 +96,10 @@ fn list(app: &App, request: &Request, page: listing::Page, owner: Owner) -> Resu
     };
     let list = sql::listing(&filter, page.from, page.to, page.newest_first);
     if page.format != Format::Json {
+        app.note_export(export.at, &session.by, "activity.export", export.target, request)?;
         return Ok(stream_entries(app, list, page.format));
     }
-    let (mut entries, total) = app.store.read(|snapshot| {
+    let (mut entries, total) = app.store.read_list(|snapshot| {
         let entries = list.page(snapshot, page.start, page.limit + 1, Entry::from_row)?;
         Ok((entries, list.total(snapshot)?))
     })?;
@@ -126,10 +144,8 @@ fn post_activity(app: &App, caller: &Caller, request: &Request) -> Result<Respon
         let project = project
             .filter(|project| project.deleted_at.is_none())
             .ok_or(Error::NotFound(Subject::Project))?;
-        let mut shown = Vec::with_capacity(batch.items.len());
-        for new in batch.items {
-            shown.push(stream::row(&sql::record(tx, workspace, Some(project.key), new)?)?);
-        }
-        batch::answer(batch.shape, "entries", 201, shown)
+        let shape = batch.shape;
+        let shown = batch.record(|new| stream::row(&sql::record(tx, workspace, Some(project.key), new)?))?;
+        batch::answer(shape, "entries", 201, shown)
     })
 }

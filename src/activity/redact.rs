@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 
 /// Names of a secret as a word of their own.
 const WORDS: [&str; 2] = ["pass", "pwd"];
+/// Words that end like one and are none.
+const ORDINARY: [&str; 5] = ["bypass", "compass", "encompass", "surpass", "trespass"];
 /// Names of a secret wherever they stand once the words are joined.
 const PARTS: [&str; 6] = ["password", "passwd", "passphrase", "secret", "privatekey", "token"];
 
@@ -31,7 +33,10 @@ fn says_secret(name: &str) -> bool {
     if joined == "tokenbudget" {
         return false;
     }
-    words.iter().any(|word| WORDS.contains(&word.as_str())) || PARTS.iter().any(|part| joined.contains(part))
+    let is_password = |word: &String| {
+        WORDS.contains(&word.as_str()) || (word.ends_with("pass") && !ORDINARY.contains(&word.as_str()))
+    };
+    words.iter().any(is_password) || PARTS.iter().any(|part| joined.contains(part))
 }
 
 fn words(name: &str) -> Vec<String> {
@@ -65,6 +70,8 @@ mod tests {
             ("smtp_pass", true),
             ("smtpPassword", true),
             ("SMTP-PASSWORD", true),
+            ("SMTPPass", true),
+            ("dbpass", true),
             ("passphrase", true),
             ("client_secret", true),
             ("clientSecrets", true),

@@ -73,10 +73,23 @@ pub fn listing(
             equals.push((column, Value::from(value.clone())));
         }
     }
+    // The rarest first: a target, a user, an action.
+    let is_given = (filter.target_id.is_some(), filter.user_id.is_some(), filter.action.is_some());
+    let index = match (filter.owner, is_given) {
+        (Owner::Project(_), (true, _, _)) => "activity_project_target",
+        (Owner::Project(_), (false, true, _)) => "activity_project_user",
+        (Owner::Project(_), (false, false, true)) => "activity_project_action",
+        (Owner::Project(_), (false, false, false)) => "activity_project",
+        (Owner::Workspace(_), (true, _, _)) => "activity_workspace_target",
+        (Owner::Workspace(_), (false, true, _)) => "activity_workspace_user",
+        (Owner::Workspace(_), (false, false, true)) => "activity_workspace_action",
+        (Owner::Workspace(_), (false, false, false)) => "activity_workspace",
+    };
     let is_counted = filter.user_id.is_none() && filter.target_type.is_none() && filter.target_id.is_none();
     Listing {
         log: Log::Activity,
         table: "activity",
+        index,
         columns: "seq, id, user_id, actor, action, target_type, target_id, metadata, ip_address, user_agent,
                   created_at, recorded_at, (SELECT uuid FROM projects WHERE projects.id = project) AS project_id",
         equals,
@@ -163,7 +176,7 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, project: Option<i64>, mut new: Ne
 
 /// What retention would take of a workspace: not what belongs to a project on hold.
 const PRUNABLE: &str = "workspace = ?1 AND created_at < ?2
-     AND (project IS NULL OR project NOT IN (SELECT id FROM projects WHERE hold = 1))";
+     AND (project IS NULL OR project NOT IN (SELECT id FROM projects WHERE hold = 1 AND workspace = ?1))";
 
 /// Removes up to `limit` of a workspace's activities from before `cutoff`, oldest first; says how many.
 pub fn prune(tx: &mut Tx<'_>, workspace: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
@@ -185,6 +198,13 @@ pub fn prune(tx: &mut Tx<'_>, workspace: i64, cutoff: Timestamp, limit: i64) -> 
         }
         Ok(removed.len())
     })
+}
+
+/// Whether retention would take anything of a workspace.
+pub fn has_prunable(connection: &Connection, workspace: i64, cutoff: Timestamp) -> Result<bool> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM activity WHERE {PRUNABLE})"))?
+        .query_row((workspace, cutoff), |row| row.get(0))?)
 }
 
 /// How many activities of a workspace retention would take.

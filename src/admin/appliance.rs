@@ -39,6 +39,7 @@ pub fn list_licenses(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 /// `{holder, plan?, expires_at?}` → the license with its `license_key`. When none is in force and none is
 /// configured, the new one is put into the data directory and holds at once.
 pub fn post_license(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     admin.must_run_the_appliance()?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let holder = fields.text("holder", 200)?;
@@ -91,6 +92,7 @@ pub fn show_retention(app: &App, admin: &Admin, request: &Request) -> Result<Res
 
 /// `{dry_run?}` → `{dry_run, deleted: {enforcement, messages, activity}}`.
 pub fn run_retention(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     admin.must_run_the_appliance()?;
     let dry_run = if request.body.is_empty() {
         false
@@ -107,6 +109,7 @@ pub fn run_retention(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 /// `{file}`: a plain name is put into `backups/` of the data directory. Only the operator may name another place,
 /// since a path given over the network would let an admin write anywhere.
 pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     admin.must_run_the_appliance()?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let file = fields.text("file", 4096)?;
@@ -134,15 +137,35 @@ pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Respon
     Response::json(201, &shown)
 }
 
-/// Structure, foreign keys and counts of the live database.
+/// `{repair?}`: structure, foreign keys and counts of the live database. A repair puts the number of rows in place
+/// of each wrong count, in the transaction that counted: writes wait as long as that takes.
 pub fn post_check(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     admin.must_run_the_appliance()?;
+    let mut repairs = false;
     if !request.body.is_empty() {
-        Fields::of(json::body(request)?, "")?.done()?;
+        let mut fields = Fields::of(json::body(request)?, "")?;
+        repairs = fields.boolean("repair")?.unwrap_or(false);
+        fields.done()?;
     }
-    let (problems, miscounts) = app.store.read(|snapshot| check(snapshot))?;
+    let (problems, miscounts) = if repairs {
+        let admin = admin.clone();
+        app.store.write_alone(move |tx| {
+            let (problems, miscounts) = check(tx)?;
+            counts::repair(tx, &miscounts)?;
+            let metadata = json!({ "repaired": miscounts.len() });
+            tx.note(appliance_note(&admin, "check.repair", String::new(), metadata))?;
+            Ok((problems, miscounts))
+        })?
+    } else {
+        app.store.read(|snapshot| check(snapshot))?
+    };
     let ok = problems.is_empty() && miscounts.is_empty();
-    Response::json(200, &json!({ "ok": ok, "problems": problems, "miscounts": miscounts }))
+    let repaired = if repairs { miscounts.len() } else { 0 };
+    Response::json(
+        200,
+        &json!({ "ok": ok, "problems": problems, "miscounts": miscounts, "repaired": repaired }),
+    )
 }
 
 /// What SQLite finds wrong, and every count that is not the number of its rows.

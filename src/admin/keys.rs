@@ -2,6 +2,7 @@
 //!
 //! What shows a key keeps no answer for an `Idempotency-Key`: the key's text must not be stored.
 
+use rusqlite::Connection;
 use serde_json::json;
 
 use super::{listed_workspace, named_workspace, note};
@@ -15,10 +16,10 @@ use crate::http::{Request, Response};
 use crate::ids::Uuid;
 use crate::time::Timestamp;
 
-fn key_of(app: &App, admin: &Admin, request: &Request) -> Result<ApiKey> {
+fn find_key(connection: &Connection, admin: &Admin, id: &str) -> Result<ApiKey> {
     let missing = || Error::NotFound(Subject::Key);
-    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
-    let key = app.store.read(|snapshot| keys::find(snapshot, id))?.ok_or_else(missing)?;
+    let id = Uuid::parse(id).ok_or_else(missing)?;
+    let key = keys::find(connection, id)?.ok_or_else(missing)?;
     admin.must_see(key.workspace, Subject::Key)?;
     Ok(key)
 }
@@ -34,11 +35,12 @@ pub fn list(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
 
 pub fn show(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    Response::json(200, &key_of(app, admin, request)?)
+    Response::json(200, &app.store.read(|snapshot| find_key(snapshot, admin, request.parameter("id")))?)
 }
 
 /// `{name, scopes:[…], expires_at?, key?}`. `key` brings along one the operator has already.
 pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let workspace = named_workspace(app, admin, &mut fields)?;
     let name = fields.text("name", 200)?;
@@ -80,9 +82,12 @@ fn shown_once(key: &ApiKey, text: &str) -> Result<Response> {
 }
 
 pub fn revoke(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let key = key_of(app, admin, request)?;
+    request.query.only(&[])?;
+    let id = request.parameter("id").to_owned();
+    let workspace = app.store.read(|snapshot| find_key(snapshot, admin, &id))?.workspace;
     let admin = admin.clone();
-    app.record(key.workspace, request, move |tx| {
+    app.record(workspace, request, move |tx| {
+        let key = find_key(tx, &admin, &id)?;
         keys::end(tx, &key, tx.now)?;
         let target = ("api_key", key.id.to_string());
         tx.note(note(
@@ -99,7 +104,9 @@ pub fn revoke(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
 /// Makes a new key with the same name and scopes; the old one works on for `overlap` (a duration such as `24h`,
 /// none unless given).
 pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let old = key_of(app, admin, request)?;
+    request.query.only(&[])?;
+    let id = request.parameter("id").to_owned();
+    app.store.read(|snapshot| find_key(snapshot, admin, &id))?;
     let overlap = if request.body.is_empty() {
         0
     } else {
@@ -118,12 +125,12 @@ pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
         fields.done()?;
         i64::try_from(seconds).unwrap_or(0)
     };
-    let now = app.clock.now();
-    if old.revoked_at.or(old.expires_at).is_some_and(|end| end <= now) {
-        return Err(Error::conflict("key_ended", "this key has ended; make a new one"));
-    }
     let admin = admin.clone();
     app.store.write(move |tx| {
+        let old = find_key(tx, &admin, &id)?;
+        if !old.is_live(tx.now) {
+            return Err(Error::conflict("key_ended", "this key has ended; make a new one"));
+        }
         let new = NewKey {
             workspace: old.workspace,
             name: old.name.clone(),

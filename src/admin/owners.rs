@@ -1,5 +1,10 @@
 //! Tenants, mailboxes and projects: made, changed, put on hold and marked as deleted.
+//!
+//! A change looks at its object again in its own transaction: what it notes as "before" is what it changed.
 
+use std::sync::Arc;
+
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::{listed_workspace, named_workspace, note};
@@ -15,19 +20,31 @@ use crate::owners::projects::{self, Project};
 use crate::owners::tenants::{self, NewTenant, Tenant};
 use crate::store::Snapshot;
 
+/// The `{id}` of the path; what is no UUID names nothing.
+fn path_uuid(request: &Request, subject: Subject) -> Result<Uuid> {
+    request.query.only(&[])?;
+    Uuid::parse(request.parameter("id")).ok_or(Error::NotFound(subject))
+}
+
 // ---------------------------------------------------------------------------------------------- tenants
 
-fn tenant_of(app: &App, admin: &Admin, request: &Request) -> Result<Tenant> {
-    let missing = || Error::NotFound(Subject::Tenant);
-    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
-    app.store.read(|snapshot| {
-        for workspace in admin.workspaces(snapshot)? {
-            if let Some(tenant) = tenants::find(snapshot, workspace.key, id)? {
-                return Ok(tenant);
-            }
+fn find_tenant(connection: &Connection, admin: &Admin, id: Uuid) -> Result<Tenant> {
+    for workspace in admin.workspaces(connection)? {
+        if let Some(tenant) = tenants::find(connection, workspace.key, id)? {
+            return Ok(tenant);
         }
-        Err(missing())
-    })
+    }
+    Err(Error::NotFound(Subject::Tenant))
+}
+
+/// Also a deleted one: its log is still there to be held.
+fn find_known_tenant(connection: &Connection, admin: &Admin, id: Uuid) -> Result<Tenant> {
+    for workspace in admin.workspaces(connection)? {
+        if let Some(tenant) = tenants::find_known(connection, workspace.key, id)? {
+            return Ok(tenant);
+        }
+    }
+    Err(Error::NotFound(Subject::Tenant))
 }
 
 pub fn list_tenants(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
@@ -41,7 +58,8 @@ pub fn list_tenants(app: &App, admin: &Admin, request: &Request) -> Result<Respo
 
 pub fn show_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    Response::json(200, &tenant_of(app, admin, request)?)
+    let id = path_uuid(request, Subject::Tenant)?;
+    Response::json(200, &app.store.read(|snapshot| find_tenant(snapshot, admin, id))?)
 }
 
 pub fn post_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
@@ -50,6 +68,7 @@ pub fn post_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Respon
 
 /// `{name, tenant_id?, domain?}`, or in TenantCore's words `{tenant_name, tenant_id?, tenant_domain?}`.
 pub fn create_tenant(app: &App, admin: &Admin, request: &Request, mut fields: Fields) -> Result<Response> {
+    request.query.only(&[])?;
     let workspace = named_workspace(app, admin, &mut fields)?;
     let name = match fields.text("name", 200)? {
         Some(name) => Some(name),
@@ -72,32 +91,36 @@ pub fn create_tenant(app: &App, admin: &Admin, request: &Request, mut fields: Fi
 }
 
 pub fn patch_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let tenant = tenant_of(app, admin, request)?;
+    let id = path_uuid(request, Subject::Tenant)?;
+    let workspace = app.store.read(|snapshot| find_known_tenant(snapshot, admin, id))?.workspace;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let name = fields.text("name", 200)?;
     let hold = fields.boolean("legal_hold")?;
     fields.done()?;
     let admin = admin.clone();
-    app.record(tenant.workspace, request, move |tx| {
-        let target = || ("tenant", tenant.id.to_string());
-        let before = json!({ "name": tenant.tenant_name, "legal_hold": tenant.legal_hold });
+    app.record(workspace, request, move |tx| {
+        let before = find_known_tenant(tx, &admin, id)?;
         if let Some(name) = &name {
-            tenants::rename(tx, tenant.key, name)?;
+            tenants::rename(tx, find_tenant(tx, &admin, id)?.key, name)?;
         }
         if let Some(hold) = hold {
-            tenants::set_hold(tx, tenant.key, hold)?;
+            tenants::set_hold(tx, before.key, hold)?;
         }
-        let after = tenants::find(tx, tenant.workspace, tenant.id)?.ok_or(Error::NotFound(Subject::Tenant))?;
-        let metadata = json!({ "before": before, "after": { "name": after.tenant_name, "legal_hold": after.legal_hold } });
-        tx.note(note(&admin, tenant.workspace, "tenant.update", target(), metadata))?;
+        let after = find_known_tenant(tx, &admin, id)?;
+        let settings =
+            |tenant: &Tenant| json!({ "name": tenant.tenant_name, "legal_hold": tenant.legal_hold });
+        let metadata = json!({ "before": settings(&before), "after": settings(&after) });
+        tx.note(note(&admin, workspace, "tenant.update", ("tenant", id.to_string()), metadata))?;
         Response::json(200, &after)
     })
 }
 
 pub fn delete_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let tenant = tenant_of(app, admin, request)?;
+    let id = path_uuid(request, Subject::Tenant)?;
+    let workspace = app.store.read(|snapshot| find_tenant(snapshot, admin, id))?.workspace;
     let admin = admin.clone();
-    app.record(tenant.workspace, request, move |tx| {
+    app.record(workspace, request, move |tx| {
+        let tenant = find_tenant(tx, &admin, id)?;
         tenants::delete(tx, tenant.key)?;
         let target = ("tenant", tenant.id.to_string());
         tx.note(note(
@@ -113,15 +136,20 @@ pub fn delete_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 
 // ---------------------------------------------------------------------------------------------- mailboxes
 
-fn mailbox_of(app: &App, admin: &Admin, id: i64) -> Result<Mailbox> {
-    let missing = || Error::NotFound(Subject::Mailbox);
-    let found = app.store.read(|snapshot| mailboxes::find_anywhere(snapshot, id))?;
-    let mailbox = found.filter(|mailbox| !mailbox.deleted).ok_or_else(missing)?;
+fn find_mailbox(connection: &Connection, admin: &Admin, id: i64) -> Result<Mailbox> {
+    let mailbox = find_known_mailbox(connection, admin, id)?;
+    if mailbox.deleted { Err(Error::NotFound(Subject::Mailbox)) } else { Ok(mailbox) }
+}
+
+/// Also a deleted one: its log is still there to be held.
+fn find_known_mailbox(connection: &Connection, admin: &Admin, id: i64) -> Result<Mailbox> {
+    let mailbox = mailboxes::find_anywhere(connection, id)?.ok_or(Error::NotFound(Subject::Mailbox))?;
     admin.must_see(mailbox.workspace, Subject::Mailbox)?;
     Ok(mailbox)
 }
 
-fn path_id(request: &Request) -> Result<i64> {
+fn path_number(request: &Request) -> Result<i64> {
+    request.query.only(&[])?;
     request.parameter("id").parse().map_err(|_| Error::NotFound(Subject::Mailbox))
 }
 
@@ -145,7 +173,9 @@ fn show_now(app: &App, mut mailbox: Mailbox) -> Result<Value> {
 
 pub fn show_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    Response::json(200, &show_now(app, mailbox_of(app, admin, path_id(request)?)?)?)
+    let id = path_number(request)?;
+    let mailbox = app.store.read(|snapshot| find_mailbox(snapshot, admin, id))?;
+    Response::json(200, &show_now(app, mailbox)?)
 }
 
 pub fn post_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
@@ -160,6 +190,7 @@ pub fn create_mailbox(
     mut fields: Fields,
     tenant: Option<Tenant>,
 ) -> Result<Response> {
+    request.query.only(&[])?;
     let (workspace, tenant) = match tenant {
         Some(tenant) => (tenant.workspace, Some(tenant)),
         None => {
@@ -203,7 +234,7 @@ fn named_tenant(snapshot: &Snapshot<'_>, workspace: i64, named: Option<&str>) ->
 }
 
 pub fn patch_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    update_mailbox(app, admin, request, path_id(request)?, Fields::of(json::body(request)?, "")?)
+    update_mailbox(app, admin, request, path_number(request)?, Fields::of(json::body(request)?, "")?)
 }
 
 /// `{daily_send_limit?: n|null, tenant_id?: id|null, name?, legal_hold?}`: what is named is set, `null` clears.
@@ -214,21 +245,24 @@ pub fn update_mailbox(
     id: i64,
     mut fields: Fields,
 ) -> Result<Response> {
-    let mailbox = mailbox_of(app, admin, id)?;
+    request.query.only(&[])?;
+    let workspace = app.store.read(|snapshot| find_known_mailbox(snapshot, admin, id))?.workspace;
     let names_limit = fields.names("daily_send_limit");
     let limit = fields.integer("daily_send_limit", 0, LARGEST)?;
     let names_tenant = fields.names("tenant_id");
     let tenant = fields.text("tenant_id", 64)?;
-    let tenant = app.store.read(|snapshot| named_tenant(snapshot, mailbox.workspace, tenant.as_deref()))?;
+    let tenant = app.store.read(|snapshot| named_tenant(snapshot, workspace, tenant.as_deref()))?;
     let names_name = fields.names("name");
     let name = fields.text("name", 200)?;
     let hold = fields.boolean("legal_hold")?;
     fields.done()?;
     let admin = admin.clone();
-    let config = app.config.clone();
-    app.record(mailbox.workspace, request, move |tx| {
-        let missing = || Error::NotFound(Subject::Mailbox);
-        let mut before = mailboxes::find(tx, mailbox.workspace, id)?.ok_or_else(missing)?;
+    let config = Arc::clone(&app.config);
+    app.record(workspace, request, move |tx| {
+        let mut before = find_known_mailbox(tx, &admin, id)?;
+        if before.deleted && (names_limit || names_tenant || names_name) {
+            return Err(Error::NotFound(Subject::Mailbox));
+        }
         // A limit is judged against the sends of its own day.
         let window = config.window_start(tx.now);
         if before.window_start < window {
@@ -238,7 +272,11 @@ pub fn update_mailbox(
             mailboxes::set_limit(tx, id, limit)?;
         }
         if names_tenant {
-            mailboxes::set_tenant(tx, id, tenant.map(|tenant| tenant.key))?;
+            let tenant = tenant.map(|tenant| tenant.key);
+            if tenant != before.tenant {
+                limits::leaves_tenant(tx, &before)?;
+            }
+            mailboxes::set_tenant(tx, id, tenant)?;
         }
         if names_name {
             mailboxes::set_name(tx, id, name.as_deref())?;
@@ -246,13 +284,13 @@ pub fn update_mailbox(
         if let Some(hold) = hold {
             mailboxes::set_hold(tx, id, hold)?;
         }
-        let after = mailboxes::find(tx, mailbox.workspace, id)?.ok_or_else(missing)?;
+        let after = find_known_mailbox(tx, &admin, id)?;
         if names_limit {
             limits::limit_changed(tx, &after, before.daily_send_limit)?;
         }
         let metadata = json!({ "before": settings(&before), "after": settings(&after) });
-        tx.note(note(&admin, mailbox.workspace, "mailbox.update", ("mailbox", id.to_string()), metadata))?;
-        Response::json(200, &mailboxes::find(tx, mailbox.workspace, id)?.ok_or_else(missing)?)
+        tx.note(note(&admin, workspace, "mailbox.update", ("mailbox", id.to_string()), metadata))?;
+        Response::json(200, &find_known_mailbox(tx, &admin, id)?)
     })
 }
 
@@ -264,9 +302,11 @@ fn settings(mailbox: &Mailbox) -> Value {
 }
 
 pub fn delete_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let mailbox = mailbox_of(app, admin, path_id(request)?)?;
+    let id = path_number(request)?;
+    let workspace = app.store.read(|snapshot| find_mailbox(snapshot, admin, id))?.workspace;
     let admin = admin.clone();
-    app.record(mailbox.workspace, request, move |tx| {
+    app.record(workspace, request, move |tx| {
+        let mailbox = find_mailbox(tx, &admin, id)?;
         mailboxes::delete(tx, mailbox.id)?;
         let target = ("mailbox", mailbox.id.to_string());
         tx.note(note(
@@ -282,11 +322,14 @@ pub fn delete_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Res
 
 // ---------------------------------------------------------------------------------------------- projects
 
-fn project_of(app: &App, admin: &Admin, request: &Request) -> Result<Project> {
-    let missing = || Error::NotFound(Subject::Project);
-    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
-    let found = app.store.read(|snapshot| projects::find(snapshot, id))?;
-    let project = found.filter(|project| project.deleted_at.is_none()).ok_or_else(missing)?;
+fn find_project(connection: &Connection, admin: &Admin, id: Uuid) -> Result<Project> {
+    let project = find_known_project(connection, admin, id)?;
+    if project.deleted_at.is_some() { Err(Error::NotFound(Subject::Project)) } else { Ok(project) }
+}
+
+/// Also a deleted one: its log is still there to be held.
+fn find_known_project(connection: &Connection, admin: &Admin, id: Uuid) -> Result<Project> {
+    let project = projects::find(connection, id)?.ok_or(Error::NotFound(Subject::Project))?;
     admin.must_see(project.workspace, Subject::Project)?;
     Ok(project)
 }
@@ -316,10 +359,12 @@ pub fn list_projects(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 
 pub fn show_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    Response::json(200, &project_of(app, admin, request)?)
+    let id = path_uuid(request, Subject::Project)?;
+    Response::json(200, &app.store.read(|snapshot| find_project(snapshot, admin, id))?)
 }
 
 pub fn post_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let workspace = named_workspace(app, admin, &mut fields)?;
     let name = fields.text("name", 200)?;
@@ -334,13 +379,18 @@ pub fn post_project(app: &App, admin: &Admin, request: &Request) -> Result<Respo
 }
 
 pub fn patch_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let project = project_of(app, admin, request)?;
+    let id = path_uuid(request, Subject::Project)?;
+    let workspace = app.store.read(|snapshot| find_known_project(snapshot, admin, id))?.workspace;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let name = fields.text("name", 200)?;
     let hold = fields.boolean("legal_hold")?;
     fields.done()?;
     let admin = admin.clone();
-    app.record(project.workspace, request, move |tx| {
+    app.record(workspace, request, move |tx| {
+        let project = find_known_project(tx, &admin, id)?;
+        if project.deleted_at.is_some() && name.is_some() {
+            return Err(Error::NotFound(Subject::Project));
+        }
         if let Some(name) = &name {
             projects::rename(tx, project.key, name)?;
         }
@@ -356,9 +406,11 @@ pub fn patch_project(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 }
 
 pub fn delete_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let project = project_of(app, admin, request)?;
+    let id = path_uuid(request, Subject::Project)?;
+    let workspace = app.store.read(|snapshot| find_project(snapshot, admin, id))?.workspace;
     let admin = admin.clone();
-    app.record(project.workspace, request, move |tx| {
+    app.record(workspace, request, move |tx| {
+        let project = find_project(tx, &admin, id)?;
         projects::delete(tx, project.key)?;
         tx.note(project_note(&admin, &project, "project.delete", json!({ "name": project.name })))?;
         Ok(Response::empty(204))

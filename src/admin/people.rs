@@ -1,5 +1,6 @@
 //! Workspaces and their people.
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::{listed_workspace, named_workspace, note};
@@ -13,10 +14,10 @@ use crate::owners::users::{self, Member, Role};
 use crate::owners::workspaces::{self, Workspace};
 use crate::store::Tx;
 
-fn workspace_of(app: &App, admin: &Admin, request: &Request) -> Result<Workspace> {
+fn find_workspace(connection: &Connection, admin: &Admin, id: &str) -> Result<Workspace> {
     let missing = || Error::NotFound(Subject::Workspace);
-    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
-    let workspace = app.store.read(|snapshot| workspaces::find(snapshot, id))?.ok_or_else(missing)?;
+    let id = Uuid::parse(id).ok_or_else(missing)?;
+    let workspace = workspaces::find(connection, id)?.ok_or_else(missing)?;
     admin.must_see(workspace.key, Subject::Workspace)?;
     Ok(workspace)
 }
@@ -29,10 +30,11 @@ pub fn list_workspaces(app: &App, admin: &Admin, request: &Request) -> Result<Re
 
 pub fn show_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    Response::json(200, &workspace_of(app, admin, request)?)
+    Response::json(200, &app.store.read(|snapshot| find_workspace(snapshot, admin, request.parameter("id")))?)
 }
 
 pub fn post_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     admin.must_run_the_appliance()?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let name = fields.text("name", 200)?;
@@ -48,13 +50,16 @@ pub fn post_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Res
 }
 
 pub fn patch_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let workspace = workspace_of(app, admin, request)?;
+    request.query.only(&[])?;
+    let id = request.parameter("id").to_owned();
+    let key = app.store.read(|snapshot| find_workspace(snapshot, admin, &id))?.key;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let name = fields.text("name", 200)?;
     let name = fields.required("name", name)?;
     fields.done()?;
     let admin = admin.clone();
-    app.record(workspace.key, request, move |tx| {
+    app.record(key, request, move |tx| {
+        let workspace = find_workspace(tx, &admin, &id)?;
         workspaces::rename(tx, workspace.key, &name)?;
         let target = ("workspace", workspace.id.to_string());
         let metadata = json!({ "before": { "name": workspace.name }, "after": { "name": name } });
@@ -64,25 +69,27 @@ pub fn patch_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Re
 }
 
 pub fn delete_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let workspace = workspace_of(app, admin, request)?;
-    admin.must_own(workspace.key)?;
-    if workspace.key == FIRST_WORKSPACE {
-        return Err(Error::conflict(
-            "first_workspace",
-            "the first workspace is the appliance's own and stays",
-        ));
+    request.query.only(&[])?;
+    let id = request.parameter("id").to_owned();
+    let key = app.store.read(|snapshot| find_workspace(snapshot, admin, &id))?.key;
+    admin.must_own(key)?;
+    if key == FIRST_WORKSPACE {
+        let message = "the first workspace is the appliance's own and stays";
+        return Err(Error::conflict("first_workspace", message));
     }
     let admin = admin.clone();
-    app.record(workspace.key, request, move |tx| {
-        workspaces::delete(tx, workspace.key)?;
+    app.record(key, request, move |tx| {
+        let workspace = find_workspace(tx, &admin, &id)?;
+        workspaces::delete(tx, key)?;
         let target = ("workspace", workspace.id.to_string());
-        tx.note(note(&admin, workspace.key, "workspace.delete", target, json!({ "name": workspace.name })))?;
+        tx.note(note(&admin, key, "workspace.delete", target, json!({ "name": workspace.name })))?;
         Ok(Response::empty(204))
     })
 }
 
 /// The member of the path, in a workspace this caller administers.
 fn member_of(app: &App, admin: &Admin, request: &Request) -> Result<(i64, Member)> {
+    request.query.only(&["workspace_id"])?;
     let missing = || Error::NotFound(Subject::User);
     let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
     app.store.read(|snapshot| {
@@ -97,6 +104,15 @@ fn member_of(app: &App, admin: &Admin, request: &Request) -> Result<(i64, Member
         }
         Err(missing())
     })
+}
+
+/// The member as of now. Owners are named, changed and removed by owners only.
+fn find_member(tx: &Tx<'_>, admin: &Admin, workspace: i64, id: Uuid) -> Result<Member> {
+    let member = users::find_member(tx, workspace, id)?.ok_or(Error::NotFound(Subject::User))?;
+    if member.role == Role::Owner {
+        admin.must_own(workspace)?;
+    }
+    Ok(member)
 }
 
 fn show(member: &Member) -> Value {
@@ -117,12 +133,12 @@ pub fn list_users(app: &App, admin: &Admin, request: &Request) -> Result<Respons
 }
 
 pub fn show_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&["workspace_id"])?;
     Response::json(200, &show(&member_of(app, admin, request)?.1))
 }
 
 /// Makes a member: a new account, or an existing one that joins.
 pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let workspace = named_workspace(app, admin, &mut fields)?;
     let email = fields.text("email", 320)?;
@@ -147,7 +163,8 @@ pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
         (None, given) => Some(password::hash(&fields_password(given)?)?),
     };
     let admin = admin.clone();
-    app.record(workspace, request, move |tx| {
+    let sets_password = hash.is_some();
+    let change = move |tx: &mut Tx<'_>| {
         let user = match hash {
             Some(hash) => {
                 let user = users::create(tx, &email, &name, &hash)?;
@@ -170,7 +187,8 @@ pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
         let metadata = json!({ "member_id": user.id, "email": email, "role": role });
         tx.note(note(&admin, workspace, "workspace.member_added", ("user", user.id.to_string()), metadata))?;
         shown_member(tx, workspace, user.id, 201)
-    })
+    };
+    record_unless_secret(app, workspace, request, sets_password, change)
 }
 
 fn fields_password(given: Option<String>) -> Result<String> {
@@ -182,19 +200,20 @@ fn shown_member(tx: &Tx<'_>, workspace: i64, id: Uuid, status: u16) -> Result<Re
     Response::json(status, &show(&member))
 }
 
-/// Changes a role, or a password.
+/// Changes a role, or a password. A password is the account's, wherever it is a member: see `must_outrank`.
 pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let (workspace, member) = member_of(app, admin, request)?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let role = fields.word("role", &Role::WORDS)?;
     let hash = fields.long_text("password")?.map(|given| password::hash(&given)).transpose()?;
     fields.done()?;
-    // Owners are named, unnamed and given passwords by owners.
-    if member.role == Role::Owner || role == Some(Role::Owner) {
+    if role == Some(Role::Owner) {
         admin.must_own(workspace)?;
     }
     let admin = admin.clone();
-    app.record(workspace, request, move |tx| {
+    let sets_password = hash.is_some();
+    let change = move |tx: &mut Tx<'_>| {
+        let member = find_member(tx, &admin, workspace, member.user_id)?;
         let target = || ("user", member.user_id.to_string());
         if let Some(role) = role {
             keep_an_owner(tx, workspace, &member, Some(role))?;
@@ -203,20 +222,51 @@ pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Respons
             tx.note(note(&admin, workspace, "workspace.member_role_changed", target(), metadata))?;
         }
         if let Some(hash) = hash {
+            must_outrank(tx, &admin, &member)?;
             users::set_password(tx, member.key, &hash)?;
-            tx.note(note(&admin, workspace, "user.password_reset", target(), json!({ "email": member.email })))?;
+            tx.note(note(
+                &admin,
+                workspace,
+                "user.password_reset",
+                target(),
+                json!({ "email": member.email }),
+            ))?;
         }
         shown_member(tx, workspace, member.user_id, 200)
-    })
+    };
+    record_unless_secret(app, workspace, request, sets_password, change)
+}
+
+/// Keeps the answer for an `Idempotency-Key` only when the request holds no password: what is kept with it is a
+/// plain hash of the request, from which a weak password can be found by trying.
+fn record_unless_secret(
+    app: &App,
+    workspace: i64,
+    request: &Request,
+    is_secret: bool,
+    change: impl FnOnce(&mut Tx<'_>) -> Result<Response> + Send + 'static,
+) -> Result<Response> {
+    if is_secret { app.store.write(change) } else { app.record(workspace, request, change) }
+}
+
+/// A password opens every workspace of its account. So it is set only by somebody who could do in each of them what
+/// the account can: else whoever adds a stranger's account to their own workspace could take it over.
+fn must_outrank(tx: &Tx<'_>, admin: &Admin, member: &Member) -> Result<()> {
+    let roles = users::roles(tx, member.key)?;
+    if roles.into_iter().all(|(workspace, role)| admin.role(workspace).is_some_and(|own| own >= role)) {
+        return Ok(());
+    }
+    Err(Error::Forbidden(
+        "this account has a role that is not yours to give, here or in another workspace; its password is not yours to set"
+            .into(),
+    ))
 }
 
 pub fn delete_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let (workspace, member) = member_of(app, admin, request)?;
-    if member.role == Role::Owner {
-        admin.must_own(workspace)?;
-    }
     let admin = admin.clone();
     app.record(workspace, request, move |tx| {
+        let member = find_member(tx, &admin, workspace, member.user_id)?;
         keep_an_owner(tx, workspace, &member, None)?;
         users::leave(tx, workspace, member.key)?;
         let metadata = json!({ "member_id": member.user_id, "email": member.email });

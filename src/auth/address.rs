@@ -4,7 +4,7 @@
 //! when the peer itself is a trusted proxy, and is read from the right: the first address that is not a trusted
 //! proxy's is the client. Reading from the left would believe the client.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -38,6 +38,14 @@ pub fn client(request: &Request, trusted: &[IpNet]) -> Option<IpAddr> {
         }
     }
     client
+}
+
+/// One name for all the addresses that one client has as a rule: a /64 in IPv6.
+pub fn source(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+    }
 }
 
 /// An address with or without port and brackets.

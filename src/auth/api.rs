@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Session, anonymous, password, sessions, throttle};
+use super::{Session, address, anonymous, password, sessions};
 use crate::app::App;
 use crate::error::{Error, Result, Unauthenticated};
 use crate::http::json::{self, Fields};
@@ -30,19 +30,22 @@ fn login(app: &App, request: &Request) -> Result<Response> {
 
     let by = anonymous(app, request);
     let account = format!("account {}", email.to_lowercase());
+    let source = address::client(request, &app.config.trusted_proxies).map(address::source);
     let names: Vec<String> =
-        by.ip_address.iter().map(|ip| format!("address {ip}")).chain([account.clone()]).collect();
+        source.iter().map(|source| format!("address {source}")).chain([account.clone()]).collect();
     let now = app.clock.now();
-    throttle::Throttle::check(&app.throttle, &names, now)?;
+    let place = password::place()?;
+    app.throttle.attempt(&names, now)?;
     let user = app.store.read(|snapshot| users::find_by_email(snapshot, &email))?;
-    if !password::verify(&given, user.as_ref().map(|user| user.password.as_str())) {
-        app.throttle.failed(&names, now);
+    let is_right = password::verify(&given, user.as_ref().map(|user| user.password.as_str()));
+    drop(place);
+    if !is_right {
         note_failure(app, user, by, email)?;
         return Err(Error::Unauthenticated(Unauthenticated::Login));
     }
     // `verify` says no without a user.
     let user = user.ok_or(Error::Unauthenticated(Unauthenticated::Login))?;
-    app.throttle.succeeded(&account);
+    app.throttle.succeeded(&names, &account);
     let by = By { user: Some(user.id), name: user.email.clone(), ..by };
     let shown = show(app, &user);
     let token = app.store.write(move |tx| {

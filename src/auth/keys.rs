@@ -115,7 +115,8 @@ impl ApiKey {
         format!("key {} ({})", self.name, self.hint)
     }
 
-    fn is_live(&self, now: Timestamp) -> bool {
+    /// Neither expired nor revoked.
+    pub fn is_live(&self, now: Timestamp) -> bool {
         let before = |end: Option<Timestamp>| end.is_none_or(|end| now < end);
         before(self.expires_at) && before(self.revoked_at)
     }

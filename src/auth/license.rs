@@ -103,7 +103,8 @@ impl License {
     }
 }
 
-/// The issuing key of a data directory, made when there is none.
+/// The issuing key of a data directory, made when none was ever there. The public half is put beside it when it is
+/// missing: a crash between the two files must not make every later license worthless.
 pub fn issuer(data: &Path) -> Result<SigningKey> {
     let path = data.join(ISSUER_KEY);
     if path.exists() {
@@ -115,14 +116,28 @@ pub fn issuer(data: &Path) -> Result<SigningKey> {
                 "put the file back from a backup, or move it away to have a new one made",
             )
         })?;
-        return Ok(SigningKey::from_bytes(&seed));
+        let key = SigningKey::from_bytes(&seed);
+        if issuer_public(data)? != Some(key.verifying_key()) {
+            write_public(data, &key)?;
+        }
+        return Ok(key);
+    }
+    if data.join(ISSUER_PUBLIC).exists() {
+        return Err(Error::refused(
+            format!("{} is not there, and a new one would end every license issued so far", path.display()),
+            format!("put it back from a backup, or move {ISSUER_PUBLIC} away to begin anew"),
+        ));
     }
     let mut seed = [0; 32];
     crate::ids::fill(&mut seed);
     let key = SigningKey::from_bytes(&seed);
     write_secret(&path, &hex(&seed))?;
-    write_secret(&data.join(ISSUER_PUBLIC), &hex(key.verifying_key().as_bytes()))?;
+    write_public(data, &key)?;
     Ok(key)
+}
+
+fn write_public(data: &Path, key: &SigningKey) -> Result<()> {
+    write_secret(&data.join(ISSUER_PUBLIC), &hex(key.verifying_key().as_bytes()))
 }
 
 /// What licenses are verified with; `None` when this data directory never issued one.

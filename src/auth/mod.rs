@@ -16,19 +16,23 @@ pub mod throttle;
 
 pub use keys::Scope;
 
+use rusqlite::Connection;
+
 use crate::app::App;
 use crate::error::{Error, Result, Subject, Unauthenticated};
 use crate::http::{Peer, Request};
 use crate::ids::{Uuid, uuid_parameter};
 use crate::owners::users::Role;
 use crate::owners::workspaces;
-use crate::store::{By, Snapshot};
+use crate::store::By;
 
 /// An API key, or the operator, with the one workspace it may see.
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub workspace: i64,
     pub by: By,
+    /// For the log line: `key <id>` or `operator`, never the key or its name.
+    pub log_id: String,
 }
 
 /// A person, or the operator, with the workspaces they may see.
@@ -44,6 +48,8 @@ pub struct Session {
 #[derive(Debug, Clone)]
 pub struct Admin {
     pub by: By,
+    /// For the log line.
+    pub log_id: String,
     reach: Reach,
 }
 
@@ -62,6 +68,11 @@ pub const WORKSPACE_HEADER: &str = "mailtrail-workspace";
 pub const FIRST_WORKSPACE: i64 = 1;
 
 impl Session {
+    /// For the log line.
+    pub fn log_id(&self) -> String {
+        self.by.user.map_or_else(|| "operator".to_owned(), |id| format!("user {id}"))
+    }
+
     /// The role in a workspace; the operator owns them all.
     pub fn role(&self, workspace: i64) -> Option<Role> {
         match self.user {
@@ -74,7 +85,7 @@ impl Session {
 impl Admin {
     /// The operator, as jobs and `init` act.
     pub fn operator(by: By) -> Self {
-        Self { by, reach: Reach::All }
+        Self { by, log_id: "operator".into(), reach: Reach::All }
     }
 
     pub fn is_operator(&self) -> bool {
@@ -113,23 +124,23 @@ impl Admin {
     }
 
     /// The workspace that is meant: the one named, else the only one this caller administers.
-    pub fn workspace(&self, snapshot: &Snapshot<'_>, named: Option<&str>) -> Result<i64> {
+    pub fn workspace(&self, connection: &Connection, named: Option<&str>) -> Result<i64> {
         if let Some(text) = named {
-            let found = workspaces::find(snapshot, uuid_parameter("workspace_id", text)?)?;
+            let found = workspaces::find(connection, uuid_parameter("workspace_id", text)?)?;
             let id = found.ok_or(Error::NotFound(Subject::Workspace))?.key;
             self.must_see(id, Subject::Workspace)?;
             return Ok(id);
         }
         match &self.reach {
             Reach::Workspaces(list) if list.len() == 1 => Ok(list[0].0),
-            Reach::All => only_workspace(snapshot),
+            Reach::All => only_workspace(connection),
             Reach::Workspaces(_) => Err(several()),
         }
     }
 
     /// Every workspace this caller administers.
-    pub fn workspaces(&self, snapshot: &Snapshot<'_>) -> Result<Vec<workspaces::Workspace>> {
-        let mut all = workspaces::list(snapshot)?;
+    pub fn workspaces(&self, connection: &Connection) -> Result<Vec<workspaces::Workspace>> {
+        let mut all = workspaces::list(connection)?;
         all.retain(|workspace| self.role(workspace.key).is_some());
         Ok(all)
     }
@@ -142,22 +153,30 @@ fn several() -> Error {
     )
 }
 
-fn only_workspace(snapshot: &Snapshot<'_>) -> Result<i64> {
-    match workspaces::list(snapshot)?.as_slice() {
+fn only_workspace(connection: &Connection) -> Result<i64> {
+    match workspaces::list(connection)?.as_slice() {
         [only] => Ok(only.key),
         [] => Err(Error::NotFound(Subject::Workspace)),
         _ => Err(several()),
     }
 }
 
-/// Whether the kernel, not the client, says that this is the operator.
+/// What a proxy adds to a request that it passes on for somebody else.
+const PASSED_ON: [&str; 7] =
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "origin"];
+
+/// Whether the kernel, not the client, says that this is the operator. A proxy with our uid on the Unix socket speaks
+/// for strangers: what it passes on is nobody's until it has a key or a session.
 fn is_operator(app: &App, request: &Request) -> bool {
     let trusted = match request.peer {
         Peer::Local => true,
         Peer::Unix { uid } => uid == 0 || uid == app.uid,
         Peer::Tcp(_) => false,
     };
-    trusted && request.header("authorization").is_none() && request.header("cookie").is_none()
+    let speaks_for_another = |(name, _): &(String, String)| {
+        matches!(name.as_str(), "authorization" | "cookie") || PASSED_ON.contains(&name.as_str())
+    };
+    trusted && !request.headers.iter().any(speaks_for_another)
 }
 
 /// Who is asking, by a name that stays true.
@@ -192,13 +211,14 @@ pub fn caller(app: &App, request: &Request, scope: Scope) -> Result<Caller> {
         let named = request.header(WORKSPACE_HEADER);
         let admin = Admin::operator(operator(app, request));
         let workspace = app.store.read(|snapshot| admin.workspace(snapshot, named))?;
-        return Ok(Caller { workspace, by: admin.by });
+        return Ok(Caller { workspace, by: admin.by, log_id: "operator".into() });
     }
     let key = keys::authenticate(app, request)?;
     if !key.scopes.contains(scope) {
         return Err(Error::Forbidden(format!("this API key lacks the scope {scope}")));
     }
-    Ok(Caller { workspace: key.workspace, by: by(app, request, None, key.label()) })
+    let log_id = format!("key {}", key.id);
+    Ok(Caller { workspace: key.workspace, by: by(app, request, None, key.label()), log_id })
 }
 
 /// The session of a request.
@@ -220,16 +240,17 @@ pub fn admin(app: &App, request: &Request) -> Result<Admin> {
         let caller = caller(app, request, Scope::ADMIN)?;
         // A key can do what an admin can, not what an owner can.
         let reach = Reach::Workspaces(vec![(caller.workspace, Role::Admin)]);
-        return Ok(Admin { by: caller.by, reach });
+        return Ok(Admin { by: caller.by, log_id: caller.log_id, reach });
     }
     let session = session(app, request).map_err(|error| match error {
         Error::Unauthenticated(Unauthenticated::Session) => Error::Unauthenticated(Unauthenticated::Nobody),
         other => other,
     })?;
+    let log_id = session.log_id();
     let mut roles = session.roles;
     roles.retain(|(_, role)| *role >= Role::Admin);
     if roles.is_empty() {
         return Err(Error::Forbidden("your role does not allow this action; needed: owner or admin".into()));
     }
-    Ok(Admin { by: session.by, reach: Reach::Workspaces(roles) })
+    Ok(Admin { by: session.by, log_id, reach: Reach::Workspaces(roles) })
 }

@@ -1,8 +1,9 @@
 //! Passwords: Argon2id with the parameters OWASP names (19 MiB, two passes, one lane), as PHC strings.
 //!
-//! Hashing takes 19 MiB and tens of milliseconds, so one runs at a time: a flood of logins waits in line instead of
-//! eating the memory.
+//! Hashing takes 19 MiB and tens of milliseconds, so one runs at a time, and few wait for it (`place`): a flood of
+//! logins takes neither the memory nor the handlers.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use argon2::Argon2;
@@ -12,6 +13,31 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use crate::error::{Error, Result};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// How many may wait for their turn: each holds a handler, and recording must not wait behind a flood of logins.
+const MOST_WAITING: usize = 8;
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// A place in the line of those whose password is looked at.
+pub struct Place(());
+
+/// Takes a place; refused when too many wait already.
+pub fn place() -> Result<Place> {
+    let is_free = |waiting: usize| (waiting < MOST_WAITING).then_some(waiting + 1);
+    match WAITING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, is_free) {
+        Ok(_) => Ok(Place(())),
+        Err(_) => {
+            let message = "too many people are logging in; try again in a moment".to_owned();
+            Err(Error::Unavailable { retry_after: 1, message })
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 pub const SHORTEST: usize = 10;
 const LONGEST: usize = 1024;

@@ -36,9 +36,10 @@ impl Failures {
 }
 
 impl Throttle {
-    /// Refuses while one of the names (an address, an account) still has to wait.
-    pub fn check(&self, names: &[String], now: Timestamp) -> Result<()> {
-        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Refuses while one of the names (an address, an account) still has to wait; else counts the attempt as failed,
+    /// until `succeeded` says otherwise. Both in one step: attempts made at the same moment would all be free.
+    pub fn attempt(&self, names: &[String], now: Timestamp) -> Result<()> {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = names
             .iter()
             .filter_map(|name| failures.get(name))
@@ -46,18 +47,13 @@ impl Throttle {
             .map(|failures| failures.last.plus_seconds(failures.wait()).micros() - now.micros())
             .max()
             .unwrap_or(0);
-        if wait <= 0 {
-            return Ok(());
+        if wait > 0 {
+            let retry_after = u32::try_from((wait + SECOND - 1) / SECOND).unwrap_or(u32::MAX);
+            return Err(Error::TooMany {
+                retry_after,
+                message: format!("too many failed logins; try again in {retry_after} s"),
+            });
         }
-        let retry_after = u32::try_from((wait + SECOND - 1) / SECOND).unwrap_or(u32::MAX);
-        Err(Error::TooMany {
-            retry_after,
-            message: format!("too many failed logins; try again in {retry_after} s"),
-        })
-    }
-
-    pub fn failed(&self, names: &[String], now: Timestamp) {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= MOST {
             failures.retain(|_, failures| !failures.is_quiet(now));
             if failures.len() >= MOST {
@@ -72,9 +68,17 @@ impl Throttle {
             entry.n = entry.n.saturating_add(1);
             entry.last = now;
         }
+        Ok(())
     }
 
-    pub fn succeeded(&self, account: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(account);
+    /// The attempt was none of the failures: the account's are forgotten, the other names have one less.
+    pub fn succeeded(&self, names: &[String], account: &str) {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.remove(account);
+        for name in names {
+            if let Some(entry) = failures.get_mut(name) {
+                entry.n = entry.n.saturating_sub(1);
+            }
+        }
     }
 }

@@ -118,6 +118,9 @@ pub enum Command {
     Check {
         /// A database nobody serves; otherwise the data directory's
         file: Option<PathBuf>,
+        /// Put right the counts that are wrong; writes wait meanwhile
+        #[arg(long, conflicts_with = "file")]
+        repair: bool,
     },
     /// What is in force, and where each value came from
     Config,

@@ -1,6 +1,7 @@
 //! The way from a command to the routes: over the server's Unix socket while one serves, else in this process.
 
 use std::io::Read;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -12,6 +13,9 @@ use crate::http::{Body, Method, Peer, Query, Request, client};
 use crate::ids::random_hex;
 use crate::routes;
 use crate::time::Clock;
+
+/// How long a command waits for another one to end.
+const TURN: Duration = Duration::from_secs(10);
 
 pub enum Client {
     /// A server holds the directory.
@@ -36,14 +40,21 @@ pub struct Answer {
 }
 
 impl Client {
+    /// Takes the directory, or finds the server that has it. Another command may have it for a moment, as when a
+    /// mail server records several messages at once: then it waits its turn.
     pub fn open(context: &Context) -> Result<Self> {
         let workspace = context.workspace.clone();
-        match Lock::take(&context.config.data)? {
-            Some(lock) => {
+        let socket = context.config.socket();
+        let give_up = Instant::now() + TURN;
+        loop {
+            if let Some(lock) = Lock::take(&context.config.data)? {
                 let app = App::open(context.config.clone(), Clock::system(), lock)?;
-                Ok(Self::Here(Box::new(app), workspace))
+                return Ok(Self::Here(Box::new(app), workspace));
             }
-            None => Ok(Self::Socket(context.config.socket(), workspace)),
+            if client::is_answered(&socket) || Instant::now() >= give_up {
+                return Ok(Self::Socket(socket, workspace));
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 

@@ -1,6 +1,5 @@
 //! Rows in and out at a terminal: record, import, export, query, tail.
 
-use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -142,34 +141,27 @@ fn readable(mut rows: Vec<Value>) -> Vec<Value> {
     rows
 }
 
-/// One page; `further` is the parameter that asks for a later one.
-fn page(
-    client: &Client,
-    path: &str,
-    query: &Query,
-    further: Option<(&'static str, i64)>,
-) -> Result<Vec<Value>> {
+fn page(client: &Client, path: &str, log: Log, query: &Query) -> Result<Vec<Value>> {
     let mut parameters = query.filters.parameters();
     parameters.push(("limit", query.limit.to_string()));
     parameters.push(("order", query.order.clone()));
-    parameters.extend(further.map(|(name, value)| (name, value.to_string())));
     let page = client.get(path, parameters)?;
-    Ok(page[word(query.log)].as_array().cloned().unwrap_or_default())
+    Ok(page[word(log)].as_array().cloned().unwrap_or_default())
 }
 
 pub fn query(context: &Context, query: &Query) -> Result<()> {
     let client = Client::open(context)?;
     let filters = &query.filters;
     let path = route(&client, context, query.log, filters.mailbox.as_deref(), filters.project.as_deref())?;
-    let rows = page(&client, &path, query, None)?;
+    let rows = page(&client, &path, query.log, query)?;
     if context.json {
         return rows.iter().try_for_each(|row| print(&row.to_string()));
     }
     print(table(&readable(rows), columns(query.log)).trim_end())
 }
 
-/// Prints what is recorded from now on. Looks once a second at the newest page, and at as many more as it takes to
-/// meet a row that was shown; rows that an import dates back further than that are not seen here.
+/// Prints what is recorded from now on. Looks once a second at the newest pages, as far back as they have something
+/// new; rows that an import dates back further than that are not seen here.
 pub fn tail(context: &Context, query: &Query) -> Result<()> {
     let client = Client::open(context)?;
     if matches!(client, Client::Here(..)) {
@@ -180,11 +172,11 @@ pub fn tail(context: &Context, query: &Query) -> Result<()> {
     }
     let filters = &query.filters;
     let path = route(&client, context, query.log, filters.mailbox.as_deref(), filters.project.as_deref())?;
-    let newest = Query { log: query.log, filters: filters.clone(), limit: 200, order: "desc".into() };
-    let mut last = page(&client, &path, &newest, None)?.iter().map(number_of).max().unwrap_or(0);
+    let newest = newest_page(&client, &path, query, None)?.0;
+    let mut last = newest.iter().map(number_of).max().unwrap_or(0);
     loop {
-        let rows = recorded_after(&client, &path, &newest, last)?;
-        last = rows.last().map_or(last, number_of);
+        let rows = rows_after(&client, &path, query, last)?;
+        last = rows.iter().map(number_of).max().unwrap_or(last);
         for row in readable_unless(context.json, rows) {
             if context.json {
                 print(&row.to_string())?;
@@ -197,30 +189,55 @@ pub fn tail(context: &Context, query: &Query) -> Result<()> {
     }
 }
 
-/// The number of a row in the whole appliance.
+/// The number of a row in the whole appliance: it only rises.
 fn number_of(row: &Value) -> i64 {
     row["seq"].as_i64().or_else(|| row["id"].as_i64()).unwrap_or(0)
 }
 
-/// The rows with a higher number than `last`, in the order of recording. What comes in between two pages moves rows
-/// onto the next one: by their number each is there once.
-fn recorded_after(client: &Client, path: &str, newest: &Query, last: i64) -> Result<Vec<Value>> {
-    let mut rows = BTreeMap::new();
-    let mut further = None;
-    for n_pages in 1.. {
-        let page = page(client, path, newest, further)?;
-        let is_over =
-            (page.len() as u64) < newest.limit || page.iter().map(number_of).any(|number| number <= last);
-        further = match newest.log {
-            Log::Messages => page.last().map(|row| ("cursor", number_of(row))),
-            Log::Enforcement | Log::Activity => Some(("offset", n_pages * newest.limit as i64)),
-        };
-        rows.extend(page.into_iter().map(|row| (number_of(&row), row)).filter(|(number, _)| *number > last));
-        if is_over {
-            break;
+/// The rows with a higher number, in its order.
+fn rows_after(client: &Client, path: &str, query: &Query, last: i64) -> Result<Vec<Value>> {
+    let mut all = Vec::new();
+    let mut cursor = None;
+    loop {
+        let (mut rows, next) = newest_page(client, path, query, cursor)?;
+        rows.retain(|row| number_of(row) > last);
+        let has_new = !rows.is_empty();
+        all.append(&mut rows);
+        if !has_new || next.is_none() {
+            all.sort_by_key(number_of);
+            return Ok(all);
         }
+        cursor = next;
     }
-    Ok(rows.into_values().collect())
+}
+
+/// A page, newest first, and the cursor of the next one: Mailbuttons has it in the envelope, the others in `Link`.
+fn newest_page(
+    client: &Client,
+    path: &str,
+    query: &Query,
+    cursor: Option<String>,
+) -> Result<(Vec<Value>, Option<String>)> {
+    let mut parameters = query.filters.parameters();
+    parameters.push(("limit", "200".into()));
+    parameters.extend(cursor.map(|cursor| ("cursor", cursor)));
+    let call = Call {
+        method: Method::Get,
+        path: path.into(),
+        query: parameters,
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    let answer = client.send(call)?;
+    let link =
+        answer.header("link").and_then(|link| Some(link.split_once('?')?.1.split_once('>')?.0.to_owned()));
+    let in_link = link.and_then(|link| {
+        let mut pairs = form_urlencoded::parse(link.as_bytes());
+        pairs.find(|(name, _)| name == "cursor").map(|(_, value)| value.into_owned())
+    });
+    let page = answer.json()?;
+    let next = in_link.or_else(|| page["next_cursor"].as_i64().map(|cursor| cursor.to_string()));
+    Ok((page[word(query.log)].as_array().cloned().unwrap_or_default(), next))
 }
 
 fn readable_unless(json: bool, rows: Vec<Value>) -> Vec<Value> {
@@ -243,23 +260,25 @@ pub fn export(context: &Context, export: &Export) -> Result<()> {
     query.push(("order", "asc".into()));
     let call = Call { method: Method::Get, path, query, headers: Vec::new(), body: Vec::new() };
     let mut body = client.send(call)?.body;
-    let mut out: Box<dyn FnMut(&[u8]) -> Result<()>> = match &export.output {
-        None => Box::new(write_out),
+    match &export.output {
+        None => copy(&mut body, write_out),
         Some(path) => {
-            let failed = format!("cannot write {}", path.display());
-            let mut file =
-                OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
-                    match error.kind() {
-                        std::io::ErrorKind::AlreadyExists => Error::usage(
-                            format!("{} exists already", path.display()),
-                            "name a file that is not there yet",
-                        ),
-                        _ => Error::io(failed.clone())(error),
-                    }
-                })?;
-            Box::new(move |bytes| file.write_all(bytes).map_err(Error::io(failed.clone())))
+            let failed = || Error::io(format!("cannot write {}", path.display()));
+            let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+            let mut file = open.map_err(|error| match error.kind() {
+                std::io::ErrorKind::AlreadyExists => Error::usage(
+                    format!("{} exists already", path.display()),
+                    "name a file that is not there yet",
+                ),
+                _ => failed()(error),
+            })?;
+            copy(&mut body, |bytes| file.write_all(bytes).map_err(failed()))
         }
-    };
+    }
+}
+
+/// Piece by piece, however large.
+fn copy(body: &mut dyn Read, mut write: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match body
@@ -267,7 +286,7 @@ pub fn export(context: &Context, export: &Export) -> Result<()> {
             .map_err(Error::io("the export broke off; what was written is not whole"))?
         {
             0 => return Ok(()),
-            n => out(&buffer[..n])?,
+            n => write(&buffer[..n])?,
         }
     }
 }

@@ -76,6 +76,7 @@ fn exit_code(error: &Error, is_serving: bool) -> u8 {
         | Error::LicenseRequired(_)
         | Error::Forbidden(_)
         | Error::NotFound(_)
+        | Error::OfItem { .. }
         | Error::Conflict { .. }
         | Error::Http { .. }
         | Error::TooMany { .. }
@@ -125,7 +126,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Serve { .. } => config.log,
         _ => log::LevelFilter::Warn,
     };
-    env_logger::Builder::new().filter_level(log::LevelFilter::Warn).filter_module("mailtrail", level).init();
+    start_log(level);
     let context = Context { config, json: arguments.json, workspace: arguments.workspace };
     match arguments.command {
         Command::Demo { .. } => demo::run(context),
@@ -134,7 +135,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Config => setup::config(&context),
         Command::Backup { file } => setup::backup(&context, &file),
         Command::Restore { file, dry_run } => setup::restore(&context, &file, dry_run),
-        Command::Check { file } => setup::check(&context, file.as_deref()),
+        Command::Check { file, repair } => setup::check(&context, file.as_deref(), repair),
         Command::Retention(command) => setup::retention(&context, &command),
         Command::Stats => setup::stats(&context),
         Command::License(command) => owners::license(&context, &command),
@@ -150,6 +151,30 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Query(query) => data::query(&context, &query),
         Command::Tail(query) => data::tail(&context, &query),
     }
+}
+
+/// A line an event on standard error: time (unless the journal puts its own), level, text. Control characters are
+/// shown and not obeyed, so that nobody writes lines of their own.
+fn start_log(level: log::LevelFilter) {
+    let in_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    env_logger::Builder::new()
+        .filter_level(log::LevelFilter::Warn)
+        .filter_module("mailtrail", level)
+        .format(move |out, record| {
+            let text: String = record
+                .args()
+                .to_string()
+                .chars()
+                .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
+                .collect();
+            let level = record.level();
+            if in_journal {
+                writeln!(out, "{level:<5} {text}")
+            } else {
+                writeln!(out, "{} {level:<5} {text}", crate::time::Clock::system().now().truncated())
+            }
+        })
+        .init();
 }
 
 /// Writes a line to standard output. A reader that went away (`| head`) is success.

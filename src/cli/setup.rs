@@ -79,6 +79,12 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
         }
         None => password::generate(),
     };
+    if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
+        return Err(Error::usage(
+            "--workspace is not a name",
+            "give 1 to 200 characters, no control characters",
+        ));
+    }
     let database = config.database();
     if database.exists() {
         return Err(Error::usage(
@@ -284,24 +290,27 @@ fn put_in_place(file: &Path, database: &Path, kept: Option<&Path>) -> Result<()>
     std::fs::File::open(&partial).and_then(|copy| copy.sync_all()).map_err(failed(&partial))?;
     if let Some(kept) = kept {
         std::fs::rename(database, kept).map_err(failed(kept))?;
-        for suffix in ["-wal", "-shm"] {
-            let with = |path: &Path| {
-                let mut name = path.as_os_str().to_owned();
-                name.push(suffix);
-                PathBuf::from(name)
-            };
-            if with(database).exists() {
-                std::fs::rename(with(database), with(kept)).map_err(failed(kept))?;
-            }
+    }
+    // A WAL belongs to the database that was here, also when that was moved away by hand: SQLite would play it into
+    // the backup and break it.
+    let stays = kept.map_or_else(|| partial.with_extension("replaced"), Path::to_owned);
+    for suffix in ["-wal", "-shm"] {
+        let with = |path: &Path| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        if with(database).exists() {
+            std::fs::rename(with(database), with(&stays)).map_err(failed(&stays))?;
         }
     }
     std::fs::rename(&partial, database).map_err(failed(database))?;
     copies::sync_directory(database)
 }
 
-pub fn check(context: &Context, file: Option<&Path>) -> Result<()> {
+pub fn check(context: &Context, file: Option<&Path>, repair: bool) -> Result<()> {
     let found = match file {
-        None => Client::open(context)?.post("/api/v1/admin/check", &Value::Null)?,
+        None => Client::open(context)?.post("/api/v1/admin/check", &json!({ "repair": repair }))?,
         Some(path) => {
             if !path.is_file() {
                 return Err(Error::usage(format!("{} is not a file", path.display()), "name a database"));
@@ -321,7 +330,16 @@ pub fn check(context: &Context, file: Option<&Path>) -> Result<()> {
         let lines = lines.into_iter().filter_map(Value::as_array).flatten();
         lines.map(|line| format!("{}\n", cell(line))).collect()
     })?;
-    if is_ok { Ok(()) } else { Err(Error::Mismatch("the database is not as it should be".into())) }
+    // Repaired counts are right now; what SQLite found is not.
+    let is_repaired = repair && found["problems"].as_array().is_some_and(Vec::is_empty);
+    if is_repaired && !is_ok {
+        eprintln!("{} counts were put right", cell(&found["repaired"]));
+    }
+    if is_ok || is_repaired {
+        Ok(())
+    } else {
+        Err(Error::Mismatch("the database is not as it should be".into()))
+    }
 }
 
 // ---------------------------------------------------------------------------------------------- retention, stats

@@ -1,5 +1,7 @@
 //! TenantCore's routes: the list of events, and our doors for recording them.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::limits::{self, Send};
@@ -56,9 +58,11 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
     }
     let list = sql::listing(&filter, page.from, page.to, page.newest_first);
     if page.format != Format::Json {
+        let target = ("tenant", tenant_id.unwrap_or_default().to_owned());
+        app.note_export((caller.workspace, None), &caller.by, "enforcement.export", target, request)?;
         return Ok(stream_events(app, list, page.format));
     }
-    let (mut events, total) = app.store.read(|snapshot| {
+    let (mut events, total) = app.store.read_list(|snapshot| {
         let events = list.page(snapshot, page.start, page.limit + 1, Event::from_row)?;
         Ok((events, list.total(snapshot)?))
     })?;
@@ -105,13 +109,13 @@ fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
     let batch = batch::parse(request, "events", NewEvent::read)?;
     let workspace = caller.workspace;
     app.record(workspace, request, move |tx| {
-        let mut shown = Vec::with_capacity(batch.items.len());
-        for new in &batch.items {
+        let shape = batch.shape;
+        let shown = batch.record(|new| {
             let tenant = tenants::find_living_key(tx, workspace, new.tenant_id)?;
             let tenant = tenant.ok_or(Error::NotFound(Subject::Tenant))?;
-            shown.push(stream::row(&sql::record(tx, workspace, tenant, new)?)?);
-        }
-        batch::answer(batch.shape, "events", 201, shown)
+            stream::row(&sql::record(tx, workspace, tenant, &new)?)
+        })?;
+        batch::answer(shape, "events", 201, shown)
     })
 }
 
@@ -119,7 +123,7 @@ fn post_send(app: &App, caller: &Caller, request: &Request) -> Result<Response> 
     request.query.only(&[])?;
     let send = Send::read(Fields::of(body::body(request)?, "")?)?;
     let workspace = caller.workspace;
-    let config = app.config.clone();
+    let config = Arc::clone(&app.config);
     app.record(workspace, request, move |tx| {
         let window = config.window_start(tx.now);
         Response::json(200, &limits::count(tx, workspace, &send, window)?)

@@ -55,11 +55,11 @@ pub struct Decision {
 /// # Errors
 /// `tenant_not_found`, `mailbox_not_found`: unknown, another workspace's, or deleted.
 pub fn count(tx: &mut Tx<'_>, workspace: i64, send: &Send, window: Timestamp) -> Result<Decision> {
-    let tenant = tenants::find(tx, workspace, send.tenant_id)?.ok_or(Error::NotFound(Subject::Tenant))?;
+    let tenant = tenants::find_living_key(tx, workspace, send.tenant_id)?;
+    let tenant = tenant.ok_or(Error::NotFound(Subject::Tenant))?;
     let mailbox = mailboxes::find_by_address(tx, workspace, &send.mailbox_address)?;
-    let mut mailbox = mailbox
-        .filter(|mailbox| mailbox.tenant == Some(tenant.key))
-        .ok_or(Error::NotFound(Subject::Mailbox))?;
+    let mut mailbox =
+        mailbox.filter(|mailbox| mailbox.tenant == Some(tenant)).ok_or(Error::NotFound(Subject::Mailbox))?;
     if mailbox.window_start < window {
         reset(tx, &mut mailbox, window)?;
     }
@@ -112,6 +112,16 @@ pub fn limit_changed(tx: &mut Tx<'_>, mailbox: &Mailbox, old: Option<i64>) -> Re
     }
     let shown_limit = mailbox.daily_send_limit.or(old).unwrap_or(0);
     record(tx, mailbox, Action::Unblocked, mailbox.sends_today, shown_limit)?;
+    mailboxes::set_sends(tx, mailbox.id, mailbox.window_start, mailbox.sends_today, None)
+}
+
+/// Before a mailbox goes to another tenant, or to none: its block ends in the log that has its beginning. The count of
+/// the day goes with it, so that the next send over the limit blocks it anew, there.
+pub fn leaves_tenant(tx: &mut Tx<'_>, mailbox: &Mailbox) -> Result<()> {
+    if mailbox.blocked_at.is_none() {
+        return Ok(());
+    }
+    record(tx, mailbox, Action::Unblocked, mailbox.sends_today, mailbox.daily_send_limit.unwrap_or(0))?;
     mailboxes::set_sends(tx, mailbox.id, mailbox.window_start, mailbox.sends_today, None)
 }
 

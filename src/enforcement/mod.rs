@@ -95,7 +95,7 @@ impl NewEvent {
             .ok_or_else(|| fields.refuse("tenant_id", format!("{tenant_id:?} is not a UUID")))?;
         let mailbox_address = fields.text("mailbox_address", 320)?;
         let mailbox_address = fields.required("mailbox_address", mailbox_address)?;
-        crate::owners::check_address("mailbox_address", &mailbox_address)?;
+        crate::owners::check_address(&fields.named("mailbox_address"), &mailbox_address)?;
         let action = fields.word("action_taken", &Action::WORDS)?;
         let sent_count = fields.integer("sent_count", 0, LARGEST)?;
         let limit_value = fields.integer("limit_value", 0, LARGEST)?;

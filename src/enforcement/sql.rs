@@ -65,6 +65,13 @@ pub fn listing(
             equals.push(("workspace = ", Value::from(filter.workspace)));
         }
     }
+    let index = match (&filter.mailbox_address, filter.tenant, filter.action) {
+        (Some(_), _, _) => "enforcement_mailbox",
+        (None, Some(_), Some(_)) => "enforcement_tenant_action",
+        (None, Some(_), None) => "enforcement_tenant",
+        (None, None, Some(_)) => "enforcement_workspace_action",
+        (None, None, None) => "enforcement_workspace",
+    };
     let owner = match filter.tenant {
         Some(tenant) => tenant_series(tenant),
         None => workspace_series(filter.workspace),
@@ -77,6 +84,7 @@ pub fn listing(
     Listing {
         log: Log::Enforcement,
         table: "enforcement_events",
+        index,
         columns:
             "seq, id, (SELECT uuid FROM tenants WHERE tenants.id = tenant) AS tenant_id, mailbox_address,
                   action, sent_count, limit_value, message, created_at, recorded_at",
@@ -149,7 +157,7 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, tenant: i64, new: &NewEvent) -> R
 
 /// What retention would take of a tenant: not what belongs to a mailbox on hold.
 const PRUNABLE: &str = "tenant = ?1 AND created_at < ?2 AND mailbox_address COLLATE NOCASE NOT IN
-     (SELECT address FROM mailboxes WHERE hold = 1 AND mailboxes.workspace = enforcement_events.workspace)";
+     (SELECT address FROM mailboxes WHERE hold = 1 AND workspace = (SELECT workspace FROM tenants WHERE id = ?1))";
 
 /// Removes up to `limit` of a tenant's events from before `cutoff`, oldest first; says how many.
 pub fn prune(tx: &mut Tx<'_>, tenant: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
@@ -172,6 +180,13 @@ pub fn prune(tx: &mut Tx<'_>, tenant: i64, cutoff: Timestamp, limit: i64) -> Res
         }
         Ok(removed.len())
     })
+}
+
+/// Whether retention would take anything of a tenant.
+pub fn has_prunable(connection: &Connection, tenant: i64, cutoff: Timestamp) -> Result<bool> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM enforcement_events WHERE {PRUNABLE})"))?
+        .query_row((tenant, cutoff), |row| row.get(0))?)
 }
 
 /// How many events of a tenant retention would take.

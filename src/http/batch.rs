@@ -21,21 +21,57 @@ pub enum Shape {
 
 pub struct Batch<T> {
     pub shape: Shape,
-    pub items: Vec<T>,
+    /// The envelope's name of the list.
+    word: &'static str,
+    /// Each with its index in the list, or the number of its line.
+    items: Vec<(usize, T)>,
+}
+
+impl<T> Batch<T> {
+    /// One that did not come as JSON.
+    pub fn one(word: &'static str, item: T) -> Self {
+        Self { shape: Shape::One, word, items: vec![(0, item)] }
+    }
+
+    /// Calls `record` with each item in its order and gathers what it shows; its refusal gets the item's place.
+    pub fn record(self, mut record: impl FnMut(T) -> Result<Value>) -> Result<Vec<Value>> {
+        let mut shown = Vec::with_capacity(self.items.len());
+        for (at, item) in self.items {
+            let recorded = record(item).map_err(|error| match self.shape {
+                Shape::One => error,
+                Shape::Json => error.of_item(&item_place(self.word, at)),
+                Shape::Lines => error.of_item(&line_place(at)),
+            });
+            shown.push(recorded?);
+        }
+        Ok(shown)
+    }
+}
+
+fn item_place(word: &str, at: usize) -> String {
+    format!("{word}[{at}]")
+}
+
+fn line_place(number: usize) -> String {
+    format!("line {number}")
 }
 
 /// Reads the body; `word` is the envelope's name of the list, `read` makes an item of the members of an object.
-pub fn parse<T>(request: &Request, word: &str, read: impl Fn(Fields) -> Result<T>) -> Result<Batch<T>> {
+pub fn parse<T>(
+    request: &Request,
+    word: &'static str,
+    read: impl Fn(Fields) -> Result<T>,
+) -> Result<Batch<T>> {
     if matches!(
         request.media_type().as_str(),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl"
     ) {
         let items = lines(&request.body, read)?;
-        return Ok(Batch { shape: Shape::Lines, items });
+        return Ok(Batch { shape: Shape::Lines, word, items });
     }
     let value = json::body(request)?;
     let Some(list) = value.get(word) else {
-        return Ok(Batch { shape: Shape::One, items: vec![read(Fields::of(value, "")?)?] });
+        return Ok(Batch::one(word, read(Fields::of(value, "")?)?));
     };
     if !list.is_array() {
         return Err(Error::invalid(word, "is not a list"));
@@ -47,23 +83,23 @@ pub fn parse<T>(request: &Request, word: &str, read: impl Fn(Fields) -> Result<T
     let items = list
         .into_iter()
         .enumerate()
-        .map(|(at, value)| read(Fields::of(value, &format!("{word}[{at}]"))?))
+        .map(|(at, value)| Ok((at, read(Fields::of(value, &item_place(word, at))?)?)))
         .collect::<Result<_>>()?;
-    Ok(Batch { shape: Shape::Json, items })
+    Ok(Batch { shape: Shape::Json, word, items })
 }
 
-fn lines<T>(body: &[u8], read: impl Fn(Fields) -> Result<T>) -> Result<Vec<T>> {
+fn lines<T>(body: &[u8], read: impl Fn(Fields) -> Result<T>) -> Result<Vec<(usize, T)>> {
     let mut items = Vec::new();
     for (at, line) in body.split(|byte| *byte == b'\n').enumerate() {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let place = format!("line {}", at + 1);
+        let place = line_place(at + 1);
         let value = json::parse(line).map_err(|error| match error {
             Error::Malformed(message) => Error::Malformed(format!("{place}: {message}")),
             other => other,
         })?;
-        items.push(read(Fields::of(value, &place)?)?);
+        items.push((at + 1, read(Fields::of(value, &place)?)?));
     }
     enough(items.len(), "body")?;
     Ok(items)

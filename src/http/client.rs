@@ -78,6 +78,11 @@ pub fn call(
     Ok(ClientResponse { status: head.status, headers: head.headers, body: Box::new(body) })
 }
 
+/// Whether a server listens there.
+pub fn is_answered(socket: &Path) -> bool {
+    SocketPath::of(socket).is_ok_and(|address| UnixStream::connect(&address.path).is_ok())
+}
+
 fn request_head(method: Method, target: &str, headers: &[(&str, &str)], length: usize) -> Result<String> {
     let sound = target.starts_with('/')
         && target.bytes().all(|byte| byte.is_ascii_graphic())

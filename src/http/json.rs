@@ -125,7 +125,8 @@ impl Fields {
         }
     }
 
-    fn named(&self, name: &str) -> String {
+    /// A member's name with its place, as a refusal has it.
+    pub fn named(&self, name: &str) -> String {
         if self.place.is_empty() { name.to_owned() } else { format!("{}.{name}", self.place) }
     }
 
@@ -228,8 +229,17 @@ impl Fields {
         let mut texts = Vec::with_capacity(items.len());
         for item in items {
             match item {
-                Value::String(text) if !text.is_empty() && text.chars().count() <= most => texts.push(text),
-                other => return Err(self.wrong(name, &other, &format!("texts of 1 to {most} characters"))),
+                Value::String(text)
+                    if !text.is_empty()
+                        && text.chars().count() <= most
+                        && !text.chars().any(char::is_control) =>
+                {
+                    texts.push(text);
+                }
+                other => {
+                    let accepted = format!("texts of 1 to {most} characters, no control characters");
+                    return Err(self.wrong(name, &other, &accepted));
+                }
             }
         }
         Ok(Some(texts))

@@ -87,7 +87,7 @@ pub struct Request {
     /// As sent, still percent-encoded, without the query.
     pub path: String,
     /// The values of the route's `{names}`, decoded; `routes` fills them in.
-    pub parameters: Vec<(&'static str, String)>,
+    pub parameters: route::Parameters,
     pub query: Query,
     /// Lower-case names in the order of arrival; values are visible ASCII, tabs and bytes above 0x7F (lossy UTF-8).
     pub headers: Vec<(String, String)>,

@@ -58,9 +58,12 @@ pub const fn bulk(method: Method, path: &'static str, dialect: Dialect, handler:
     Route { method, path, dialect, body: BodyLimit::Bulk, handler }
 }
 
+/// The values of a path's `{names}`, decoded.
+pub type Parameters = Vec<(&'static str, String)>;
+
 impl Route {
     /// The values of the path's `{names}`, decoded, when `path` (raw) is of this route's shape.
-    pub fn matches(&self, path: &str) -> Option<Vec<(&'static str, String)>> {
+    pub fn matches(&self, path: &str) -> Option<Parameters> {
         let mut parameters = Vec::new();
         let mut pattern = self.path.split('/');
         let mut segments = path.split('/');

@@ -47,3 +47,26 @@ pub fn forget(app: &App) -> Result<Value> {
         }
     }
 }
+
+/// Empty pages that are kept for what is recorded next: giving all back would only have the file grow again.
+const SPARE: i64 = 2048;
+/// Empty pages given back in one transaction, and transactions in one run.
+const PAGES: i64 = 512;
+const STEPS: usize = 50;
+
+/// Gives empty pages back to the file system once they are more than a twentieth of the file: what retention left.
+/// Step by step, so that no writer waits long.
+pub fn give_back(app: &App) -> Result<Value> {
+    let mut n_given = 0;
+    for _ in 0..STEPS {
+        let (n_pages, n_free) = app.store.read(|snapshot| crate::store::pages(snapshot))?;
+        let n_spare = SPARE.max(n_pages / 20);
+        if n_free <= n_spare {
+            break;
+        }
+        let n = PAGES.min(n_free - n_spare);
+        app.store.write(move |tx| crate::store::give_back(tx, n))?;
+        n_given += n;
+    }
+    Ok(if n_given == 0 { Value::Null } else { json!({ "pages": n_given }) })
+}

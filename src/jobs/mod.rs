@@ -30,6 +30,7 @@ const JOBS: &[Job] = &[
     Job { name: "resets", every: 5, run: resets::run },
     Job { name: "usage", every: 60, run: housekeeping::write_usage },
     Job { name: "housekeeping", every: 600, run: housekeeping::forget },
+    Job { name: "give_back", every: 10, run: housekeeping::give_back },
     Job { name: "retention", every: 3600, run: retention::scheduled },
 ];
 

@@ -3,17 +3,17 @@
 //! A mailbox's days are its policy's, else the setting's; enforcement events and activities go by the settings. An
 //! entry's age is by its own time (`received_at`, `created_at`), as the vendors say. Raising a number brings
 //! nothing back; a legal hold on a mailbox, tenant or project keeps what belongs to it. A batch is one short
-//! transaction, so that no writer waits long. A clock that stands before the latest write is not believed: nothing
-//! is deleted until it has caught up.
+//! transaction, so that no writer waits long. A clock that stands before the latest write, or leapt more than a week
+//! ahead of the last run, is not believed: nothing is deleted until it has caught up, or a person has looked.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::owners::mailboxes;
+use crate::owners::{mailboxes, tenants};
 use crate::store::counts::Log;
-use crate::store::{By, Note};
+use crate::store::{By, Note, Snapshot, Tx, jobs};
 use crate::time::Timestamp;
 use crate::{activity, enforcement, messages};
 
@@ -26,7 +26,44 @@ struct Scope {
     log: Log,
     /// The key of a tenant, mailbox or workspace.
     owner: i64,
-    cutoff: Timestamp,
+    /// Of the settings; a mailbox's policy goes first.
+    default_days: Option<i64>,
+}
+
+impl Scope {
+    fn has_old(self, connection: &rusqlite::Connection, now: Timestamp) -> Result<bool> {
+        let Some(days) = self.days(connection)? else { return Ok(false) };
+        let (owner, cutoff) = (self.owner, now.plus_days(-days));
+        match self.log {
+            Log::Enforcement => enforcement::sql::has_prunable(connection, owner, cutoff),
+            Log::Messages => messages::sql::has_prunable(connection, owner, cutoff),
+            Log::Activity => activity::sql::has_prunable(connection, owner, cutoff),
+        }
+    }
+
+    /// Asks for holds and days in the transaction that deletes: they may be of this moment.
+    fn prune(self, tx: &mut Tx<'_>, now: Timestamp) -> Result<usize> {
+        let Some(days) = self.days(tx)? else { return Ok(0) };
+        let (owner, cutoff) = (self.owner, now.plus_days(-days));
+        match self.log {
+            Log::Enforcement => enforcement::sql::prune(tx, owner, cutoff, PIECE),
+            Log::Messages => messages::sql::prune(tx, owner, cutoff, PIECE),
+            Log::Activity => activity::sql::prune(tx, owner, cutoff, PIECE),
+        }
+    }
+
+    /// The days its rows are kept; `None`: for ever, or it is on hold. Asked again in every transaction that deletes:
+    /// a run takes long, and a hold that was answered must hold from then on.
+    fn days(self, connection: &rusqlite::Connection) -> Result<Option<i64>> {
+        Ok(match self.log {
+            Log::Enforcement if tenants::is_on_hold(connection, self.owner)? => None,
+            Log::Messages => match mailboxes::find_for_retention(connection, self.owner)? {
+                None => None,
+                Some(own_days) => own_days.or(self.default_days),
+            },
+            Log::Enforcement | Log::Activity => self.default_days,
+        })
+    }
 }
 
 /// How many rows went, or would go.
@@ -51,13 +88,32 @@ impl Deleted {
     }
 }
 
-/// The scheduler's run: noted in the activity log when something went.
+/// The scheduler's run: noted in the activity log when something went. It believes the clock for a week past the
+/// last run; after a longer leap nothing is deleted until a person has looked and run it by hand.
 pub fn scheduled(app: &App) -> Result<Value> {
+    let now = app.clock.now();
+    let trusted = app.store.read(|snapshot| last_trusted(snapshot))?;
+    if let Some(trusted) = trusted.filter(|trusted| now > trusted.plus_days(LEAP_DAYS)) {
+        log::warn!("retention is paused: the clock says {now}, the last run was at {trusted}");
+        return Ok(json!({
+            "paused": format!("the clock is more than {LEAP_DAYS} days past the last run; `mailtrail retention run` goes on"),
+        }));
+    }
     let deleted = delete(app)?;
     if deleted.total() > 0 {
         note(app, By::system("retention"), deleted)?;
     }
     Ok(json!({ "deleted": deleted }))
+}
+
+/// A clock that leapt further ahead than this since the last run is not believed.
+const LEAP_DAYS: i64 = 7;
+/// The row of `jobs` that says when the clock was last believed: a run that was paused or failed leaves it as it is.
+const COMPLETED: &str = "retention_completed";
+
+fn last_trusted(connection: &rusqlite::Connection) -> Result<Option<Timestamp>> {
+    let runs = jobs::list(connection)?;
+    Ok(runs.into_iter().find(|run| run.name == COMPLETED).map(|run| run.started_at))
 }
 
 /// A run by hand: always noted.
@@ -70,9 +126,11 @@ pub fn run(app: &App, by: By) -> Result<Value> {
 /// What a run would take now.
 pub fn dry_run(app: &App) -> Result<Value> {
     let mut deleted = Deleted::default();
+    let now = app.clock.now();
     app.store.read(|snapshot| {
         for scope in scopes(app, snapshot)? {
-            let Scope { log, owner, cutoff } = scope;
+            let Some(days) = scope.days(snapshot)? else { continue };
+            let (Scope { log, owner, .. }, cutoff) = (scope, now.plus_days(-days));
             let n = match log {
                 Log::Enforcement => enforcement::sql::count_prunable(snapshot, owner, cutoff)?,
                 Log::Messages => messages::sql::count_prunable(snapshot, owner, cutoff)?,
@@ -88,41 +146,35 @@ pub fn dry_run(app: &App) -> Result<Value> {
 fn delete(app: &App) -> Result<Deleted> {
     refuse_a_clock_that_stepped_back(app)?;
     let mut deleted = Deleted::default();
-    for Scope { log, owner, cutoff } in app.store.read(|snapshot| scopes(app, snapshot))? {
+    let now = app.clock.now();
+    for scope in app.store.read(|snapshot| scopes(app, snapshot))? {
         loop {
-            let n = app.store.write(move |tx| match log {
-                Log::Enforcement => enforcement::sql::prune(tx, owner, cutoff, PIECE),
-                Log::Messages => messages::sql::prune(tx, owner, cutoff, PIECE),
-                Log::Activity => activity::sql::prune(tx, owner, cutoff, PIECE),
-            })? as i64;
-            deleted.add(log, n);
+            let is_due = move |snapshot: &Snapshot<'_>| scope.has_old(snapshot, now);
+            let n = app.store.write_if(is_due, move |tx| scope.prune(tx, now))?.unwrap_or(0) as i64;
+            deleted.add(scope.log, n);
             if n < PIECE {
                 break;
             }
         }
     }
+    app.store.write(move |tx| jobs::note(tx, COMPLETED, now, &json!({ "deleted": deleted })))?;
     Ok(deleted)
 }
 
-/// Everything that has days and is not on hold.
+/// Every owner of rows that may be old.
 fn scopes(app: &App, connection: &rusqlite::Connection) -> Result<Vec<Scope>> {
-    let now = app.clock.now();
-    let cutoff = |days: i64| now.plus_days(-days);
     let mut scopes = Vec::new();
-    if let Some(days) = app.config.enforcement_days {
-        let tenants = enforcement::sql::prunable_tenants(connection)?;
-        let cutoff = cutoff(days);
-        scopes.extend(tenants.into_iter().map(|owner| Scope { log: Log::Enforcement, owner, cutoff }));
+    let mut add = |log, owners: Vec<i64>, default_days| {
+        scopes.extend(owners.into_iter().map(|owner| Scope { log, owner, default_days }));
+    };
+    if app.config.enforcement_days.is_some() {
+        add(Log::Enforcement, enforcement::sql::prunable_tenants(connection)?, app.config.enforcement_days);
     }
-    for (owner, own_days) in mailboxes::list_for_retention(connection)? {
-        if let Some(days) = own_days.or(app.config.messages_days) {
-            scopes.push(Scope { log: Log::Messages, owner, cutoff: cutoff(days) });
-        }
-    }
-    if let Some(days) = app.config.activity_days {
-        let workspaces = activity::sql::prunable_workspaces(connection)?;
-        let cutoff = cutoff(days);
-        scopes.extend(workspaces.into_iter().map(|owner| Scope { log: Log::Activity, owner, cutoff }));
+    let mailboxes = mailboxes::list_for_retention(connection)?;
+    let with_days = mailboxes.into_iter().filter(|(_, own)| own.or(app.config.messages_days).is_some());
+    add(Log::Messages, with_days.map(|(owner, _)| owner).collect(), app.config.messages_days);
+    if app.config.activity_days.is_some() {
+        add(Log::Activity, activity::sql::prunable_workspaces(connection)?, app.config.activity_days);
     }
     Ok(scopes)
 }

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use super::gate::{self, Disposal};
 use super::policy::{self, Policy};
 use super::sql::{self, Filter, Recorded};
-use super::{COLUMNS, Entry, Kind, NewEntry, Outcome, Received};
+use super::{COLUMNS, Kind, LONGEST_REASON, NewEntry, Outcome, Received};
 use crate::app::App;
 use crate::auth::{Admin, Caller, Scope};
 use crate::error::{Error, Result, Subject};
-use crate::http::batch::{self, Batch, Shape};
+use crate::http::batch::{self, Batch};
 use crate::http::json::{self, Fields};
 use crate::http::route::{Dialect, Handler, Route, bulk, limit, route};
 use crate::http::stream::{self, Format};
@@ -72,10 +72,16 @@ fn mailbox_id(request: &Request) -> Result<i64> {
     request.parameter("mailbox_id").parse().map_err(|_| Error::NotFound(Subject::Mailbox))
 }
 
-/// A mailbox that may be written to: one that lives.
-fn living_mailbox_of(app: &App, workspace: i64, request: &Request) -> Result<Mailbox> {
-    let mailbox = mailbox_of(app, workspace, request)?;
+/// A mailbox that may be written to: one that lives. Writes look again in their own transaction.
+pub fn find_living_mailbox(connection: &Connection, workspace: i64, id: i64) -> Result<Mailbox> {
+    let mailbox = find_mailbox(connection, workspace, id)?;
     if mailbox.deleted { Err(Error::NotFound(Subject::Mailbox)) } else { Ok(mailbox) }
+}
+
+/// The number of the path's mailbox, which lives: 404 goes before any word about the body.
+fn living_mailbox_id(app: &App, workspace: i64, request: &Request) -> Result<i64> {
+    let id = mailbox_id(request)?;
+    app.store.read(|snapshot| find_living_mailbox(snapshot, workspace, id)).map(|mailbox| mailbox.id)
 }
 
 fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
@@ -113,9 +119,11 @@ fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         newest_first: listing::newest_first(query)?,
     };
     if format != Format::Json {
+        let target = ("mailbox", mailbox.id.to_string());
+        app.note_export((caller.workspace, None), &caller.by, "messages.export", target, request)?;
         return Ok(stream_entries(app, filter, format));
     }
-    let mut entries = app.store.read(|snapshot| sql::list(snapshot, &filter, cursor, limit + 1))?;
+    let mut entries = app.store.read_list(|snapshot| sql::list(snapshot, &filter, cursor, limit + 1))?;
     let has_more = entries.len() as i64 > limit;
     entries.truncate(limit as usize);
     // The last one is the smallest of the page, newest first.
@@ -142,22 +150,23 @@ fn show_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response>
 }
 
 fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
-    let mailbox = living_mailbox_of(app, caller.workspace, request)?;
+    let (workspace, id) = (caller.workspace, living_mailbox_id(app, caller.workspace, request)?);
     let batch = if request.media_type() == "message/rfc822" {
-        Batch { shape: Shape::One, items: vec![raw_entry(app, request)?] }
+        Batch::one("items", raw_entry(app, request)?)
     } else {
         request.query.only(&[])?;
         batch::parse(request, "items", NewEntry::read)?
     };
-    app.record(caller.workspace, request, move |tx| {
-        let mut shown = Vec::with_capacity(batch.items.len());
+    app.record(workspace, request, move |tx| {
+        let mailbox = find_living_mailbox(tx, workspace, id)?;
+        let shape = batch.shape;
         let mut any_new = false;
-        for new in batch.items {
+        let shown = batch.record(|new| {
             let Recorded { entry, is_new } = sql::record(tx, &mailbox, new)?;
             any_new |= is_new;
-            shown.push(stream::row(&entry)?);
-        }
-        batch::answer(batch.shape, "items", if any_new { 201 } else { 200 }, shown)
+            stream::row(&entry)
+        })?;
+        batch::answer(shape, "items", if any_new { 201 } else { 200 }, shown)
     })
 }
 
@@ -166,13 +175,18 @@ fn raw_entry(app: &App, request: &Request) -> Result<NewEntry> {
     request.query.only(&["outcome", "reason"])?;
     let outcome = request.query.word("outcome", &Outcome::WORDS)?.unwrap_or(Outcome::Delivered);
     let reason = request.query.text("reason")?.map(str::to_owned);
+    if let Some(length) = reason.as_ref().map(|reason| reason.chars().count()).filter(|n| *n > LONGEST_REASON)
+    {
+        let message = format!("has {length} characters; accepted: up to {LONGEST_REASON}");
+        return Err(Error::invalid("reason", message));
+    }
     let received = Received::from_raw(&request.body, &app.config.authserv_ids)?;
     Ok(received.entry.decided(outcome, reason))
 }
 
 fn patch_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    let mailbox = living_mailbox_of(app, caller.workspace, request)?;
+    let (workspace, id) = (caller.workspace, living_mailbox_id(app, caller.workspace, request)?);
     let mut fields = Fields::of(json::body(request)?, "")?;
     let kinds = Kind::WORDS.map(|(_, kind)| kind);
     let facts = super::read_facts(&mut fields, &kinds)?;
@@ -182,29 +196,28 @@ fn patch_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response
         return Err(Error::invalid("body", format!("appends nothing; accepted: {}", accepted.join(", "))));
     }
     let message_id = request.parameter("message_id").to_owned();
-    app.record(caller.workspace, request, move |tx| {
+    app.record(workspace, request, move |tx| {
+        let mailbox = find_living_mailbox(tx, workspace, id)?;
         Response::json(200, &sql::append(tx, mailbox.id, &message_id, &facts)?)
     })
 }
 
 fn post_inbound(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    let mailbox = living_mailbox_of(app, caller.workspace, request)?;
+    let id = living_mailbox_id(app, caller.workspace, request)?;
     let received = if request.media_type() == "message/rfc822" {
         Received::from_raw(&request.body, &app.config.authserv_ids)?
     } else {
         Received::read(Fields::of(json::body(request)?, "")?)?
     };
-    let (recorded, disposal) = gate::decide(app, caller.workspace, mailbox.id, &received)?;
-    let status = if recorded.is_new { 201 } else { 200 };
-    Response::json(status, &decided(&recorded.entry, disposal)?)
+    gate::decide(app, caller.workspace, id, request, &received, decided)
 }
 
 /// The entry as a read would show it, and after it what to do with the message.
-fn decided(entry: &Entry, disposal: Disposal) -> Result<Value> {
-    let mut shown = stream::row(entry)?;
+fn decided(recorded: &Recorded, disposal: Disposal) -> Result<Response> {
+    let mut shown = stream::row(&recorded.entry)?;
     shown["action"] = disposal.as_str().into();
-    Ok(shown)
+    Response::json(if recorded.is_new { 201 } else { 200 }, &shown)
 }
 
 fn show_policy(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

@@ -14,7 +14,8 @@ use super::sql::{self, Recorded};
 use super::{NewEntry, Outcome, Received, Verdict};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::owners::mailboxes::{self, Mailbox};
+use crate::http::{Request, Response};
+use crate::owners::mailboxes::Mailbox;
 use crate::store::Tx;
 
 /// What the mail server is to do with the message.
@@ -50,16 +51,21 @@ enum Verdicts<'a> {
     Passed { rule: &'a SenderRule, index: usize },
 }
 
-/// Decides and records. The same message again gives the entry that stands, undecided anew.
+/// What says, inside, that the decision starts over.
+const POLICY_CHANGED: &str = "policy_changed";
+
+/// Decides and records, and answers by `shape`. The same message again gives the entry that stands, undecided anew.
 pub fn decide(
     app: &App,
     workspace: i64,
     mailbox_id: i64,
+    request: &Request,
     received: &Received,
-) -> Result<(Recorded, Disposal)> {
+    shape: fn(&Recorded, Disposal) -> Result<Response>,
+) -> Result<Response> {
     loop {
         let (mailbox, compiled) = app.store.read(|snapshot| {
-            let mailbox = super::api::find_mailbox(snapshot, workspace, mailbox_id)?;
+            let mailbox = super::api::find_living_mailbox(snapshot, workspace, mailbox_id)?;
             let compiled = super::policy::in_force(app, snapshot, mailbox.id, mailbox.policy_version)?;
             Ok((mailbox, compiled))
         })?;
@@ -79,19 +85,20 @@ pub fn decide(
             }
             Verdicts::Passed { rule, index } => Some((rule.clone(), index)),
         };
-        let recorded = app.store.write(move |tx| {
-            let current = mailboxes::find_anywhere(tx, mailbox.id)?;
-            let Some(mailbox) = current.filter(|mailbox| mailbox.policy_version == version) else {
-                return Ok(None);
-            };
+        let answered = app.record(workspace, request, move |tx| {
+            let mailbox = super::api::find_living_mailbox(tx, workspace, mailbox_id)?;
+            if mailbox.policy_version != version {
+                return Err(Error::conflict(POLICY_CHANGED, "the policy changed while it was being applied"));
+            }
             if let Some((rule, index)) = passed {
                 count(tx, &mailbox, &rule, index, &mut entry)?;
             }
-            sql::record(tx, &mailbox, entry).map(Some)
-        })?;
-        if let Some(recorded) = recorded {
-            let disposal = Disposal::of(recorded.entry.outcome, drops);
-            return Ok((recorded, disposal));
+            let recorded = sql::record(tx, &mailbox, entry)?;
+            shape(&recorded, Disposal::of(recorded.entry.outcome, drops))
+        });
+        match answered {
+            Err(Error::Conflict { code: POLICY_CHANGED, .. }) => {}
+            answered => return answered,
         }
     }
 }

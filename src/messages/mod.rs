@@ -178,6 +178,9 @@ closed_list!(Kind);
 /// Facts of one kind of report, as JSON text, may have so many bytes.
 const LARGEST_FACT: usize = 64 * 1024;
 
+/// Characters of a reason.
+pub const LONGEST_REASON: usize = 1000;
+
 /// One fact to be appended.
 pub type NewFact = (Kind, Value);
 
@@ -284,7 +287,7 @@ impl NewEntry {
         let Received { mut entry, text_body } = Received::take(&mut fields)?;
         let outcome = fields.word("outcome", &Outcome::WORDS)?;
         entry.outcome = Some(fields.required("outcome", outcome)?);
-        entry.reason = fields.text("reason", 1000)?;
+        entry.reason = fields.text("reason", LONGEST_REASON)?;
         if let Some(text) = fields.text("body_hash", 64)? {
             let hash = unhex::<32>(&text).ok_or_else(|| {
                 fields.refuse("body_hash", format!("{text:?} is not 64 hex digits (SHA-256)"))

@@ -22,6 +22,12 @@ const KNOWN_CAPABILITIES: [&str; 4] =
 /// Bytes of a compiled pattern, and how deep its groups may nest: deeper ones overflow a small stack.
 const LARGEST_PATTERN: usize = 1 << 20;
 const DEEPEST_PATTERN: u32 = 16;
+/// Guards of one policy: each may take `LARGEST_PATTERN` compiled, and the policy in force stays in memory.
+const MOST_GUARDS: usize = 50;
+/// Rules of one policy: a sender is held against each of them.
+const MOST_SENDERS: usize = 5000;
+/// Days an entry may be kept; for ever is a setting without days.
+const MOST_DAYS: i64 = 36_500;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -61,25 +67,30 @@ impl Policy {
         let drops = fields.required("defaultAction", drops)?;
         let senders = fields.list("senders")?;
         let senders = fields.required("senders", senders)?;
+        at_most(&fields, "senders", senders.len(), MOST_SENDERS)?;
         let senders: Vec<SenderRule> = senders
             .into_iter()
             .enumerate()
             .map(|(at, value)| SenderRule::read(Fields::of(value, &format!("senders[{at}]"))?))
             .collect::<Result<_>>()?;
-        let content_guards = fields
-            .list("contentGuards")?
-            .unwrap_or_default()
+        let content_guards = fields.list("contentGuards")?.unwrap_or_default();
+        at_most(&fields, "contentGuards", content_guards.len(), MOST_GUARDS)?;
+        let content_guards = content_guards
             .into_iter()
             .enumerate()
             .map(|(at, value)| ContentGuard::read(Fields::of(value, &format!("contentGuards[{at}]"))?))
             .collect::<Result<_>>()?;
         let audit_log = fields.object("auditLog")?;
         let mut audit_log = fields.required("auditLog", audit_log)?;
-        let retention_days = audit_log.integer("retentionDays", i64::MIN, 36_500)?;
-        let retention_days = audit_log.required("retentionDays", retention_days)?;
-        if retention_days < 1 {
-            return Err(audit_log.refuse("retentionDays", "must be >= 1"));
-        }
+        let days = audit_log.any("retentionDays");
+        let retention_days = match audit_log.required("retentionDays", days)?.as_i64() {
+            Some(days @ 1..=MOST_DAYS) => days,
+            Some(..=0) => return Err(audit_log.refuse("retentionDays", "must be >= 1")),
+            _ => {
+                let message = format!("must be a whole number from 1 to {MOST_DAYS}");
+                return Err(audit_log.refuse("retentionDays", message));
+            }
+        };
         let include_body_hash = audit_log.boolean("includeBodyHash")?.unwrap_or(false);
         audit_log.done()?;
         fields.done()?;
@@ -98,6 +109,13 @@ impl Policy {
             "auditLog": { "retentionDays": self.retention_days, "includeBodyHash": self.include_body_hash },
         })
     }
+}
+
+fn at_most(fields: &Fields, name: &str, length: usize, most: usize) -> Result<()> {
+    if length <= most {
+        return Ok(());
+    }
+    Err(fields.refuse(name, format!("has {length} items; accepted: up to {most}")))
 }
 
 /// `unknown_capability:foo`, each once.
@@ -122,7 +140,7 @@ impl SenderRule {
             return Err(fields.refuse("match", "must have at least one of address and domain"));
         }
         if let Some(address) = &address {
-            crate::owners::check_address(&format!("{}.address", "match"), address)?;
+            crate::owners::check_address(&matching.named("address"), address)?;
         }
         let require_dkim = matching.boolean("requireDkim")?.unwrap_or(false);
         let require_spf = matching.boolean("requireSpf")?.unwrap_or(false);

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use serde_json::Value;
 
 use super::{Entry, Kind, NewEntry, NewFact, Outcome, Verdict, fold, n_tokens};
-use crate::app::check_not_ahead;
+use crate::app::{MOST_AHEAD, check_not_ahead};
 use crate::error::{Error, Result, Subject};
 use crate::ids::hex;
 use crate::owners::mailboxes::Mailbox;
@@ -68,8 +68,11 @@ pub struct Filter {
 }
 
 /// Up to `limit` entries after `cursor`, folded. The order is by id: newest first, or oldest first.
+///
+/// It walks one index in the order of ids, named here: SQLite keeps no statistics, and without them takes an outcome
+/// for as rare as a sender, and sorts all that was received since `from` to find a page of it.
 pub fn list(connection: &Connection, filter: &Filter, cursor: Option<i64>, limit: i64) -> Result<Vec<Entry>> {
-    let mut sql = format!("SELECT {COLUMNS} FROM messages WHERE mailbox = ?");
+    let mut sql = format!("SELECT {COLUMNS} FROM messages INDEXED BY {} WHERE mailbox = ?", filter.index());
     let mut values = vec![Sql::from(filter.mailbox)];
     let texts = [
         (" AND message_id = ?", &filter.message_id),
@@ -96,22 +99,102 @@ pub fn list(connection: &Connection, filter: &Filter, cursor: Option<i64>, limit
         let quoted = Value::from(thread.as_str()).to_string();
         values.extend([filter.mailbox.into(), thread.clone().into(), filter.mailbox.into(), quoted.into()]);
     }
-    for (condition, bound) in [(" AND received_at >= ?", filter.from), (" AND received_at < ?", filter.to)] {
+    for (condition, bound) in [(" AND +received_at >= ?", filter.from), (" AND +received_at < ?", filter.to)]
+    {
         if let Some(bound) = bound {
             sql.push_str(condition);
             values.push(bound.micros().into());
         }
     }
-    let (comparison, direction) = if filter.newest_first { ("<", "DESC") } else { (">", "ASC") };
-    if let Some(cursor) = cursor {
-        sql.push_str(&format!(" AND seq {comparison} ?"));
-        values.push(cursor.into());
+    let (first, end) = stretch(connection, filter, cursor)?;
+    for (condition, bound) in [(" AND seq >= ?", first), (" AND seq < ?", end)] {
+        if let Some(bound) = bound {
+            sql.push_str(condition);
+            values.push(bound.into());
+        }
     }
+    let direction = if filter.newest_first { "DESC" } else { "ASC" };
     sql.push_str(&format!(" ORDER BY seq {direction} LIMIT ?"));
     values.push(limit.into());
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(values), Entry::from_row)?;
     rows.map(|entry| with_facts(connection, entry?)).collect()
+}
+
+impl Filter {
+    /// The index that leads to the rarest, all of them in the order of ids.
+    fn index(&self) -> &'static str {
+        if self.message_id.is_some() {
+            "messages_message"
+        } else if self.thread_id.is_some() {
+            "messages_mailbox"
+        } else if self.sender_address.is_some() {
+            "messages_sender"
+        } else if self.reason.is_some() {
+            "messages_reason"
+        } else if self.outcome.is_some() {
+            "messages_outcome"
+        } else if self.recipient_address.is_some() {
+            "messages_recipient"
+        } else {
+            "messages_mailbox"
+        }
+    }
+}
+
+/// The ids to walk: from the first (inclusive) to the end (exclusive). Without it a list of the last day that is not
+/// full would look through years for more.
+fn stretch(
+    connection: &Connection,
+    filter: &Filter,
+    cursor: Option<i64>,
+) -> Result<(Option<i64>, Option<i64>)> {
+    let (mut first, mut end) = match (filter.newest_first, cursor) {
+        (true, cursor) => (None, cursor),
+        (false, cursor) => (cursor.map(|cursor| cursor.saturating_add(1)), None),
+    };
+    if filter.message_id.is_some() || filter.thread_id.is_some() {
+        return Ok((first, end));
+    }
+    if let Some(from) = filter.from {
+        first = first.max(Some(first_since(connection, filter.mailbox, from)?));
+        if let (true, None, Some(to)) = (filter.newest_first, end, filter.to) {
+            // Over what the index holds between the two alone.
+            let last: Option<i64> = connection
+                .prepare_cached(
+                    "SELECT max(seq) FROM messages INDEXED BY messages_received
+                     WHERE mailbox = ?1 AND received_at >= ?2 AND received_at < ?3",
+                )?
+                .query_row((filter.mailbox, from, to), |row| row.get(0))?;
+            end = Some(last.unwrap_or(0).saturating_add(1));
+        }
+    }
+    Ok((first, end))
+}
+
+/// An id below which nothing was received at `from` or later. Found in few steps: entries are recorded in the order
+/// of ids, at times that only rise, and none is received much later than it is recorded.
+fn first_since(connection: &Connection, mailbox: i64, from: Timestamp) -> Result<i64> {
+    // One second more, since `recorded_at` is whole seconds.
+    let earliest = from.plus_seconds(-(MOST_AHEAD + 1));
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT max(seq) FROM messages WHERE mailbox = ?1")?
+        .query_row([mailbox], |row| row.get(0))?;
+    let mut recorded_at = connection.prepare_cached(
+        "SELECT seq, recorded_at FROM messages WHERE mailbox = ?1 AND seq >= ?2 ORDER BY seq LIMIT 1",
+    )?;
+    let (mut first, mut end) = (0, last.unwrap_or(0).saturating_add(1));
+    while first < end {
+        let middle = first + (end - first) / 2;
+        let found = recorded_at
+            .query_row((mailbox, middle), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Timestamp>(1)?)))
+            .optional()?;
+        match found {
+            Some((seq, at)) if at < earliest => first = seq.saturating_add(1),
+            _ => end = middle,
+        }
+    }
+    Ok(first)
 }
 
 /// The entry of a message, folded.
@@ -181,8 +264,12 @@ fn same_or_conflict(standing: Entry, new: &NewEntry) -> Result<Recorded> {
 
 fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry) -> Result<Recorded> {
     let outcome = new.outcome.ok_or_else(|| Error::Internal("an entry without an outcome".into()))?;
-    let received_at = new.received_at.unwrap_or(tx.now.truncated());
-    check_not_ahead("received_at", received_at, tx.now)?;
+    let mut received_at = new.received_at.unwrap_or(tx.now.truncated());
+    match check_not_ahead("received_at", received_at, tx.now) {
+        // A raw message has arrived, whatever clock its last server had: refusing it would lose it.
+        Err(_) if new.message_hash.is_some() => received_at = tx.now.truncated(),
+        checked => checked?,
+    }
     let thread_id = match new.thread_id {
         Some(thread) => Some(thread),
         None => thread_of(tx, mailbox.id, &new.references)?,
@@ -343,6 +430,13 @@ pub fn prune(tx: &mut Tx<'_>, mailbox: i64, cutoff: Timestamp, limit: i64) -> Re
         }
         Ok(removed.len())
     })
+}
+
+/// Whether retention would take anything of a mailbox.
+pub fn has_prunable(connection: &Connection, mailbox: i64, cutoff: Timestamp) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE mailbox = ?1 AND received_at < ?2)")?
+        .query_row((mailbox, cutoff), |row| row.get(0))?)
 }
 
 /// How many entries of a mailbox retention would take.

@@ -157,6 +157,17 @@ pub fn list_for_retention(connection: &Connection) -> Result<Vec<(i64, Option<i6
     Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The own days of a mailbox that retention may prune; `None`: it or its tenant is on hold.
+pub fn find_for_retention(connection: &Connection, id: i64) -> Result<Option<Option<i64>>> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT mailboxes.retention_days FROM mailboxes LEFT JOIN tenants ON tenants.id = mailboxes.tenant
+             WHERE mailboxes.id = ?1 AND mailboxes.hold = 0 AND coalesce(tenants.hold, 0) = 0",
+        )?
+        .query_row([id], |row| row.get(0))
+        .optional()?)
+}
+
 /// The day's count and the block, as they now are.
 pub fn set_sends(
     tx: &Tx<'_>,

@@ -45,7 +45,7 @@ impl Tenant {
 
 const SELECT: &str = "SELECT id, uuid, workspace, name, domain, hold, created_at,
      (SELECT count(*) FROM mailboxes WHERE tenant = tenants.id AND deleted_at IS NULL) AS n_mailboxes
-     FROM tenants WHERE deleted_at IS NULL";
+     FROM tenants";
 
 pub struct NewTenant {
     pub workspace: i64,
@@ -57,8 +57,11 @@ pub struct NewTenant {
 
 pub fn create(tx: &Tx<'_>, new: &NewTenant) -> Result<Tenant> {
     let id = new.id.unwrap_or_else(|| Uuid::at(tx.now));
-    let taken: bool =
-        tx.query_row("SELECT EXISTS (SELECT 1 FROM tenants WHERE uuid = ?1)", [id], |row| row.get(0))?;
+    let taken: bool = tx.query_row(
+        "SELECT EXISTS (SELECT 1 FROM tenants WHERE uuid = ?1 AND workspace = ?2)",
+        (id, new.workspace),
+        |row| row.get(0),
+    )?;
     if taken {
         return Err(Error::conflict("tenant_exists", format!("the tenant id {id} is taken")));
     }
@@ -70,14 +73,23 @@ pub fn create(tx: &Tx<'_>, new: &NewTenant) -> Result<Tenant> {
 }
 
 pub fn list(connection: &Connection, workspace: i64) -> Result<Vec<Tenant>> {
-    let mut statement = connection.prepare_cached(&format!("{SELECT} AND workspace = ?1 ORDER BY id"))?;
+    let mut statement = connection
+        .prepare_cached(&format!("{SELECT} WHERE deleted_at IS NULL AND workspace = ?1 ORDER BY id"))?;
     Ok(statement.query_map([workspace], Tenant::from_row)?.collect::<rusqlite::Result<_>>()?)
 }
 
 /// A tenant of this workspace; `None` when it is unknown or another's.
 pub fn find(connection: &Connection, workspace: i64, id: Uuid) -> Result<Option<Tenant>> {
     Ok(connection
-        .prepare_cached(&format!("{SELECT} AND uuid = ?1 AND workspace = ?2"))?
+        .prepare_cached(&format!("{SELECT} WHERE deleted_at IS NULL AND uuid = ?1 AND workspace = ?2"))?
+        .query_row((id, workspace), Tenant::from_row)
+        .optional()?)
+}
+
+/// A tenant of any workspace, deleted or not: the caller decides who may see it.
+pub fn find_known(connection: &Connection, workspace: i64, id: Uuid) -> Result<Option<Tenant>> {
+    Ok(connection
+        .prepare_cached(&format!("{SELECT} WHERE uuid = ?1 AND workspace = ?2"))?
         .query_row((id, workspace), Tenant::from_row)
         .optional()?)
 }
@@ -108,7 +120,14 @@ pub fn set_hold(tx: &Tx<'_>, key: i64, hold: bool) -> Result<()> {
     Ok(())
 }
 
-/// Marks a tenant as deleted; its mailboxes stay, without it.
+/// Whether a tenant, deleted or not, is on legal hold.
+pub fn is_on_hold(connection: &Connection, key: i64) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("SELECT hold FROM tenants WHERE id = ?1")?
+        .query_row([key], |row| row.get(0))?)
+}
+
+/// Marks a tenant as deleted. Its mailboxes stay as they are: its log still grows by the end of their blocks.
 pub fn delete(tx: &Tx<'_>, key: i64) -> Result<()> {
     tx.execute("UPDATE tenants SET deleted_at = ?2 WHERE id = ?1", (key, tx.now))?;
     Ok(())

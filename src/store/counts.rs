@@ -241,8 +241,10 @@ fn ceil(value: i64, width: i64) -> i64 {
 }
 
 /// A bucket whose stored count is not the number of its rows.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize)]
 pub struct Miscount {
+    #[serde(skip)]
+    key: (i64, String, i64, i64),
     pub log: &'static str,
     pub series: String,
     pub width: &'static str,
@@ -281,12 +283,28 @@ impl Recount {
     }
 }
 
-fn miscount((log, series, width, bucket): (i64, String, i64, i64), stored: i64, counted: i64) -> Miscount {
+/// Puts the number of rows in place of each miscount. Only in the transaction that found them, and alone in it.
+pub fn repair(connection: &Connection, miscounts: &[Miscount]) -> Result<()> {
+    let mut remove = connection
+        .prepare("DELETE FROM counts WHERE log = ?1 AND series = ?2 AND width = ?3 AND bucket = ?4")?;
+    let mut insert = connection
+        .prepare("INSERT INTO counts (log, series, width, bucket, n) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for Miscount { key: (log, series, width, bucket), counted, .. } in miscounts {
+        remove.execute((log, series, width, bucket))?;
+        if *counted > 0 {
+            insert.execute((log, series, width, bucket, counted))?;
+        }
+    }
+    Ok(())
+}
+
+fn miscount(key: (i64, String, i64, i64), stored: i64, counted: i64) -> Miscount {
+    let (log, series, width, bucket) = key.clone();
     let log = match log {
         1 => "enforcement",
         2 => "messages",
         _ => "activity",
     };
     let width = if width == BY_DAY as i64 { "day" } else { "ten minutes" };
-    Miscount { log, series, width, bucket, stored, counted }
+    Miscount { key, log, series, width, bucket, stored, counted }
 }

@@ -15,6 +15,9 @@ use crate::time::Timestamp;
 pub struct Listing {
     pub log: Log,
     pub table: &'static str,
+    /// The index to walk. SQLite keeps no statistics here, and without them it takes a narrower index for as good:
+    /// with `from` and `to` it would step over every row of a workspace to find those of one rare action.
+    pub index: &'static str,
     pub columns: &'static str,
     /// `column = ` or `column COLLATE NOCASE = ` and what it equals.
     pub equals: Vec<(&'static str, Value)>,
@@ -135,6 +138,9 @@ impl Listing {
                 values.push(bound.micros().into());
             }
         }
-        (format!("SELECT {columns} FROM {} WHERE {}", self.table, conditions.join(" AND ")), values)
+        let (table, index) = (self.table, self.index);
+        let sql =
+            format!("SELECT {columns} FROM {table} INDEXED BY {index} WHERE {}", conditions.join(" AND "));
+        (sql, values)
     }
 }

@@ -73,6 +73,12 @@ impl By {
     }
 }
 
+/// Steps of SQLite's machine for one list, and how often they are counted.
+const LIST_STEPS: i32 = 20_000_000;
+const STEPS_A_LOOK: i32 = 10_000;
+const TOO_LARGE: &str = "would read millions of rows to find this page; narrow it with an indexed filter (tenant_id, action, \
+     mailbox_address, message_id, thread_id, outcome, sender_address, reason, user_id or target_id)";
+
 pub struct Store {
     path: PathBuf,
     readers: r2d2::Pool<SqliteConnectionManager>,
@@ -86,6 +92,30 @@ struct Shared {
     failure: OnceLock<String>,
     commits: AtomicU64,
     writes: AtomicU64,
+}
+
+/// Interrupts what runs on a connection once `LIST_STEPS` are spent; dropping it lets the connection go on, also
+/// when the query panicked.
+struct Budget<'c>(&'c Connection);
+
+impl<'c> Budget<'c> {
+    fn start(connection: &'c Connection) -> Result<Self> {
+        let mut n_looks = 0;
+        let is_spent = move || {
+            n_looks += 1;
+            n_looks > LIST_STEPS / STEPS_A_LOOK
+        };
+        connection.progress_handler(STEPS_A_LOOK, Some(is_spent))?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for Budget<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.progress_handler(0, None::<fn() -> bool>) {
+            log::error!("a read connection keeps its budget: {error}");
+        }
+    }
 }
 
 /// A consistent view of the database for as long as it lives.
@@ -140,12 +170,13 @@ impl Tx<'_> {
         (self.sink)(self, note)
     }
 
-    /// Runs `delete` with the append-only triggers of `log` open.
+    /// Runs `delete` with the append-only triggers of `log` open. They close again also when it fails, for the
+    /// caller may go on all the same.
     pub fn prune<T>(&mut self, log: Log, delete: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.execute("INSERT INTO pruning (log) VALUES (?1)", [log as i64])?;
-        let pruned = delete(self)?;
+        let pruned = delete(self);
         self.execute("DELETE FROM pruning", [])?;
-        Ok(pruned)
+        pruned
     }
 }
 
@@ -186,6 +217,23 @@ impl Store {
         query(&snapshot)
     }
 
+    /// `read` for a list that somebody asks for: it may take so many steps of SQLite's machine and no more, about a
+    /// third of a second. What an index serves never comes near; a filter that would read millions of rows to find a
+    /// page is refused, with what to add, rather than answered in part.
+    pub fn read_list<T>(&self, query: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        self.read(|snapshot| {
+            let _budget = Budget::start(snapshot)?;
+            query(snapshot).map_err(|error| match error {
+                Error::Database(rusqlite::Error::SqliteFailure(code, _))
+                    if code.code == rusqlite::ErrorCode::OperationInterrupted =>
+                {
+                    Error::invalid("query", TOO_LARGE)
+                }
+                other => other,
+            })
+        })
+    }
+
     /// Runs `change` on the writer thread and returns once it is on disk. When it fails, or the commit does,
     /// nothing of it is recorded.
     pub fn write<T: Send + 'static>(
@@ -196,6 +244,18 @@ impl Store {
             return Err(Error::Internal(format!("writing has stopped: {failure}")));
         }
         self.writer.run(change)
+    }
+
+    /// `write` in a transaction that nobody shares, for what reads the counts: those of a batch are written at its
+    /// end.
+    pub fn write_alone<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if let Some(failure) = self.failure() {
+            return Err(Error::Internal(format!("writing has stopped: {failure}")));
+        }
+        self.writer.run_alone(change)
     }
 
     /// `write`, when a look at a snapshot says that there is something to do: a job that finds nothing costs no
@@ -222,6 +282,20 @@ impl Store {
     pub fn checkpoint(&self) -> Result<()> {
         self.writer.checkpoint()
     }
+}
+
+/// Pages of the file, and those of them that hold nothing.
+pub fn pages(connection: &Connection) -> Result<(i64, i64)> {
+    let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get(0));
+    Ok((read("page_count")?, read("freelist_count")?))
+}
+
+/// Gives up to `n_pages` empty pages back to the file system, from the end of the file.
+pub fn give_back(tx: &Tx<'_>, n_pages: i64) -> Result<()> {
+    let mut statement = tx.prepare(&format!("PRAGMA incremental_vacuum({n_pages})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
 /// The latest time any write saw.

@@ -30,13 +30,15 @@ pub struct Writer {
 
 enum Message {
     Write(Box<dyn Work>),
+    /// In a transaction of its own: it reads the counts, which a batch writes at its end.
+    Alone(Box<dyn Work>),
     Checkpoint(SyncSender<Result<()>>),
 }
 
 /// A closure and the one who waits for it, with its type erased.
 trait Work: Send {
-    /// Runs it; `false` asks for a rollback to the savepoint.
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Runs it; an error asks for a rollback to the savepoint.
+    fn run(&mut self, tx: &mut Tx<'_>) -> std::result::Result<(), &Error>;
     /// Answers, after the commit or with why there was none.
     fn finish(self: Box<Self>, committed: std::result::Result<(), &Error>);
 }
@@ -48,13 +50,11 @@ struct Waiting<F, T> {
 }
 
 impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Result<T> + Send> Work for Waiting<F, T> {
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        let Some(change) = self.change.take() else { return false };
+    fn run(&mut self, tx: &mut Tx<'_>) -> std::result::Result<(), &Error> {
+        let Some(change) = self.change.take() else { return Ok(()) };
         let outcome = catch_unwind(AssertUnwindSafe(|| change(tx)))
             .unwrap_or_else(|_| Err(Error::Internal("a write panicked".into())));
-        let keep = outcome.is_ok();
-        self.outcome = Some(outcome);
-        keep
+        self.outcome.insert(outcome).as_ref().map(|_| ())
     }
 
     fn finish(mut self: Box<Self>, committed: std::result::Result<(), &Error>) {
@@ -76,6 +76,14 @@ fn copy(error: &Error) -> Error {
     }
 }
 
+/// What SQLite says an error is.
+fn code(error: &Error) -> Option<ErrorCode> {
+    match error {
+        Error::Database(rusqlite::Error::SqliteFailure(failure, _)) => Some(failure.code),
+        _ => None,
+    }
+}
+
 impl Writer {
     pub fn start(connection: Connection, clock: Clock, sink: NoteSink, shared: Arc<Shared>) -> Result<Self> {
         let (queue, waiting) = sync_channel(QUEUE);
@@ -93,6 +101,15 @@ impl Writer {
     ) -> Result<T> {
         let (answer, answered) = sync_channel(1);
         self.send(Message::Write(Box::new(Waiting { change: Some(change), outcome: None, answer })))?;
+        answered.recv().map_err(|_| gone())?
+    }
+
+    pub fn run_alone<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = sync_channel(1);
+        self.send(Message::Alone(Box::new(Waiting { change: Some(change), outcome: None, answer })))?;
         answered.recv().map_err(|_| gone())?
     }
 
@@ -143,21 +160,21 @@ impl State {
     fn serve(&mut self, waiting: &Receiver<Message>) {
         while let Ok(message) = waiting.recv() {
             let mut batch = Vec::new();
-            let mut checkpoints = Vec::new();
             let mut next = Some(message);
-            while let Some(message) = next {
-                match message {
-                    Message::Write(work) => batch.push(work),
-                    Message::Checkpoint(answer) => checkpoints.push(answer),
-                }
+            while let Some(Message::Write(work)) = next {
+                batch.push(work);
                 next = if batch.len() < BATCH { waiting.try_recv().ok() } else { None };
             }
             if !batch.is_empty() {
                 self.commit(batch);
             }
-            for answer in checkpoints {
-                let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-                let _ = answer.send(done.map_err(Error::from));
+            match next {
+                None | Some(Message::Write(_)) => {}
+                Some(Message::Alone(work)) => self.commit(vec![work]),
+                Some(Message::Checkpoint(answer)) => {
+                    let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+                    let _ = answer.send(done.map_err(Error::from));
+                }
             }
         }
     }
@@ -177,7 +194,7 @@ impl State {
             self.shared.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);
         }
         for work in batch {
-            work.finish(committed.as_ref().map(|()| ()));
+            work.finish(committed.as_ref().copied());
         }
     }
 
@@ -194,18 +211,20 @@ impl State {
             {
                 self.stop(format!("rollback: {error}"));
             }
-            match &error {
-                Error::Database(rusqlite::Error::SqliteFailure(code, _)) => match code.code {
-                    ErrorCode::DiskFull => Error::http(507, "the disk is full; nothing was recorded"),
-                    ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
-                        self.stop(error.to_string());
-                        error
-                    }
-                    _ => error,
-                },
+            self.stop_if_lost(&error);
+            match code(&error) {
+                Some(ErrorCode::DiskFull) => Error::http(507, "the disk is full; nothing was recorded"),
                 _ => error,
             }
         })
+    }
+
+    /// Whatever statement met it, the commit's or a closure's own: after such an error no success can be believed.
+    fn stop_if_lost(&self, error: &Error) {
+        use ErrorCode::{DatabaseCorrupt, NotADatabase, SystemIoFailure};
+        if matches!(code(error), Some(SystemIoFailure | DatabaseCorrupt | NotADatabase)) {
+            self.stop(error.to_string());
+        }
     }
 
     /// After this nothing is written any more, and `serve` ends the process.
@@ -228,15 +247,27 @@ impl State {
                 deltas: Deltas::default(),
                 sink: self.sink,
             };
-            if work.run(&mut tx) {
-                (self.last_seq, self.last_ulid) = (tx.last_seq, tx.last_ulid);
-                deltas.merge(tx.deltas);
-            } else {
-                // An error such as a full disk can have ended the whole transaction already.
-                if self.connection.is_autocommit() {
-                    return Err(Error::http(507, "the disk is full; nothing was recorded"));
+            match work.run(&mut tx) {
+                Ok(()) => {
+                    (self.last_seq, self.last_ulid) = (tx.last_seq, tx.last_ulid);
+                    deltas.merge(tx.deltas);
                 }
-                self.connection.prepare_cached("ROLLBACK TO work")?.execute([])?;
+                Err(error) => {
+                    self.stop_if_lost(error);
+                    if let Some(failure) = self.failure() {
+                        return Err(failure);
+                    }
+                    // An error such as a full disk can have ended the whole transaction already.
+                    if self.connection.is_autocommit() {
+                        return Err(match code(error) {
+                            Some(ErrorCode::DiskFull) => {
+                                Error::http(507, "the disk is full; nothing was recorded")
+                            }
+                            _ => copy(error),
+                        });
+                    }
+                    self.connection.prepare_cached("ROLLBACK TO work")?.execute([])?;
+                }
             }
             self.connection.prepare_cached("RELEASE work")?.execute([])?;
         }

@@ -1,6 +1,22 @@
 //! The tests that use mailtrail from outside, in one binary. Each module is a subject.
 
+mod activity;
+mod bad_input;
+mod callers;
+mod check;
+mod counts;
+mod crash;
 mod enforcement;
 mod http_server;
+mod invariants;
+mod isolation;
 mod mail;
+mod messages;
+mod model;
+mod paging;
+mod plans;
+mod readme;
+mod retention;
+mod streams;
 mod support;
+mod writer;

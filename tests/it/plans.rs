@@ -1,0 +1,379 @@
+//! What SQLite does for each list and count: the intended index, no scan of a log's table, no sort.
+//!
+//! The statements are those the program itself runs, taken down as they go by.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use mailtrail::activity;
+use mailtrail::enforcement::{self, Action};
+use mailtrail::ids::Uuid;
+use mailtrail::messages::{self, Outcome};
+use mailtrail::owners::mailboxes::{self, NewMailbox};
+use mailtrail::owners::tenants::{self, NewTenant};
+use mailtrail::owners::{projects, workspaces};
+use mailtrail::store::counts::Log;
+use mailtrail::store::listing::{Cursor, Listing, Start};
+use mailtrail::store::{Store, Tx, migrate};
+use mailtrail::time::{Clock, Timestamp};
+use rusqlite::Connection;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+
+use crate::support::{START, time};
+
+thread_local! {
+    static SEEN: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+fn take_down(event: TraceEvent<'_>) {
+    if let TraceEvent::Stmt(statement, _) = event {
+        SEEN.with_borrow_mut(|seen| seen.insert(statement.sql().into_owned()));
+    }
+}
+
+/// The statements that `run` runs on a connection, each once.
+fn statements(connection: &Connection, run: impl FnOnce(&Connection)) -> BTreeSet<String> {
+    SEEN.take();
+    connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(take_down));
+    run(connection);
+    connection.trace_v2(TraceEventCodes::empty(), None);
+    SEEN.take()
+}
+
+/// The lines of EXPLAIN QUERY PLAN.
+fn plan(connection: &Connection, statement: &str) -> Vec<String> {
+    let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).expect("a plan");
+    let mut rows = explained.raw_query();
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next().expect("a line") {
+        lines.push(row.get("detail").expect("a detail"));
+    }
+    lines
+}
+
+/// Refuses a plan that scans, sorts, or reads a log's table by another index than one of `intended`.
+#[track_caller]
+fn check(connection: &Connection, case: &str, statements: &BTreeSet<String>, intended: &[&str]) {
+    assert!(!statements.is_empty(), "{case}: nothing was asked");
+    for statement in statements {
+        let lines = plan(connection, statement);
+        let shown = format!("{case}\n{statement}\n  {}", lines.join("\n  "));
+        for line in &lines {
+            assert!(!line.starts_with("SCAN") || line == "SCAN CONSTANT ROW", "a scan: {shown}");
+            assert!(!line.contains("TEMP B-TREE"), "a sort: {shown}");
+            let table = ["enforcement_events", "messages", "activity"]
+                .into_iter()
+                .find(|table| line.starts_with(&format!("SEARCH {table} ")));
+            if table.is_some() {
+                let index = line.split_whitespace().skip_while(|word| *word != "INDEX").nth(1);
+                let index = index.unwrap_or("rowid");
+                assert!(intended.contains(&index), "not {intended:?}: {shown}");
+            }
+        }
+    }
+}
+
+struct Fixture {
+    directory: tempfile::TempDir,
+    store: Store,
+    workspace: i64,
+    tenant: i64,
+    mailbox: i64,
+    project: i64,
+}
+
+impl Fixture {
+    /// A few thousand rows in each log, as the program records them.
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("mailtrail.db");
+        migrate::prepare(&path).expect("a database");
+        let store =
+            Store::open(&path, Clock::standing(time(START)), mailtrail::activity::note).expect("a store");
+        let (workspace, tenant, mailbox, project) = store.write(fill).expect("rows");
+        Self { directory, store, workspace, tenant, mailbox, project }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("mailtrail.db")
+    }
+
+    fn connection(&self) -> Connection {
+        Connection::open(self.path()).expect("the database")
+    }
+}
+
+const N_ROWS: i64 = 3000;
+
+fn fill(tx: &mut Tx<'_>) -> mailtrail::error::Result<(i64, i64, i64, i64)> {
+    let workspace = workspaces::create(tx, "Main")?.key;
+    let mut tenants_made = Vec::new();
+    for name in ["Acme", "Umbrella"] {
+        let new = NewTenant { workspace, id: None, name: name.into(), domain: None };
+        tenants_made.push(tenants::create(tx, &new)?);
+    }
+    let new = NewMailbox {
+        workspace,
+        tenant: Some(tenants_made[0].key),
+        address: "sales@mail.acmecorp.com".into(),
+        name: None,
+        daily_send_limit: None,
+    };
+    let mailbox = mailboxes::create(tx, &new)?;
+    let project = projects::create(tx, workspace, "Newsletter")?;
+    let start = time(START);
+    for n in 0..N_ROWS {
+        let at = start.plus_seconds(-n * 977);
+        let tenant = &tenants_made[(n % 2) as usize];
+        let event = enforcement::NewEvent {
+            tenant_id: tenant.id,
+            mailbox_address: format!("m{}@acmecorp.com", n % 50),
+            action: if n % 3 == 0 { Action::Blocked } else { Action::Unblocked },
+            sent_count: n,
+            limit_value: 25,
+            message: None,
+            created_at: Some(at),
+        };
+        enforcement::sql::record(tx, workspace, tenant.key, &event)?;
+        let entry = messages::NewEntry {
+            message_id: format!("<{n}@example.org>"),
+            thread_id: (n % 2 == 0).then(|| format!("T{}", n % 100)),
+            sender_address: Some(format!("s{}@example.org", n % 40)),
+            received_at: Some(at.truncated()),
+            outcome: Some(Outcome::WORDS[(n % 6) as usize].1),
+            reason: (n % 6 != 0).then(|| format!("reason {}", n % 7)),
+            sender_rule: Some(n % 3),
+            facts: vec![(messages::Kind::Tokens, 12.into())],
+            ..messages::NewEntry::default()
+        };
+        messages::sql::record(tx, &mailbox, entry)?;
+        let entry = activity::NewEntry {
+            user_id: Some(Uuid([(n % 20) as u8; 16]).to_string()),
+            action: format!("smtp.update{}", n % 10),
+            target_type: Some("project".into()),
+            target_id: Some(format!("target {}", n % 30)),
+            created_at: Some(at),
+            ..activity::NewEntry::default()
+        };
+        activity::sql::record(tx, workspace, (n % 2 == 0).then_some(project.key), entry)?;
+    }
+    Ok((workspace, tenants_made[0].key, mailbox.id, project.key))
+}
+
+/// Nothing, a lower bound, an upper one, both; each cuts into ten minutes.
+fn spans() -> [(Option<Timestamp>, Option<Timestamp>); 4] {
+    let (from, to) = (time("2026-04-02T10:03:07Z"), time("2026-04-20T21:14:15Z"));
+    [(None, None), (Some(from), None), (None, Some(to)), (Some(from), Some(to))]
+}
+
+/// Runs a list by time in every way a request can, and checks the plans of its pages and its total. Returns how
+/// many ways that were.
+fn check_listing(
+    connection: &Connection,
+    case: &str,
+    intended: &[&str],
+    make: impl Fn(Option<Timestamp>, Option<Timestamp>, bool) -> Listing,
+) -> usize {
+    let cursor = Cursor { created_at: time("2026-04-10T00:00:00Z"), seq: 4000 };
+    let mut n_ways = 0;
+    for (from, to) in spans() {
+        for newest_first in [true, false] {
+            let list = make(from, to, newest_first);
+            for start in [Start::Offset(0), Start::Offset(170), Start::After(cursor)] {
+                let case = format!("{case}, from {from:?} to {to:?}, newest first {newest_first}, {start:?}");
+                let seen = statements(connection, |connection| {
+                    list.page(connection, start, 51, |_| Ok(())).expect("a page");
+                });
+                check(connection, &case, &seen, intended);
+                n_ways += 1;
+            }
+            let case = format!("{case}, total, from {from:?} to {to:?}");
+            let seen = statements(connection, |connection| {
+                list.total(connection).expect("a total");
+            });
+            check(connection, &case, &seen, intended);
+            n_ways += 1;
+        }
+    }
+    n_ways
+}
+
+#[test]
+fn enforcement_lists_and_totals() {
+    let fixture = Fixture::new();
+    let connection = fixture.connection();
+    let mut n_ways = 0;
+    for (tenant, action, mailbox, intended) in [
+        (false, false, false, "enforcement_workspace"),
+        (false, true, false, "enforcement_workspace_action"),
+        (true, false, false, "enforcement_tenant"),
+        (true, true, false, "enforcement_tenant_action"),
+        (false, false, true, "enforcement_mailbox"),
+        (false, true, true, "enforcement_mailbox"),
+        (true, false, true, "enforcement_mailbox"),
+        (true, true, true, "enforcement_mailbox"),
+    ] {
+        let filter = enforcement::sql::Filter {
+            workspace: fixture.workspace,
+            tenant: tenant.then_some(fixture.tenant),
+            action: action.then_some(Action::Blocked),
+            mailbox_address: mailbox.then(|| "M7@acmecorp.com".into()),
+        };
+        n_ways +=
+            check_listing(&connection, &format!("{filter:?}"), &[intended], |from, to, newest_first| {
+                enforcement::sql::listing(&filter, from, to, newest_first)
+            });
+    }
+    assert_eq!(n_ways, 8 * 32);
+}
+
+#[test]
+fn activity_lists_and_totals() {
+    let fixture = Fixture::new();
+    let connection = fixture.connection();
+    let mut n_ways = 0;
+    for (owner, prefix) in [
+        (activity::sql::Owner::Project(fixture.project), "activity_project"),
+        (activity::sql::Owner::Workspace(fixture.workspace), "activity_workspace"),
+    ] {
+        for bits in 0..16 {
+            let [action, user, target_type, target] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+            // The rarest first: a target, a user, an action.
+            let intended = match (target, user, action) {
+                (true, _, _) => format!("{prefix}_target"),
+                (false, true, _) => format!("{prefix}_user"),
+                (false, false, true) => format!("{prefix}_action"),
+                (false, false, false) => prefix.to_owned(),
+            };
+            let filter = activity::sql::Filter {
+                owner,
+                action: action.then(|| "smtp.update3".into()),
+                user_id: user.then(|| Uuid([3; 16]).to_string()),
+                target_type: target_type.then(|| "project".into()),
+                target_id: target.then(|| "target 3".into()),
+            };
+            let case = format!("{filter:?}");
+            n_ways += check_listing(&connection, &case, &[&intended], |from, to, newest_first| {
+                activity::sql::listing(&filter, from, to, newest_first)
+            });
+        }
+    }
+    assert_eq!(n_ways, 32 * 32);
+}
+
+#[test]
+fn message_lists() {
+    let fixture = Fixture::new();
+    let connection = fixture.connection();
+    let mut n_ways = 0;
+    for bits in 0..64_u32 {
+        let [message, thread, outcome, sender, recipient, reason] =
+            [1, 2, 4, 8, 16, 32].map(|bit| bits & bit != 0);
+        for (from, to) in spans() {
+            for newest_first in [true, false] {
+                for cursor in [None, Some(4000)] {
+                    let filter = messages::sql::Filter {
+                        mailbox: fixture.mailbox,
+                        message_id: message.then(|| "<7@example.org>".into()),
+                        thread_id: thread.then(|| "T6".into()),
+                        outcome: outcome.then_some(Outcome::RateLimited),
+                        sender_address: sender.then(|| "S7@example.org".into()),
+                        recipient_address: recipient.then(|| "sales@mail.acmecorp.com".into()),
+                        reason: reason.then(|| "reason 3".into()),
+                        from,
+                        to,
+                        newest_first,
+                    };
+                    let seen = statements(&connection, |connection| {
+                        messages::sql::list(connection, &filter, cursor, 51).expect("a list");
+                    });
+                    let case = format!("{filter:?}, cursor {cursor:?}");
+                    let (list, bounds): (BTreeSet<_>, BTreeSet<_>) = seen
+                        .into_iter()
+                        .partition(|statement| statement.starts_with("SELECT seq, mailbox, "));
+                    let index = intended_for_messages(bits);
+                    // A thread's entries are found by the thread, then read by their ids.
+                    check(&connection, &case, &list, &[index, "messages_thread"]);
+                    // Where to begin and to end, and the facts of each entry.
+                    if !bounds.is_empty() {
+                        check(&connection, &case, &bounds, &["messages_mailbox", "messages_received"]);
+                    }
+                    n_ways += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(n_ways, 64 * 16);
+}
+
+/// The rarest first: a message, a thread, a sender, a reason, an outcome, a recipient.
+fn intended_for_messages(bits: u32) -> &'static str {
+    match [1, 2, 8, 32, 4, 16].map(|bit| bits & bit != 0) {
+        [true, ..] => "messages_message",
+        [false, true, ..] => "messages_mailbox",
+        [false, false, true, ..] => "messages_sender",
+        [false, false, false, true, ..] => "messages_reason",
+        [false, false, false, false, true, _] => "messages_outcome",
+        [false, false, false, false, false, true] => "messages_recipient",
+        [false, false, false, false, false, false] => "messages_mailbox",
+    }
+}
+
+#[test]
+fn one_message_its_thread_and_the_limits_counted_from_the_log() {
+    let fixture = Fixture::new();
+    let connection = fixture.connection();
+    let since = time("2026-04-20T00:00:00Z");
+    let seen = statements(&connection, |connection| {
+        messages::sql::find(connection, fixture.mailbox, "<7@example.org>").expect("an entry");
+        let new = messages::NewEntry { references: vec!["<8@example.org>".into()], ..Default::default() };
+        messages::sql::thread_for(connection, fixture.mailbox, &new).expect("a thread");
+    });
+    check(&connection, "find, thread_for", &seen, &["messages_message"]);
+    let seen = statements(&connection, |connection| {
+        messages::sql::n_delivered_since(connection, fixture.mailbox, 1, since).expect("a number");
+        messages::sql::n_tokens_since(connection, fixture.mailbox, 1, since).expect("a number");
+    });
+    check(&connection, "limits of a rule", &seen, &["messages_rule"]);
+    let seen = statements(&connection, |connection| {
+        messages::sql::n_tokens_of_thread(connection, fixture.mailbox, "T6").expect("a number");
+    });
+    check(&connection, "budget of a thread", &seen, &["messages_thread"]);
+}
+
+#[test]
+fn retention_finds_the_oldest_on_an_index() {
+    let fixture = Fixture::new();
+    let connection = fixture.connection();
+    let cutoff = time("2026-04-01T00:00:00Z");
+    let (workspace, tenant, mailbox) = (fixture.workspace, fixture.tenant, fixture.mailbox);
+    let counting = statements(&connection, |connection| {
+        enforcement::sql::count_prunable(connection, tenant, cutoff).expect("a number");
+        messages::sql::count_prunable(connection, mailbox, cutoff).expect("a number");
+        activity::sql::count_prunable(connection, workspace, cutoff).expect("a number");
+    });
+    let intended = ["enforcement_tenant", "messages_received", "activity_workspace", "rowid"];
+    check(&connection, "count_prunable", &counting, &intended);
+
+    let pruning = fixture.store.write(move |tx| {
+        SEEN.take();
+        tx.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(take_down));
+        let removed = (
+            enforcement::sql::prune(tx, tenant, cutoff, 10)?,
+            messages::sql::prune(tx, mailbox, cutoff, 10)?,
+            activity::sql::prune(tx, workspace, cutoff, 10)?,
+        );
+        tx.trace_v2(TraceEventCodes::empty(), None);
+        assert_eq!(removed, (10, 10, 10));
+        Ok(SEEN.take())
+    });
+    let mut pruning = pruning.expect("a prune");
+    // The table that opens the triggers has one row at most.
+    pruning.retain(|statement| statement != "DELETE FROM pruning");
+    check(&connection, "prune", &pruning, &intended);
+    let oldest = fixture
+        .store
+        .read(|snapshot| mailtrail::store::counts::all(snapshot, Log::Enforcement, &format!("t{tenant}")));
+    assert_eq!(oldest.expect("a count"), N_ROWS / 2 - 10);
+}
