@@ -240,7 +240,7 @@ pub fn create_data_directory(data: &Path) -> Result<()> {
 }
 
 /// An audit log that others can read or write proves nothing.
-fn refuse_open_modes(data: &Path) -> Result<()> {
+pub fn refuse_open_modes(data: &Path) -> Result<()> {
     for path in [data.to_owned(), data.join("mailtrail.db"), data.join("issuer.key")] {
         let Ok(metadata) = path.metadata() else { continue };
         let mode = metadata.mode() & 0o777;

@@ -264,8 +264,14 @@ pub fn export(context: &Context, export: &Export) -> Result<()> {
         None => copy(&mut body, write_out),
         Some(path) => {
             let failed = || Error::io(format!("cannot write {}", path.display()));
-            let mut file =
-                OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed())?;
+            let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+            let mut file = open.map_err(|error| match error.kind() {
+                std::io::ErrorKind::AlreadyExists => Error::usage(
+                    format!("{} exists already", path.display()),
+                    "name a file that is not there yet",
+                ),
+                _ => failed()(error),
+            })?;
             copy(&mut body, |bytes| file.write_all(bytes).map_err(failed()))
         }
     }

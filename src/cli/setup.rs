@@ -13,7 +13,7 @@ use super::arguments::RetentionCommand;
 use super::client::Client;
 use super::table::{card, cell, table};
 use super::{Context, print};
-use crate::app::{App, Lock, create_data_directory};
+use crate::app::{App, Lock, create_data_directory, refuse_open_modes};
 use crate::auth::{Scope, license, password};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -93,6 +93,7 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
         ));
     }
     create_data_directory(&config.data)?;
+    refuse_open_modes(&config.data)?;
     let lock = Lock::take(&config.data)?.ok_or_else(|| {
         Error::usage(format!("{} is in use by another process", config.data.display()), "wait for it to end")
     })?;
