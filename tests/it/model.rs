@@ -49,6 +49,8 @@ const VERDICTS: [&str; 7] = ["pass", "fail", "softfail", "neutral", "temperror",
 const ACTIONS: [&str; 4] = ["smtp.update", "api_key.revoke", "smtp.update.x", "tenant.delete"];
 const TARGET_TYPES: [&str; 3] = ["project", "api_key", "tenant"];
 const TARGETS: [&str; 3] = ["01HXTARGET", "a target", "7"];
+/// Message ids to choose from: few, so that some come again and appends find theirs.
+const N_MESSAGES: usize = 14;
 const BODIES: [&str; 3] = ["", "hello\n", "grüße\n"];
 
 // ---------------------------------------------------------------------------------------------- what is generated
@@ -147,7 +149,7 @@ struct EntryItem {
 fn entry_item() -> impl Strategy<Value = EntryItem> {
     let some = |n: usize| prop::option::of(0..n);
     (
-        (0..24_usize, prop_oneof![2 => Just(0_usize), 3 => 0..OUTCOMES.len()], some(THREADS.len())),
+        (0..N_MESSAGES, prop_oneof![2 => Just(0_usize), 3 => 0..OUTCOMES.len()], some(THREADS.len())),
         (some(SENDERS.len()), prop::option::weighted(0.3, 0..ADDRESSES.len()), some(REASONS.len())),
         (some(VERDICTS.len()), any::<Option<bool>>(), some(BODIES.len())),
         (any::<bool>(), prop::bool::weighted(0.2), prop::option::weighted(0.2, 0..100_i64)),
@@ -401,7 +403,7 @@ fn write_step() -> impl Strategy<Value = Step> {
     let facts =
         (prop::option::of(0..THREADS.len()), some(3), some(3), some(3), prop::option::of(0..1000_i64));
     let append =
-        (0..N_MAILBOXES, 0..24_usize, facts, retry()).prop_map(|(mailbox, message, facts, retry)| {
+        (0..N_MAILBOXES, 0..N_MESSAGES, facts, retry()).prop_map(|(mailbox, message, facts, retry)| {
             let (thread, reply, bounce, tools, tokens) = facts;
             Step::Append { mailbox, message, facts: Append { thread, reply, bounce, tools, tokens }, retry }
         });
@@ -438,7 +440,7 @@ fn read_step() -> impl Strategy<Value = Step> {
                 paging,
             });
     let filter = (
-        some(24),
+        some(N_MESSAGES),
         some(THREADS.len()),
         some(6),
         some(SENDERS.len()),
@@ -457,7 +459,7 @@ fn read_step() -> impl Strategy<Value = Step> {
         0..N_MAILBOXES,
         prop::bool::weighted(0.03),
         filter,
-        prop::option::weighted(0.3, 0..24_usize),
+        prop::option::weighted(0.3, 0..N_MESSAGES),
         paging(),
     )
         .prop_map(|(mailbox, foreign, filter, cursor, paging)| Step::ReadEntries {
@@ -468,7 +470,7 @@ fn read_step() -> impl Strategy<Value = Step> {
             paging,
         });
     let entry =
-        (0..N_MAILBOXES, 0..24_usize).prop_map(|(mailbox, message)| Step::ReadEntry { mailbox, message });
+        (0..N_MAILBOXES, 0..N_MESSAGES).prop_map(|(mailbox, message)| Step::ReadEntry { mailbox, message });
     let filter = (some(4), some(5), some(3), some(3))
         .prop_map(|(action, user, target_type, target)| ActivityFilter { action, user, target_type, target });
     let activities = (any::<bool>(), prop::option::of(0..N_PROJECTS), 0..2_usize, filter, paging()).prop_map(
@@ -1714,6 +1716,10 @@ impl<'a> Case<'a> {
         }
         for (mailbox, home) in HOME.iter().enumerate() {
             self.read_entries(*home, mailbox, &any_entry, None, &all(Mode::Walk));
+            for thread in 0..THREADS.len() {
+                let of_thread = EntryFilter { thread: Some(thread), ..any_entry.clone() };
+                self.read_entries(*home, mailbox, &of_thread, None, &all(Mode::Walk));
+            }
         }
         let checked =
             self.world.server.operator(Method::Post, "/api/v1/admin/check", &Value::Null).good().json();
