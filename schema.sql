@@ -42,6 +42,12 @@ CREATE TABLE idempotency (
 ) STRICT;
 CREATE INDEX idempotency_age ON idempotency (created_at);     -- the scheduler forgets the old ones
 
+-- Texts that come again and again, each once: actions, user agents, kinds of targets. Never removed.
+CREATE TABLE texts (
+    id   INTEGER PRIMARY KEY,
+    text TEXT NOT NULL UNIQUE
+) STRICT;
+
 -- What each job of the scheduler did last.
 CREATE TABLE jobs (
     name        TEXT PRIMARY KEY,
@@ -193,14 +199,15 @@ CREATE TABLE enforcement_events (
     limit_value     INTEGER NOT NULL CHECK (limit_value >= 0),
     message         TEXT,                                     -- null: the vendor's sentence, made when read
     created_at      INTEGER NOT NULL,                         -- the event's own time
-    recorded_at     INTEGER NOT NULL                          -- when it was written here
+    recorded_at     INTEGER                                   -- when it was written here; null: created_at
 ) STRICT;
--- Lists are newest first by (created_at, seq): of all, of a tenant, each of one action; of one mailbox.
-CREATE INDEX enforcement_workspace ON enforcement_events (workspace, created_at, seq);
-CREATE INDEX enforcement_workspace_action ON enforcement_events (workspace, action, created_at, seq);
-CREATE INDEX enforcement_tenant ON enforcement_events (tenant, created_at, seq);
-CREATE INDEX enforcement_tenant_action ON enforcement_events (tenant, action, created_at, seq);
-CREATE INDEX enforcement_mailbox ON enforcement_events (workspace, mailbox_address COLLATE NOCASE, created_at, seq);
+-- Lists are newest first by (created_at, seq): of all, of a tenant, each of one action; of one mailbox. Every index
+-- ends in the row's number, `seq`, without naming it.
+CREATE INDEX enforcement_workspace ON enforcement_events (workspace, created_at);
+CREATE INDEX enforcement_workspace_action ON enforcement_events (workspace, action, created_at);
+CREATE INDEX enforcement_tenant ON enforcement_events (tenant, created_at);
+CREATE INDEX enforcement_tenant_action ON enforcement_events (tenant, action, created_at);
+CREATE INDEX enforcement_mailbox ON enforcement_events (workspace, mailbox_address COLLATE NOCASE, created_at);
 
 ------------------------------------------------------------------------------------------------ log 2: messages
 
@@ -262,28 +269,27 @@ CREATE TABLE activity (
     id          BLOB    NOT NULL CHECK (length(id) = 16),     -- ULID, the id on the wire
     workspace   INTEGER NOT NULL REFERENCES workspaces (id),
     project     INTEGER REFERENCES projects (id),             -- null: of the workspace itself
-    user_id     TEXT,                                         -- UUID or ULID; null: not a person
+    user_id     ANY,                                          -- a UUID as its 16 bytes, a ULID as text; null: not a person
     actor       TEXT,                                         -- who it was, as named at the time
-    action      TEXT    NOT NULL CHECK (length(action) BETWEEN 1 AND 64),
-    target_type TEXT,
-    target_id   TEXT,
+    action      INTEGER NOT NULL REFERENCES texts (id),
+    target_type INTEGER REFERENCES texts (id),
+    target_id   ANY,                                          -- a UUID as its 16 bytes, anything else as text
     metadata    TEXT    NOT NULL CHECK (json_valid(metadata)),
     ip_address  TEXT,
-    user_agent  TEXT,
+    user_agent  INTEGER REFERENCES texts (id),
     created_at  INTEGER NOT NULL,
-    recorded_at INTEGER NOT NULL
+    recorded_at INTEGER                                       -- when it was written here; null: created_at
 ) STRICT;
--- Lists are newest first by (created_at, seq): of a project, of a workspace, each of one action, user or target.
-CREATE INDEX activity_project ON activity (project, created_at, seq) WHERE project IS NOT NULL;
-CREATE INDEX activity_project_action ON activity (project, action, created_at, seq) WHERE project IS NOT NULL;
-CREATE INDEX activity_project_user ON activity (project, user_id, created_at, seq)
-    WHERE project IS NOT NULL AND user_id IS NOT NULL;
-CREATE INDEX activity_project_target ON activity (project, target_id, created_at, seq)
-    WHERE project IS NOT NULL AND target_id IS NOT NULL;
-CREATE INDEX activity_workspace ON activity (workspace, created_at, seq);
-CREATE INDEX activity_workspace_action ON activity (workspace, action, created_at, seq);
-CREATE INDEX activity_workspace_user ON activity (workspace, user_id, created_at, seq) WHERE user_id IS NOT NULL;
-CREATE INDEX activity_workspace_target ON activity (workspace, target_id, created_at, seq) WHERE target_id IS NOT NULL;
+-- Lists are newest first by (created_at, seq): of a project, of a workspace, each of one action. Every index ends in
+-- the row's number, `seq`, without naming it.
+CREATE INDEX activity_project ON activity (project, created_at) WHERE project IS NOT NULL;
+CREATE INDEX activity_project_action ON activity (project, action, created_at) WHERE project IS NOT NULL;
+CREATE INDEX activity_workspace ON activity (workspace, created_at);
+CREATE INDEX activity_workspace_action ON activity (workspace, action, created_at);
+-- Of one user or target, in a workspace or one of its projects: what one person did elsewhere is stepped over on the
+-- index itself.
+CREATE INDEX activity_user ON activity (workspace, user_id, created_at, seq, project) WHERE user_id IS NOT NULL;
+CREATE INDEX activity_target ON activity (workspace, target_id, created_at, seq, project) WHERE target_id IS NOT NULL;
 
 ------------------------------------------------------------------------------------------------ append-only
 

@@ -89,12 +89,14 @@ fn list(
     let user_id = text("user_id")?.map(|id| Uuid::parse(&id).map_or(id, |uuid| uuid.to_string()));
     let filter = Filter {
         owner,
+        workspace: export.at.0,
         action: text("action")?,
         user_id,
         target_type: text("target_type")?,
         target_id: text("target_id")?,
     };
-    let list = sql::listing(&filter, page.from, page.to, page.newest_first);
+    let list =
+        app.store.read(|snapshot| sql::listing(snapshot, &filter, page.from, page.to, page.newest_first))?;
     if page.format != Format::Json {
         app.note_export(export.at, &session.by, "activity.export", export.target, request)?;
         return Ok(stream_entries(app, list, page.format));

@@ -1,6 +1,6 @@
 //! The SQL of the activity log. `record` is the one door in, `prune` the one way out.
 
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row};
 
 use super::{Entry, NewEntry, redact};
@@ -11,6 +11,7 @@ use crate::owners::{projects, users};
 use crate::store::Tx;
 use crate::store::counts::{Log, Recount};
 use crate::store::listing::Listing;
+use crate::store::texts;
 use crate::time::Timestamp;
 
 impl Entry {
@@ -18,10 +19,10 @@ impl Entry {
         let metadata: String = row.get("metadata")?;
         Ok(Self {
             id: row.get("id")?,
-            user_id: row.get("user_id")?,
+            user_id: id_text(row, "user_id")?,
             action: row.get("action")?,
             target_type: row.get("target_type")?,
-            target_id: row.get("target_id")?,
+            target_id: id_text(row, "target_id")?,
             metadata: serde_json::from_str(&metadata).unwrap_or_default(),
             ip_address: row.get("ip_address")?,
             user_agent: row.get("user_agent")?,
@@ -32,6 +33,22 @@ impl Entry {
             seq: row.get("seq")?,
         })
     }
+}
+
+/// An id that somebody gave, as it is stored: a UUID in its one spelling takes 16 bytes, anything else is text.
+fn id_value(id: &str) -> Value {
+    match Uuid::parse(id).filter(|uuid| uuid.to_string() == id) {
+        Some(uuid) => Value::Blob(uuid.0.to_vec()),
+        None => Value::Text(id.to_owned()),
+    }
+}
+
+fn id_text(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<String>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Null => None,
+        ValueRef::Blob(_) => Some(row.get::<_, Uuid>(column)?.to_string()),
+        _ => Some(row.get(column)?),
+    })
 }
 
 /// Whose activities a list asks for.
@@ -45,59 +62,65 @@ pub enum Owner {
 #[derive(Debug, Clone)]
 pub struct Filter {
     pub owner: Owner,
+    /// Every project's too.
+    pub workspace: i64,
     pub action: Option<String>,
     pub user_id: Option<String>,
     pub target_type: Option<String>,
     pub target_id: Option<String>,
 }
 
+/// The list; a text that no row has stands for none of them.
 pub fn listing(
+    connection: &Connection,
     filter: &Filter,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
     newest_first: bool,
-) -> Listing {
-    let (column, owner) = match filter.owner {
-        Owner::Project(key) => ("project = ", key),
-        Owner::Workspace(key) => ("workspace = ", key),
+) -> Result<Listing> {
+    let mut equals = match filter.owner {
+        Owner::Project(key) => vec![("project = ", Value::from(key))],
+        Owner::Workspace(key) => vec![("workspace = ", Value::from(key))],
     };
-    let mut equals = vec![(column, Value::from(owner))];
-    let columns = [
-        ("action = ", &filter.action),
-        ("user_id = ", &filter.user_id),
-        ("target_type = ", &filter.target_type),
-        ("target_id = ", &filter.target_id),
-    ];
-    for (column, value) in columns {
-        if let Some(value) = value {
-            equals.push((column, Value::from(value.clone())));
+    for (column, text) in [("action = ", &filter.action), ("target_type = ", &filter.target_type)] {
+        if let Some(text) = text {
+            equals.push((column, Value::from(texts::find(connection, text)?.unwrap_or(-1))));
+        }
+    }
+    for (column, id) in [("user_id = ", &filter.user_id), ("target_id = ", &filter.target_id)] {
+        if let Some(id) = id {
+            equals.push((column, id_value(id)));
         }
     }
     // The rarest first: a target, a user, an action.
     let is_given = (filter.target_id.is_some(), filter.user_id.is_some(), filter.action.is_some());
-    let index = match (filter.owner, is_given) {
-        (Owner::Project(_), (true, _, _)) => "activity_project_target",
-        (Owner::Project(_), (false, true, _)) => "activity_project_user",
-        (Owner::Project(_), (false, false, true)) => "activity_project_action",
-        (Owner::Project(_), (false, false, false)) => "activity_project",
-        (Owner::Workspace(_), (true, _, _)) => "activity_workspace_target",
-        (Owner::Workspace(_), (false, true, _)) => "activity_workspace_user",
-        (Owner::Workspace(_), (false, false, true)) => "activity_workspace_action",
-        (Owner::Workspace(_), (false, false, false)) => "activity_workspace",
+    let index = match (is_given, filter.owner) {
+        ((true, _, _), _) => "activity_target",
+        ((false, true, _), _) => "activity_user",
+        ((false, false, true), Owner::Project(_)) => "activity_project_action",
+        ((false, false, true), Owner::Workspace(_)) => "activity_workspace_action",
+        ((false, false, false), Owner::Project(_)) => "activity_project",
+        ((false, false, false), Owner::Workspace(_)) => "activity_workspace",
     };
+    if matches!(index, "activity_target" | "activity_user") && matches!(filter.owner, Owner::Project(_)) {
+        equals.push(("workspace = ", Value::from(filter.workspace)));
+    }
     let is_counted = filter.user_id.is_none() && filter.target_type.is_none() && filter.target_id.is_none();
-    Listing {
+    Ok(Listing {
         log: Log::Activity,
         table: "activity",
         index,
-        columns: "seq, id, user_id, actor, action, target_type, target_id, metadata, ip_address, user_agent,
-                  created_at, recorded_at, (SELECT uuid FROM projects WHERE projects.id = project) AS project_id",
+        columns: "seq, id, user_id, actor, (SELECT text FROM texts WHERE texts.id = action) AS action,
+                  (SELECT text FROM texts WHERE texts.id = target_type) AS target_type, target_id, metadata,
+                  ip_address, (SELECT text FROM texts WHERE texts.id = user_agent) AS user_agent, created_at,
+                  coalesce(recorded_at, created_at) AS recorded_at,
+                  (SELECT uuid FROM projects WHERE projects.id = project) AS project_id",
         equals,
         series: is_counted.then(|| series_of(filter.owner, filter.action.as_deref())),
         from,
         to,
         newest_first,
-    }
+    })
 }
 
 fn series_of(owner: Owner, action: Option<&str>) -> String {
@@ -147,6 +170,7 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, project: Option<i64>, mut new: Ne
         recorded_at: tx.now.truncated(),
         seq: tx.next_seq(),
     };
+    let number = |text: &Option<String>| text.as_deref().map(|text| texts::number(tx, text)).transpose();
     tx.prepare_cached(
         "INSERT INTO activity (seq, id, workspace, project, user_id, actor, action, target_type, target_id, metadata,
              ip_address, user_agent, created_at, recorded_at)
@@ -157,16 +181,16 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, project: Option<i64>, mut new: Ne
         entry.id,
         workspace,
         project,
-        &entry.user_id,
+        entry.user_id.as_deref().map(id_value),
         &entry.actor,
-        &entry.action,
-        &entry.target_type,
-        &entry.target_id,
+        texts::number(tx, &entry.action)?,
+        number(&entry.target_type)?,
+        entry.target_id.as_deref().map(id_value),
         text,
         &entry.ip_address,
-        &entry.user_agent,
+        number(&entry.user_agent)?,
         entry.created_at,
-        entry.recorded_at,
+        Some(entry.recorded_at).filter(|at| *at != entry.created_at),
     ))?;
     for series in series(workspace, project, &entry.action) {
         tx.count(Log::Activity, series, created_at, 1);
@@ -183,7 +207,8 @@ pub fn prune(tx: &mut Tx<'_>, workspace: i64, cutoff: Timestamp, limit: i64) -> 
     tx.prune(Log::Activity, |tx| {
         let removed = tx
             .prepare_cached(&format!(
-                "SELECT seq, project, action, created_at FROM activity WHERE {PRUNABLE}
+                "SELECT seq, project, (SELECT text FROM texts WHERE texts.id = action), created_at FROM activity
+                 WHERE {PRUNABLE}
                  ORDER BY created_at, seq LIMIT ?3"
             ))?
             .query_map((workspace, cutoff, limit), |row| {
@@ -222,7 +247,9 @@ pub fn prunable_workspaces(connection: &Connection) -> Result<Vec<i64>> {
 
 /// Tells every row to a recount.
 pub fn recount(connection: &Connection, recount: &mut Recount) -> Result<()> {
-    let mut statement = connection.prepare("SELECT workspace, project, action, created_at FROM activity")?;
+    let mut statement = connection.prepare(
+        "SELECT workspace, project, (SELECT text FROM texts WHERE texts.id = action), created_at FROM activity",
+    )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let action: String = row.get(2)?;

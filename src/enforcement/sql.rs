@@ -87,7 +87,8 @@ pub fn listing(
         index,
         columns:
             "seq, id, (SELECT uuid FROM tenants WHERE tenants.id = tenant) AS tenant_id, mailbox_address,
-                  action, sent_count, limit_value, message, created_at, recorded_at",
+                  action, sent_count, limit_value, message, created_at,
+                  coalesce(recorded_at, created_at) AS recorded_at",
         equals,
         series,
         from,
@@ -147,7 +148,7 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, tenant: i64, new: &NewEvent) -> R
         event.limit_value,
         message,
         event.created_at,
-        event.recorded_at,
+        Some(event.recorded_at).filter(|at| *at != event.created_at),
     ))?;
     for series in series(workspace, tenant, new.action) {
         tx.count(Log::Enforcement, series, created_at, 1);

@@ -6,6 +6,9 @@
 //! transaction, so that no writer waits long. A clock that stands before the latest write, or leapt more than a week
 //! ahead of the last run, is not believed: nothing is deleted until it has caught up, or a person has looked.
 
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -17,8 +20,11 @@ use crate::store::{By, Note, Snapshot, Tx, jobs};
 use crate::time::Timestamp;
 use crate::{activity, enforcement, messages};
 
-/// Rows in one transaction.
-const PIECE: i64 = 1000;
+/// Rows in the first transaction of a run, and the least and the most of a later one: as many as take about `STEP`.
+const FIRST_PIECE: i64 = 100;
+const PIECES: RangeInclusive<i64> = 20..=5000;
+/// How long a write may have to wait for a piece of a run.
+const STEP: Duration = Duration::from_millis(10);
 
 /// One owner whose old rows go.
 #[derive(Debug, Clone, Copy)]
@@ -42,13 +48,13 @@ impl Scope {
     }
 
     /// Asks for holds and days in the transaction that deletes: they may be of this moment.
-    fn prune(self, tx: &mut Tx<'_>, now: Timestamp) -> Result<usize> {
+    fn prune(self, tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<usize> {
         let Some(days) = self.days(tx)? else { return Ok(0) };
         let (owner, cutoff) = (self.owner, now.plus_days(-days));
         match self.log {
-            Log::Enforcement => enforcement::sql::prune(tx, owner, cutoff, PIECE),
-            Log::Messages => messages::sql::prune(tx, owner, cutoff, PIECE),
-            Log::Activity => activity::sql::prune(tx, owner, cutoff, PIECE),
+            Log::Enforcement => enforcement::sql::prune(tx, owner, cutoff, limit),
+            Log::Messages => messages::sql::prune(tx, owner, cutoff, limit),
+            Log::Activity => activity::sql::prune(tx, owner, cutoff, limit),
         }
     }
 
@@ -147,18 +153,32 @@ fn delete(app: &App) -> Result<Deleted> {
     refuse_a_clock_that_stepped_back(app)?;
     let mut deleted = Deleted::default();
     let now = app.clock.now();
+    let mut piece = FIRST_PIECE;
     for scope in app.store.read(|snapshot| scopes(app, snapshot))? {
         loop {
+            let limit = piece;
+            let started = Instant::now();
             let is_due = move |snapshot: &Snapshot<'_>| scope.has_old(snapshot, now);
-            let n = app.store.write_if(is_due, move |tx| scope.prune(tx, now))?.unwrap_or(0) as i64;
+            let n = app.store.write_if(is_due, move |tx| scope.prune(tx, now, limit))?.unwrap_or(0) as i64;
             deleted.add(scope.log, n);
-            if n < PIECE {
+            if n < limit {
                 break;
             }
+            let took = started.elapsed();
+            piece = next_piece(limit, took);
+            // As long for the others as for itself.
+            std::thread::sleep(took.min(10 * STEP));
         }
     }
     app.store.write(move |tx| jobs::note(tx, COMPLETED, now, &json!({ "deleted": deleted })))?;
     Ok(deleted)
+}
+
+/// As many rows as would have taken `STEP`, at most twice as many as before.
+fn next_piece(piece: i64, took: Duration) -> i64 {
+    let share = STEP.as_secs_f64() / took.as_secs_f64().max(1e-6);
+    let fitting = (piece as f64 * share.min(2.0)) as i64;
+    fitting.clamp(*PIECES.start(), *PIECES.end())
 }
 
 /// Every owner of rows that may be old.

@@ -22,6 +22,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod listing;
 pub mod migrate;
+pub mod texts;
 mod writer;
 
 use std::ops::Deref;
@@ -316,7 +317,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection> {
          PRAGMA recursive_triggers = ON;
          PRAGMA secure_delete = ON;
          PRAGMA trusted_schema = OFF;
-         PRAGMA cache_size = -4096;
+         PRAGMA cache_size = -65536;
          PRAGMA journal_size_limit = 67108864;",
     )?;
     Ok(connection)

@@ -772,7 +772,7 @@ fn failed_logins_are_slowed_and_forgiven() {
     }
     login(&server, OWNER, PASSWORD).send().status(200);
     // Waiting attempts are not recorded as failures.
-    let failures = server.db_number("SELECT count(*) FROM activity WHERE action = 'auth.login_failed'");
+    let failures = server.db_number("SELECT count(*) FROM activity WHERE action = (SELECT id FROM texts WHERE text = 'auth.login_failed')");
     assert_eq!(failures, 6 + 9 + 5);
 }
 

@@ -241,13 +241,14 @@ fn activity_lists_and_totals() {
             let [action, user, target_type, target] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
             // The rarest first: a target, a user, an action.
             let intended = match (target, user, action) {
-                (true, _, _) => format!("{prefix}_target"),
-                (false, true, _) => format!("{prefix}_user"),
+                (true, _, _) => "activity_target".to_owned(),
+                (false, true, _) => "activity_user".to_owned(),
                 (false, false, true) => format!("{prefix}_action"),
                 (false, false, false) => prefix.to_owned(),
             };
             let filter = activity::sql::Filter {
                 owner,
+                workspace: fixture.workspace,
                 action: action.then(|| "smtp.update3".into()),
                 user_id: user.then(|| Uuid([3; 16]).to_string()),
                 target_type: target_type.then(|| "project".into()),
@@ -255,7 +256,7 @@ fn activity_lists_and_totals() {
             };
             let case = format!("{filter:?}");
             n_ways += check_listing(&connection, &case, &[&intended], |from, to, newest_first| {
-                activity::sql::listing(&filter, from, to, newest_first)
+                activity::sql::listing(&connection, &filter, from, to, newest_first).expect("a listing")
             });
         }
     }
