@@ -37,16 +37,21 @@ def run(arguments, **options):
     return done.stdout.decode()
 
 
-def need(program, package=None):
-    """The path of a program; installed from Debian's package when it is missing and we may."""
-    found = shutil.which(program)
-    if not found and package and os.geteuid() == 0 and shutil.which("apt-get"):
+def install(package):
+    """Installs a Debian package where we may; whether it came, the caller sees."""
+    if os.geteuid() == 0 and shutil.which("apt-get"):
         say(f"installing {package}")
         subprocess.run(["apt-get", "install", "-y", "-q", package], stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-        found = shutil.which(program)
+
+
+def need(program, package):
+    """The path of a program; installed when it is missing and we may."""
+    if not shutil.which(program):
+        install(package)
+    found = shutil.which(program)
     if not found:
-        raise Missing(f"{program} is not installed" + (f" (package {package})" if package else ""))
+        raise Missing(f"{program} is not installed (package {package})")
     return found
 
 

@@ -179,6 +179,7 @@ def is_wanted(options, load):
 def fill(peer_class, work, rows):
     """A peer with its data, stopped; `None` where it cannot be."""
     harness.shutil.rmtree(work / peer_class.name, ignore_errors=True)
+    say(f"filling {peer_class.name}")
     peer = peer_class(work, rows)
     try:
         peer.prepare()
@@ -187,6 +188,9 @@ def fill(peer_class, work, rows):
     except Missing as missing:
         say(f"skipping {peer.name}: {missing}")
         return None
+    except BaseException:
+        peer.stop()
+        raise
     say(f"{peer.name}: {rows.count} rows in {time.monotonic() - started:.0f} s")
     return peer
 
@@ -196,6 +200,8 @@ def compare(options, work):
     facts = rows.facts()
     say(f"rows of the project: {facts['totals']}")
     values = collections.defaultdict(lambda: collections.defaultdict(list))
+    if any(PEERS[name].serves for name in options.peers.split(",")):
+        harness.need("wrk", "wrk")
     peers = [peer for peer in (fill(PEERS[name], work, rows) for name in options.peers.split(",")) if peer]
     try:
         measure(options, peers, facts, values)

@@ -21,6 +21,19 @@ def project(number):
     return f"00000000-0000-4000-8000-{number:012x}"
 
 
+def find_postgres():
+    """The directory of PostgreSQL's programs: Debian keeps them out of the path."""
+    for attempt in range(2):
+        installed = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
+        found = "/usr/lib/postgresql/15/bin/initdb"
+        found = found if found in installed else shutil.which("initdb") or (installed or [None])[-1]
+        if found:
+            return os.path.dirname(os.path.realpath(found))
+        if attempt == 0:
+            harness.install("postgresql")
+    raise Missing("PostgreSQL is not installed (package postgresql)")
+
+
 class NodePg(Peer):
     name = "node-pg"
     note = ("PostgreSQL as it ships (fsync and synchronous_commit on, shared_buffers 128 MB), one Fastify process, a pool "
@@ -31,13 +44,7 @@ class NodePg(Peer):
         self.npm = harness.need("npm", "npm")
         self.postgres = None
         self.server = None
-        installed = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
-        if not installed and not shutil.which("initdb"):
-            harness.need("psql", "postgresql")
-            installed = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
-        self.bin = os.path.dirname(shutil.which("initdb")) if shutil.which("initdb") else (installed or [None])[-1]
-        if not self.bin:
-            raise Missing("PostgreSQL is not installed (package postgresql)")
+        self.bin = find_postgres()
         # It refuses to run as root; its user must be able to come to its files.
         self.account = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
         self.work.mkdir(parents=True, exist_ok=True)
