@@ -1,8 +1,9 @@
 //! The rows of the benchmarks: every peer is filled with the same ones, each made from its number alone.
 //!
 //! A row is an activity of about 570 bytes of JSON as a client would post it. Half of all rows are of project 0, the
-//! rest of nine others; 15 % have the action `smtp.update`, 7 % are of user 0 (so 3.5 % of all are his in project 0).
-//! They are spread over the two years before `end`, in order but for neighbours.
+//! rest of nine others; 15 % have the action `smtp.update`, 7 % are of user 0 (so 3.5 % of all are his in project 0),
+//! the rest of 199 others; a project has one to two thousand targets of a type. They are spread over the two years
+//! before `end`, in order but for neighbours.
 
 /// The two years that the rows are spread over, in microseconds.
 pub const SPAN: i64 = 730 * 86_400 * 1_000_000;
@@ -83,7 +84,14 @@ impl Row {
             ACTIONS[1 + random.below(ACTIONS.len() as u64 - 1) as usize]
         };
         let user = if random.below(100) < 7 { 0 } else { 1 + random.below(199) };
-        let target_id = uuid(target_type.len() as u64 * 1_000_003 + random.below(2000));
+        // As SendDock's handlers fill it: most of what is done in a project has the project as its target.
+        let n_targets = match target_type {
+            "project" | "workspace" => 1,
+            "suppression" => 2000,
+            _ => 40,
+        };
+        let kind = u64::from(target_type.as_bytes()[0]) * 31 + target_type.len() as u64;
+        let target_id = uuid((kind * 100 + project as u64) * 1_000_000 + random.below(n_targets));
         let word = |random: &mut Random| WORDS[random.below(WORDS.len() as u64) as usize];
         let (name, old) = (word(&mut random), word(&mut random));
         let number_in_name = random.below(1000);
