@@ -106,7 +106,8 @@ fn load(flags: &Flags) -> Result<()> {
     connection.execute_batch(SCHEMA)?;
     connection
         .execute("INSERT INTO workspaces (uuid, name, created_at) VALUES (randomblob(16), 'bench', 0)", [])?;
-    for project in 0..PROJECTS {
+    // One more than the rows have: what is written later goes to a project of its own, as with the others.
+    for project in 0..=PROJECTS {
         let name = format!("project {project}");
         connection.execute(
             "INSERT INTO projects (uuid, workspace, name, created_at) VALUES (randomblob(16), 1, ?1, 0)",
@@ -144,7 +145,8 @@ fn insert(flags: &Flags, size: u64) -> Result<()> {
         for _ in 0..size {
             seq += 1;
             let mut row = Row::new(seq as u64 % count, count, end);
-            // As the writes of the others: now.
+            // As the writes of the others: now, and in a project of their own.
+            row.project = PROJECTS;
             row.created_at = end + started.elapsed().as_micros() as i64;
             record(&connection, &row, seq)?;
         }
