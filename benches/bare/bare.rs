@@ -1,0 +1,208 @@
+//! The limit of what mailtrail can reach, and the rows of the benchmarks: bare rusqlite with mailtrail's schema, its
+//! rows, its indexes and its fsyncs, but no HTTP, no JSON, no counts. `benches/run.py` calls it:
+//!
+//! ```text
+//! bare rows   --count N [--first K] [--rows M] --end SECONDS [--format ndjson|tabs]   rows K..K+M of N, on stdout
+//! bare load   --file F --count N --end SECONDS                          a database of N rows
+//! bare single --file F --seconds S --end SECONDS                        one-row commits, a second
+//! bare batch  --file F --seconds S --end SECONDS [--size 500]           rows a second in commits of 500
+//! bare sizes  --file F                                                  bytes of each table and index
+//! ```
+//!
+//! Each prints one JSON object (`rows`: one row a line, the number of its project and a tab before it).
+
+mod rows;
+
+use std::collections::HashMap;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rows::{PROJECTS, Random, Row};
+use rusqlite::{Connection, OpenFlags};
+use serde_json::json;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+const SCHEMA: &str = include_str!("../../schema.sql");
+
+fn main() -> Result<()> {
+    let mut words = std::env::args().skip(1);
+    let command = words.next().unwrap_or_default();
+    let mut flags = HashMap::new();
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        flags.insert(name.trim_start_matches("--").to_owned(), value);
+    }
+    let flags = Flags(flags);
+    match command.as_str() {
+        "rows" => print_rows(&flags),
+        "load" => load(&flags),
+        "single" => insert(&flags, 1),
+        "batch" => insert(&flags, flags.number("size", Some(500))?),
+        "sizes" => sizes(&flags),
+        other => Err(format!("{other:?} is no command; accepted: rows, load, single, batch, sizes").into()),
+    }
+}
+
+struct Flags(HashMap<String, String>);
+
+impl Flags {
+    fn text(&self, name: &str) -> Result<&str> {
+        Ok(self.0.get(name).ok_or_else(|| format!("--{name} is missing"))?)
+    }
+
+    fn number(&self, name: &str, default: Option<u64>) -> Result<u64> {
+        match (self.0.get(name), default) {
+            (None, Some(default)) => Ok(default),
+            _ => Ok(self.text(name)?.parse()?),
+        }
+    }
+
+    /// The end of the two years, in microseconds.
+    fn end(&self) -> Result<i64> {
+        Ok(self.number("end", None)? as i64 * 1_000_000)
+    }
+}
+
+fn print_rows(flags: &Flags) -> Result<()> {
+    let count = flags.number("count", None)?;
+    let first = flags.number("first", Some(0))?;
+    let last = first + flags.number("rows", Some(count - first))?;
+    let end = flags.end()?;
+    let is_tabs = flags.0.get("format").is_some_and(|format| format == "tabs");
+    let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+    for number in first..last {
+        let row = Row::new(number, count, end);
+        let written = if is_tabs {
+            writeln!(out, "{}", row.tabs())
+        } else {
+            writeln!(out, "{}\t{}", row.project, row.json())
+        };
+        // Who reads no further has enough.
+        if written.is_err() {
+            return Ok(());
+        }
+    }
+    let _ = out.flush();
+    Ok(())
+}
+
+/// A connection with the settings of mailtrail's writer.
+fn connect(path: &Path) -> Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.set_prepared_statement_cache_capacity(16);
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;
+         PRAGMA secure_delete = ON; PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 67108864;",
+    )?;
+    Ok(connection)
+}
+
+fn load(flags: &Flags) -> Result<()> {
+    let path = Path::new(flags.text("file")?);
+    let count = flags.number("count", None)?;
+    let end = flags.end()?;
+    let connection = connect(path)?;
+    connection.execute_batch(SCHEMA)?;
+    connection
+        .execute("INSERT INTO workspaces (uuid, name, created_at) VALUES (randomblob(16), 'bench', 0)", [])?;
+    // One more than the rows have: what is written later goes to a project of its own, as with the others.
+    for project in 0..=PROJECTS {
+        let name = format!("project {project}");
+        connection.execute(
+            "INSERT INTO projects (uuid, workspace, name, created_at) VALUES (randomblob(16), 1, ?1, 0)",
+            [name],
+        )?;
+    }
+    let started = Instant::now();
+    let mut seq = 0;
+    while seq < count {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        for number in seq..count.min(seq + 5000) {
+            record(&connection, &Row::new(number, count, end), number as i64 + 1)?;
+        }
+        connection.execute_batch("COMMIT")?;
+        seq += 5000;
+    }
+    let rate = count as f64 / started.elapsed().as_secs_f64();
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    println!("{}", json!({ "rows": count, "rows_per_second": rate, "bytes": path.metadata()?.len() }));
+    Ok(())
+}
+
+/// Commits of `size` rows for some seconds, behind what the file has.
+fn insert(flags: &Flags, size: u64) -> Result<()> {
+    let connection = connect(Path::new(flags.text("file")?))?;
+    let end = flags.end()?;
+    let seconds = Duration::from_secs(flags.number("seconds", Some(5))?);
+    let mut seq: i64 =
+        connection.query_row("SELECT coalesce(max(seq), 0) FROM activity", [], |row| row.get(0))?;
+    let count = 10_000_000;
+    let mut commits = 0;
+    let started = Instant::now();
+    while started.elapsed() < seconds {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        for _ in 0..size {
+            seq += 1;
+            let mut row = Row::new(seq as u64 % count, count, end);
+            // As the writes of the others: now, and in a project of their own.
+            row.project = PROJECTS;
+            row.created_at = end + started.elapsed().as_micros() as i64;
+            record(&connection, &row, seq)?;
+        }
+        connection.execute_batch("COMMIT")?;
+        commits += 1;
+    }
+    let elapsed = started.elapsed().as_secs_f64();
+    let answer = json!({
+        "commits": commits, "commits_per_second": commits as f64 / elapsed,
+        "rows_per_second": (commits * size) as f64 / elapsed,
+    });
+    println!("{answer}");
+    Ok(())
+}
+
+fn record(connection: &Connection, row: &Row, seq: i64) -> Result<()> {
+    let mut id = [0; 16];
+    id[..6].copy_from_slice(&(row.created_at / 1000).to_be_bytes()[2..]);
+    id[6..14].copy_from_slice(&Random(seq as u64).next().to_be_bytes());
+    connection
+        .prepare_cached(
+            "INSERT INTO activity (seq, id, workspace, project, user_id, actor, action, target_type, target_id,
+                 metadata, ip_address, user_agent, created_at, recorded_at)
+             VALUES (?1, ?2, 1, ?3, ?4, NULL, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )?
+        .execute((
+            seq,
+            id,
+            row.project as i64 + 1,
+            &row.user_id,
+            row.action,
+            row.target_type,
+            &row.target_id,
+            &row.metadata,
+            &row.ip_address,
+            row.user_agent,
+            row.created_at,
+            row.created_at,
+        ))?;
+    Ok(())
+}
+
+/// Where the bytes of a database go. It must not be in use: nothing is locked.
+fn sizes(flags: &Flags) -> Result<()> {
+    let uri = format!("file:{}?immutable=1", flags.text("file")?);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    let mut statement = connection.prepare(
+        "SELECT name, sum(pgsize), sum(payload), sum(unused) FROM dbstat GROUP BY name ORDER BY 2 DESC",
+    )?;
+    let sizes = statement.query_map([], |row| {
+        let (name, bytes, payload, unused): (String, i64, i64, i64) =
+            (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok((name, json!({ "bytes": bytes, "payload": payload, "unused": unused })))
+    })?;
+    let sizes = sizes.collect::<rusqlite::Result<serde_json::Map<_, _>>>()?;
+    println!("{}", serde_json::Value::Object(sizes));
+    Ok(())
+}
