@@ -19,7 +19,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rows::{PROJECTS, Random, Row};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde_json::json;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -93,7 +94,7 @@ fn connect(path: &Path) -> Result<Connection> {
     connection.set_prepared_statement_cache_capacity(16);
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;
-         PRAGMA secure_delete = ON; PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 67108864;",
+         PRAGMA secure_delete = ON; PRAGMA cache_size = -65536; PRAGMA journal_size_limit = 67108864;",
     )?;
     Ok(connection)
 }
@@ -170,23 +171,43 @@ fn record(connection: &Connection, row: &Row, seq: i64) -> Result<()> {
         .prepare_cached(
             "INSERT INTO activity (seq, id, workspace, project, user_id, actor, action, target_type, target_id,
                  metadata, ip_address, user_agent, created_at, recorded_at)
-             VALUES (?1, ?2, 1, ?3, ?4, NULL, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             VALUES (?1, ?2, 1, ?3, ?4, NULL, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL)",
         )?
         .execute((
             seq,
             id,
             row.project as i64 + 1,
-            &row.user_id,
-            row.action,
-            row.target_type,
-            &row.target_id,
+            id_value(&row.user_id),
+            number(connection, row.action)?,
+            number(connection, row.target_type)?,
+            id_value(&row.target_id),
             &row.metadata,
             &row.ip_address,
-            row.user_agent,
-            row.created_at,
+            number(connection, row.user_agent)?,
             row.created_at,
         ))?;
     Ok(())
+}
+
+/// As mailtrail keeps an id: a UUID as its bytes.
+fn id_value(id: &str) -> Value {
+    match uuid::Uuid::try_parse(id) {
+        Ok(uuid) => Value::Blob(uuid.as_bytes().to_vec()),
+        Err(_) => Value::Text(id.to_owned()),
+    }
+}
+
+/// As mailtrail keeps a text that comes again and again.
+fn number(connection: &Connection, text: &str) -> Result<i64> {
+    let found = connection
+        .prepare_cached("SELECT id FROM texts WHERE text = ?1")?
+        .query_row([text], |row| row.get(0))
+        .optional()?;
+    if let Some(number) = found {
+        return Ok(number);
+    }
+    connection.prepare_cached("INSERT INTO texts (text) VALUES (?1)")?.execute([text])?;
+    Ok(connection.last_insert_rowid())
 }
 
 /// Where the bytes of a database go. It must not be in use: nothing is locked.
