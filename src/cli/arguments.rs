@@ -128,14 +128,18 @@ pub enum Command {
 
 #[derive(Subcommand)]
 pub enum WorkspaceCommand {
+    /// Make one
     Create {
         #[arg(long)]
         name: String,
     },
+    /// All of them
     List,
+    /// One of them
     Show {
         id: String,
     },
+    /// Change what is named
     Set {
         id: String,
         #[arg(long)]
@@ -162,10 +166,13 @@ pub enum UserCommand {
         #[arg(long)]
         password_stdin: bool,
     },
+    /// All of them
     List,
+    /// One of them
     Show {
         id: String,
     },
+    /// Change what is named
     Set {
         id: String,
         /// owner, admin or auditor
@@ -183,6 +190,7 @@ pub enum UserCommand {
 
 #[derive(Subcommand)]
 pub enum TenantCommand {
+    /// Make one
     Create {
         #[arg(long)]
         name: String,
@@ -192,10 +200,13 @@ pub enum TenantCommand {
         #[arg(long, value_name = "UUID")]
         id: Option<String>,
     },
+    /// All of them
     List,
+    /// One of them
     Show {
         id: String,
     },
+    /// Change what is named
     Set {
         id: String,
         #[arg(long)]
@@ -209,6 +220,7 @@ pub enum TenantCommand {
     Release {
         id: String,
     },
+    /// Mark it as deleted; its log stays
     Delete {
         id: String,
     },
@@ -216,6 +228,7 @@ pub enum TenantCommand {
 
 #[derive(Subcommand)]
 pub enum MailboxCommand {
+    /// Make one
     Create {
         #[arg(long)]
         address: String,
@@ -227,10 +240,13 @@ pub enum MailboxCommand {
         #[arg(long)]
         name: Option<String>,
     },
+    /// All of them
     List,
+    /// One of them
     Show {
         id: String,
     },
+    /// Change what is named
     Set {
         id: String,
         /// A number, or none
@@ -256,6 +272,7 @@ pub enum MailboxCommand {
     Release {
         id: String,
     },
+    /// Mark it as deleted; its log stays
     Delete {
         id: String,
     },
@@ -263,14 +280,18 @@ pub enum MailboxCommand {
 
 #[derive(Subcommand)]
 pub enum ProjectCommand {
+    /// Make one
     Create {
         #[arg(long)]
         name: String,
     },
+    /// All of them
     List,
+    /// One of them
     Show {
         id: String,
     },
+    /// Change what is named
     Set {
         id: String,
         #[arg(long)]
@@ -284,6 +305,7 @@ pub enum ProjectCommand {
     Release {
         id: String,
     },
+    /// Mark it as deleted; its log stays
     Delete {
         id: String,
     },
@@ -305,7 +327,9 @@ pub enum KeyCommand {
         #[arg(long)]
         key_stdin: bool,
     },
+    /// All of them
     List,
+    /// One of them
     Show {
         id: String,
     },
@@ -316,6 +340,7 @@ pub enum KeyCommand {
         #[arg(long, default_value = "0s")]
         overlap: String,
     },
+    /// End a key now
     Revoke {
         id: String,
     },
@@ -331,6 +356,7 @@ pub enum LicenseCommand {
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
     },
+    /// All of them
     List,
     /// One license
     Show {
