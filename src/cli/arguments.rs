@@ -136,9 +136,7 @@ pub enum WorkspaceCommand {
     /// All of them
     List,
     /// One of them
-    Show {
-        id: String,
-    },
+    Show { id: String },
     /// Change what is named
     Set {
         id: String,
@@ -146,9 +144,7 @@ pub enum WorkspaceCommand {
         name: String,
     },
     /// Its keys stop at once, its log stays
-    Delete {
-        id: String,
-    },
+    Delete { id: String },
 }
 
 #[derive(Subcommand)]
@@ -169,9 +165,7 @@ pub enum UserCommand {
     /// All of them
     List,
     /// One of them
-    Show {
-        id: String,
-    },
+    Show { id: String },
     /// Change what is named
     Set {
         id: String,
@@ -183,9 +177,7 @@ pub enum UserCommand {
         password_stdin: bool,
     },
     /// End the membership; the name stays in the log
-    Delete {
-        id: String,
-    },
+    Delete { id: String },
 }
 
 #[derive(Subcommand)]
@@ -203,9 +195,7 @@ pub enum TenantCommand {
     /// All of them
     List,
     /// One of them
-    Show {
-        id: String,
-    },
+    Show { id: String },
     /// Change what is named
     Set {
         id: String,
@@ -213,17 +203,11 @@ pub enum TenantCommand {
         name: String,
     },
     /// Legal hold: retention deletes nothing of it
-    Hold {
-        id: String,
-    },
+    Hold { id: String },
     /// End the legal hold
-    Release {
-        id: String,
-    },
+    Release { id: String },
     /// Mark it as deleted; its log stays
-    Delete {
-        id: String,
-    },
+    Delete { id: String },
 }
 
 #[derive(Subcommand)]
@@ -243,9 +227,7 @@ pub enum MailboxCommand {
     /// All of them
     List,
     /// One of them
-    Show {
-        id: String,
-    },
+    Show { id: String },
     /// Change what is named
     Set {
         id: String,
@@ -265,17 +247,11 @@ pub enum MailboxCommand {
         file: Option<PathBuf>,
     },
     /// Legal hold: retention deletes nothing of it
-    Hold {
-        id: String,
-    },
+    Hold { id: String },
     /// End the legal hold
-    Release {
-        id: String,
-    },
+    Release { id: String },
     /// Mark it as deleted; its log stays
-    Delete {
-        id: String,
-    },
+    Delete { id: String },
 }
 
 #[derive(Subcommand)]
@@ -288,9 +264,7 @@ pub enum ProjectCommand {
     /// All of them
     List,
     /// One of them
-    Show {
-        id: String,
-    },
+    Show { id: String },
     /// Change what is named
     Set {
         id: String,
@@ -298,17 +272,11 @@ pub enum ProjectCommand {
         name: String,
     },
     /// Legal hold: retention deletes nothing of it
-    Hold {
-        id: String,
-    },
+    Hold { id: String },
     /// End the legal hold
-    Release {
-        id: String,
-    },
+    Release { id: String },
     /// Mark it as deleted; its log stays
-    Delete {
-        id: String,
-    },
+    Delete { id: String },
 }
 
 #[derive(Subcommand)]
@@ -330,9 +298,7 @@ pub enum KeyCommand {
     /// All of them
     List,
     /// One of them
-    Show {
-        id: String,
-    },
+    Show { id: String },
     /// Make a new key for an old one, which works on for a while
     Rotate {
         id: String,
@@ -341,9 +307,7 @@ pub enum KeyCommand {
         overlap: String,
     },
     /// End a key now
-    Revoke {
-        id: String,
-    },
+    Revoke { id: String },
 }
 
 #[derive(Subcommand)]
@@ -359,9 +323,7 @@ pub enum LicenseCommand {
     /// All of them
     List,
     /// One license
-    Show {
-        id: String,
-    },
+    Show { id: String },
 }
 
 #[derive(Subcommand)]
