@@ -318,6 +318,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection> {
          PRAGMA secure_delete = ON;
          PRAGMA trusted_schema = OFF;
          PRAGMA cache_size = -65536;
+         PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = 67108864;",
     )?;
     Ok(connection)

@@ -237,8 +237,12 @@ impl State {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         self.last_now = self.last_now.max(self.clock.now());
         let mut deltas = Deltas::default();
+        // A write that has the transaction to itself needs no savepoint, which would copy every page it touches.
+        let is_alone = batch.len() == 1;
         for work in batch {
-            self.connection.prepare_cached("SAVEPOINT work")?.execute([])?;
+            if !is_alone {
+                self.connection.prepare_cached("SAVEPOINT work")?.execute([])?;
+            }
             let mut tx = Tx {
                 connection: &self.connection,
                 now: self.last_now,
@@ -266,10 +270,16 @@ impl State {
                             _ => copy(error),
                         });
                     }
+                    if is_alone {
+                        self.connection.execute_batch("ROLLBACK")?;
+                        return Ok(());
+                    }
                     self.connection.prepare_cached("ROLLBACK TO work")?.execute([])?;
                 }
             }
-            self.connection.prepare_cached("RELEASE work")?.execute([])?;
+            if !is_alone {
+                self.connection.prepare_cached("RELEASE work")?.execute([])?;
+            }
         }
         deltas.flush(&self.connection)?;
         self.connection
