@@ -27,10 +27,8 @@ pub struct Send {
 
 impl Send {
     pub fn read(mut fields: Fields) -> Result<Self> {
-        let tenant_id = fields.text("tenant_id", 64)?;
+        let tenant_id = fields.uuid("tenant_id")?;
         let tenant_id = fields.required("tenant_id", tenant_id)?;
-        let tenant_id = Uuid::parse(&tenant_id)
-            .ok_or_else(|| fields.refuse("tenant_id", format!("{tenant_id:?} is not a UUID")))?;
         let mailbox_address = fields.text("mailbox_address", 320)?;
         let send = Self {
             tenant_id,

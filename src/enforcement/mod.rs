@@ -89,10 +89,8 @@ pub const LARGEST: i64 = (1 << 53) - 1;
 
 impl NewEvent {
     pub fn read(mut fields: Fields) -> Result<Self> {
-        let tenant_id = fields.text("tenant_id", 64)?;
+        let tenant_id = fields.uuid("tenant_id")?;
         let tenant_id = fields.required("tenant_id", tenant_id)?;
-        let tenant_id = Uuid::parse(&tenant_id)
-            .ok_or_else(|| fields.refuse("tenant_id", format!("{tenant_id:?} is not a UUID")))?;
         let mailbox_address = fields.text("mailbox_address", 320)?;
         let mailbox_address = fields.required("mailbox_address", mailbox_address)?;
         crate::owners::check_address(&fields.named("mailbox_address"), &mailbox_address)?;

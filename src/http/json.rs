@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::Request;
 use crate::error::{Error, Result};
+use crate::ids::Uuid;
 use crate::time::Timestamp;
 
 const DEEPEST: usize = 64;
@@ -199,6 +200,15 @@ impl Fields {
         match value.as_str().and_then(Timestamp::parse) {
             Some(timestamp) => Ok(Some(timestamp)),
             None => Err(self.wrong(name, &value, "RFC 3339, as in 2026-04-30T14:22:11Z, years 1970 to 9999")),
+        }
+    }
+
+    /// A UUID in its 36-character form.
+    pub fn uuid(&mut self, name: &str) -> Result<Option<Uuid>> {
+        let Some(text) = self.text(name, 64)? else { return Ok(None) };
+        match Uuid::parse(&text) {
+            Some(uuid) => Ok(Some(uuid)),
+            None => Err(self.refuse(name, format!("{text:?} is not a UUID"))),
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Closures wait in a queue. The thread takes all that wait (up to a bound), runs each under a savepoint of its own
 //! in one transaction, commits once, and only then answers each: one fsync for all of them. A closure that fails,
-//! or panics, rolls back alone; a commit that fails, fails all.
+//! or panics, rolls back alone; a commit that fails, fails all. One that nobody shares the transaction with needs no
+//! savepoint: the transaction is its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
