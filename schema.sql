@@ -14,20 +14,21 @@ CREATE TABLE sequence (
     one      INTEGER PRIMARY KEY CHECK (one = 1),
     last_seq INTEGER NOT NULL CHECK (last_seq >= 0),          -- the last number given out
     last_now INTEGER NOT NULL,                                -- the latest time a write saw; time never goes back
-    last_ulid BLOB CHECK (length(last_ulid) = 16)             -- the last activity id made; they only rise
+    salt     INTEGER NOT NULL CHECK (salt BETWEEN 0 AND 16777215) -- in every activity's id: no two appliances make the same
 ) STRICT;
-INSERT INTO sequence (one, last_seq, last_now) VALUES (1, 0, 0);
+INSERT INTO sequence (one, last_seq, last_now, salt) VALUES (1, 0, 0, random() & 16777215);
 
--- How many rows a series (a workspace, a tenant, a project, a mailbox, each also for one action or outcome) has in
--- a stretch of time. Kept by store/counts.rs in the transaction of the rows themselves; `total` and `offset` are
+-- How many rows an owner (a tenant, a mailbox, a project, a workspace) has in a stretch of time, and how many of them
+-- are of one action, outcome or person. Kept by store/counts.rs in the transaction of the rows themselves; `total` and `offset` are
 -- answered from it, so that they cost the same however many rows there are.
 CREATE TABLE counts (
     log    INTEGER NOT NULL CHECK (log IN (1, 2, 3)),         -- 1 enforcement, 2 messages, 3 activity
-    series TEXT    NOT NULL,                                  -- 'w7', 'w7/blocked', 't3', 'p2/smtp.update', 'm42' …
-    width  INTEGER NOT NULL CHECK (width IN (0, 1)),          -- 0: a day, 1: ten minutes
+    owner  INTEGER NOT NULL,                                  -- tenant, mailbox or project; below 0: a workspace
+    kind   INTEGER NOT NULL,                                  -- 0: all; above: an action or outcome; below: a person
+    width  INTEGER NOT NULL CHECK (width IN (0, 1, 2)),       -- 0: a day, 1: an hour, 2: thirty days
     bucket INTEGER NOT NULL,                                  -- the entry's own time divided by the width
     n      INTEGER NOT NULL,                                  -- rows; a bucket that comes to none is removed
-    PRIMARY KEY (log, series, width, bucket)
+    PRIMARY KEY (log, owner, kind, width, bucket)
 ) STRICT, WITHOUT ROWID;
 
 -- The first answer to a write that named an Idempotency-Key, so that a retry gets it again and records nothing.
@@ -42,7 +43,7 @@ CREATE TABLE idempotency (
 ) STRICT;
 CREATE INDEX idempotency_age ON idempotency (created_at);     -- the scheduler forgets the old ones
 
--- Texts that come again and again, each once: actions, user agents, kinds of targets. Never removed.
+-- Texts that come again and again, each once: users, actions, user agents, kinds of targets. Never removed.
 CREATE TABLE texts (
     id   INTEGER PRIMARY KEY,
     text TEXT NOT NULL UNIQUE
@@ -265,31 +266,30 @@ CREATE INDEX message_facts_thread ON message_facts (mailbox, data, message) WHER
 ------------------------------------------------------------------------------------------------ log 3: activity
 
 CREATE TABLE activity (
-    seq         INTEGER PRIMARY KEY,
-    id          BLOB    NOT NULL CHECK (length(id) = 16),     -- ULID, the id on the wire
+    seq         INTEGER PRIMARY KEY,                          -- with recorded_at and the salt, the id on the wire
     workspace   INTEGER NOT NULL REFERENCES workspaces (id),
     project     INTEGER REFERENCES projects (id),             -- null: of the workspace itself
-    user_id     ANY,                                          -- a UUID as its 16 bytes, a ULID as text; null: not a person
-    actor       TEXT,                                         -- who it was, as named at the time
-    action      INTEGER NOT NULL REFERENCES texts (id),
-    target_type INTEGER REFERENCES texts (id),
+    user_id     INTEGER,                                      -- of texts; null: not a person
+    actor       INTEGER,                                      -- of texts: who it was, as named at the time
+    action      INTEGER NOT NULL,                             -- of texts
+    target_type INTEGER,                                      -- of texts
     target_id   ANY,                                          -- a UUID as its 16 bytes, anything else as text
     metadata    TEXT    NOT NULL CHECK (json_valid(metadata)),
-    ip_address  TEXT,
-    user_agent  INTEGER REFERENCES texts (id),
+    ip_address  ANY,                                          -- 4 or 16 bytes
+    user_agent  INTEGER,                                      -- of texts
     created_at  INTEGER NOT NULL,
-    recorded_at INTEGER                                       -- when it was written here; null: created_at
+    recorded_at INTEGER,                                      -- when it was written here; null: created_at
+    -- Whose it is: a project, or, with a minus, the workspace itself.
+    owner       INTEGER NOT NULL AS (coalesce(project, -workspace)) VIRTUAL,
+    -- Days since 1970, rounded down also before.
+    day         INTEGER NOT NULL AS ((created_at - 86399999999 * (created_at < 0)) / 86400000000) VIRTUAL
 ) STRICT;
--- Lists are newest first by (created_at, seq): of a project, of a workspace, each of one action. Every index ends in
--- the row's number, `seq`, without naming it.
-CREATE INDEX activity_project ON activity (project, created_at) WHERE project IS NOT NULL;
-CREATE INDEX activity_project_action ON activity (project, action, created_at) WHERE project IS NOT NULL;
-CREATE INDEX activity_workspace ON activity (workspace, created_at);
-CREATE INDEX activity_workspace_action ON activity (workspace, action, created_at);
--- Of one user or target, in a workspace or one of its projects: what one person did elsewhere is stepped over on the
--- index itself.
-CREATE INDEX activity_user ON activity (workspace, user_id, created_at, seq, project) WHERE user_id IS NOT NULL;
-CREATE INDEX activity_target ON activity (workspace, target_id, created_at, seq, project) WHERE target_id IS NOT NULL;
+-- Lists are newest first by (created_at, seq). Every index ends in the row's number, `seq`, without naming it. With
+-- the day in front of what is looked for, a day's rows lie together, and those of a day long ago are not touched.
+CREATE INDEX activity_owner ON activity (owner, created_at);
+CREATE INDEX activity_action ON activity (owner, day, action, created_at);
+CREATE INDEX activity_user ON activity (owner, day, user_id, created_at) WHERE user_id IS NOT NULL;
+CREATE INDEX activity_target ON activity (owner, day, target_id, created_at) WHERE target_id IS NOT NULL;
 
 ------------------------------------------------------------------------------------------------ append-only
 

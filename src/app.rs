@@ -106,7 +106,21 @@ impl App {
         request: &Request,
         change: impl FnOnce(&mut Tx<'_>) -> Result<Response> + Send + 'static,
     ) -> Result<Response> {
-        let Some(key) = idempotency_key(workspace, request)? else { return self.store.write(change) };
+        self.record_then(workspace, request, change, Ok)
+    }
+
+    /// `record` where it takes a while to put the answer into words: that is done after the commit, while the next
+    /// one runs, unless the answer is to be kept.
+    pub fn record_then<T: Send + 'static>(
+        &self,
+        workspace: i64,
+        request: &Request,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        answer: impl FnOnce(T) -> Result<Response> + Send + 'static,
+    ) -> Result<Response> {
+        let Some(key) = idempotency_key(workspace, request)? else {
+            return answer(self.store.write(change)?);
+        };
         self.store.write(move |tx| {
             if let Some(answer) = idempotency::find(tx, &key)? {
                 let replay = match answer.body.as_slice() {
@@ -116,7 +130,7 @@ impl App {
                 };
                 return Ok(replay.with("Idempotency-Replayed", "true"));
             }
-            let response = change(tx)?;
+            let response = answer(change(tx)?)?;
             if let Body::Bytes(body) = &response.body {
                 idempotency::keep(tx, &key, &Answer { status: response.status, body: body.clone() })?;
             }

@@ -36,21 +36,17 @@ impl fmt::Display for Uuid {
     }
 }
 
-/// A ULID in its 26-character form: 48 bits of milliseconds, 80 random bits.
+/// A ULID in its 26-character form: 48 bits of milliseconds, 80 bits that tell those of one millisecond apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ulid(pub [u8; 16]);
 
 impl Ulid {
-    /// A ULID made at `now` that is greater than `last`, whatever the clock did in between.
-    pub fn after(last: Option<Self>, now: Timestamp) -> Self {
-        let mut random = [0; 16];
-        fill(&mut random);
-        let millis = u64::try_from(now.millis()).unwrap_or(0);
-        let made = ulid::Ulid::from_parts(millis, u128::from_be_bytes(random));
-        match last.map(|last| ulid::Ulid::from_bytes(last.0)) {
-            Some(last) if made <= last => Self(last.increment().unwrap_or(last).to_bytes()),
-            _ => Self(made.to_bytes()),
-        }
+    /// The id of the row `seq` of the appliance with this `salt` (24 bits), recorded at an instant. It need not be
+    /// kept, rises with the row's number, and names the row.
+    pub fn of(recorded_at: Timestamp, salt: i64, seq: i64) -> Self {
+        let millis = u64::try_from(recorded_at.millis()).unwrap_or(0);
+        let rest = (u128::from(salt.unsigned_abs()) << 56) | u128::from(seq.unsigned_abs());
+        Self(ulid::Ulid::from_parts(millis, rest).to_bytes())
     }
 
     pub fn parse(text: &str) -> Option<Self> {
@@ -148,14 +144,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ulids_rise_while_the_clock_stands_or_steps_back() {
+    fn ulids_rise_with_the_rows_also_within_a_millisecond() {
         let noon = Timestamp::from_seconds(1_777_000_000);
-        let mut last = Ulid::after(None, noon);
-        for step in [0, 0, -90_000, 0, 1] {
-            let next = Ulid::after(Some(last), noon.plus_seconds(step));
-            assert!(next > last, "{next} after {last}");
-            last = next;
-        }
+        let made = [(0, 1), (0, 2), (0, 300), (1, 301), (1, i64::from(u32::MAX) * 99), (86_400, 7)]
+            .map(|(seconds, seq)| Ulid::of(noon.plus_seconds(seconds), 0x00ff_ffff, seq));
+        assert!(made.is_sorted_by(|one, next| one < next), "{made:?}");
+        assert_ne!(Ulid::of(noon, 1, 1), Ulid::of(noon, 2, 1), "of two appliances");
+        assert_eq!(Ulid::parse(&made[2].to_string()), Some(made[2]));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rows::{PROJECTS, Random, Row};
+use rows::{PROJECTS, Row};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde_json::json;
@@ -94,7 +94,8 @@ fn connect(path: &Path) -> Result<Connection> {
     connection.set_prepared_statement_cache_capacity(16);
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;
-         PRAGMA secure_delete = ON; PRAGMA cache_size = -65536; PRAGMA journal_size_limit = 67108864;",
+         PRAGMA secure_delete = ON; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16000;
+         PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;",
     )?;
     Ok(connection)
 }
@@ -115,12 +116,13 @@ fn load(flags: &Flags) -> Result<()> {
             [name],
         )?;
     }
+    let mut texts = Texts::default();
     let started = Instant::now();
     let mut seq = 0;
     while seq < count {
         connection.execute_batch("BEGIN IMMEDIATE")?;
         for number in seq..count.min(seq + 5000) {
-            record(&connection, &Row::new(number, count, end), number as i64 + 1)?;
+            record(&connection, &mut texts, &Row::new(number, count, end), number as i64 + 1)?;
         }
         connection.execute_batch("COMMIT")?;
         seq += 5000;
@@ -139,6 +141,7 @@ fn insert(flags: &Flags, size: u64) -> Result<()> {
     let mut seq: i64 =
         connection.query_row("SELECT coalesce(max(seq), 0) FROM activity", [], |row| row.get(0))?;
     let count = 10_000_000;
+    let mut texts = Texts::default();
     let mut commits = 0;
     let started = Instant::now();
     while started.elapsed() < seconds {
@@ -149,7 +152,7 @@ fn insert(flags: &Flags, size: u64) -> Result<()> {
             // As the writes of the others: now, and in a project of their own.
             row.project = PROJECTS;
             row.created_at = end + started.elapsed().as_micros() as i64;
-            record(&connection, &row, seq)?;
+            record(&connection, &mut texts, &row, seq)?;
         }
         connection.execute_batch("COMMIT")?;
         commits += 1;
@@ -163,27 +166,25 @@ fn insert(flags: &Flags, size: u64) -> Result<()> {
     Ok(())
 }
 
-fn record(connection: &Connection, row: &Row, seq: i64) -> Result<()> {
-    let mut id = [0; 16];
-    id[..6].copy_from_slice(&(row.created_at / 1000).to_be_bytes()[2..]);
-    id[6..14].copy_from_slice(&Random(seq as u64).next().to_be_bytes());
+fn record(connection: &Connection, texts: &mut Texts, row: &Row, seq: i64) -> Result<()> {
+    let address: std::net::Ipv4Addr = row.ip_address.parse()?;
+    let mut number = |text| texts.number(connection, text);
     connection
         .prepare_cached(
-            "INSERT INTO activity (seq, id, workspace, project, user_id, actor, action, target_type, target_id,
-                 metadata, ip_address, user_agent, created_at, recorded_at)
-             VALUES (?1, ?2, 1, ?3, ?4, NULL, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL)",
+            "INSERT INTO activity (seq, workspace, project, user_id, actor, action, target_type, target_id, metadata,
+                 ip_address, user_agent, created_at, recorded_at)
+             VALUES (?1, 1, ?2, ?3, NULL, ?4, ?5, ?6, ?7, ?8, ?9, ?10, NULL)",
         )?
         .execute((
             seq,
-            id,
             row.project as i64 + 1,
-            id_value(&row.user_id),
-            number(connection, row.action)?,
-            number(connection, row.target_type)?,
+            number(&row.user_id)?,
+            number(row.action)?,
+            number(row.target_type)?,
             id_value(&row.target_id),
             &row.metadata,
-            &row.ip_address,
-            number(connection, row.user_agent)?,
+            address.octets(),
+            number(row.user_agent)?,
             row.created_at,
         ))?;
     Ok(())
@@ -198,16 +199,28 @@ fn id_value(id: &str) -> Value {
 }
 
 /// As mailtrail keeps a text that comes again and again.
-fn number(connection: &Connection, text: &str) -> Result<i64> {
-    let found = connection
-        .prepare_cached("SELECT id FROM texts WHERE text = ?1")?
-        .query_row([text], |row| row.get(0))
-        .optional()?;
-    if let Some(number) = found {
-        return Ok(number);
+#[derive(Default)]
+struct Texts(HashMap<String, i64>);
+
+impl Texts {
+    fn number(&mut self, connection: &Connection, text: &str) -> Result<i64> {
+        if let Some(number) = self.0.get(text) {
+            return Ok(*number);
+        }
+        let found = connection
+            .prepare_cached("SELECT id FROM texts WHERE text = ?1")?
+            .query_row([text], |row| row.get(0))
+            .optional()?;
+        let number = match found {
+            Some(number) => number,
+            None => {
+                connection.prepare_cached("INSERT INTO texts (text) VALUES (?1)")?.execute([text])?;
+                connection.last_insert_rowid()
+            }
+        };
+        self.0.insert(text.to_owned(), number);
+        Ok(number)
     }
-    connection.prepare_cached("INSERT INTO texts (text) VALUES (?1)")?.execute([text])?;
-    Ok(connection.last_insert_rowid())
 }
 
 /// Where the bytes of a database go. It must not be in use: nothing is locked.

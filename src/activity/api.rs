@@ -3,10 +3,10 @@
 //! The order of refusals is the vendor's: 401 no session, 402 no license, 404 no such project, 403 not yours. That a
 //! stranger can tell 404 from 403 is the vendor's documented answer; ids are random.
 
-use serde_json::json;
+use serde::Serialize;
 
-use super::sql::{self, Filter, Owner};
-use super::{COLUMNS, Entry, NewEntry};
+use super::sql::{self, Filter};
+use super::{COLUMNS, Entry, NewEntry, Place};
 use crate::app::App;
 use crate::auth::{self, Caller, Scope, Session, address};
 use crate::error::{Error, Result, Subject};
@@ -15,6 +15,7 @@ use crate::http::stream::{self, Format};
 use crate::http::{Method, Request, Response, batch, listing};
 use crate::ids::Uuid;
 use crate::owners::{projects, workspaces};
+use crate::store::Tx;
 use crate::store::listing::{Cursor, Start};
 
 pub const ROUTES: &[Route] = &[
@@ -46,7 +47,7 @@ fn list_project(app: &App, session: &Session, request: &Request) -> Result<Respo
     let page = listing::parse(request, &FILTERS)?;
     let export =
         Export { at: (project.workspace, Some(project.key)), target: ("project", project.id.to_string()) };
-    list(app, session, request, page, Owner::Project(project.key), export)
+    list(app, session, request, page, sql::Scope::Project(project.key), export)
 }
 
 fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Response> {
@@ -57,18 +58,18 @@ fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Res
     session.role(workspace.key).ok_or_else(missing)?;
     let page = listing::parse(request, &[&FILTERS[..], &["project_id"]].concat())?;
     let mut export = Export { at: (workspace.key, None), target: ("workspace", workspace.id.to_string()) };
-    let owner = match request.query.text("project_id")? {
-        None => Owner::Workspace(workspace.key),
+    let scope = match request.query.text("project_id")? {
+        None => sql::Scope::Workspace(workspace.key),
         Some(text) => {
             let missing = || Error::NotFound(Subject::Project);
             let id = Uuid::parse(text).ok_or_else(missing)?;
             let project = app.store.read(|snapshot| projects::find(snapshot, id))?;
             let project = project.filter(|project| project.workspace == workspace.key).ok_or_else(missing)?;
             export.at.1 = Some(project.key);
-            Owner::Project(project.key)
+            sql::Scope::Project(project.key)
         }
     };
-    list(app, session, request, page, owner, export)
+    list(app, session, request, page, scope, export)
 }
 
 /// Where an export is noted, and of what.
@@ -82,14 +83,13 @@ fn list(
     session: &Session,
     request: &Request,
     page: listing::Page,
-    owner: Owner,
+    scope: sql::Scope,
     export: Export,
 ) -> Result<Response> {
     let text = |name| Ok::<_, Error>(request.query.text(name)?.map(str::to_owned));
     let user_id = text("user_id")?.map(|id| Uuid::parse(&id).map_or(id, |uuid| uuid.to_string()));
     let filter = Filter {
-        owner,
-        workspace: export.at.0,
+        scope,
         action: text("action")?,
         user_id,
         target_type: text("target_type")?,
@@ -108,8 +108,14 @@ fn list(
     let has_more = entries.len() as i64 > page.limit;
     entries.truncate(page.limit as usize);
     let last = entries.last().filter(|_| has_more).map(cursor);
-    let response = Response::json(200, &json!({ "entries": entries, "total": total }))?;
+    let response = Response::json(200, &Page { entries, total })?;
     Ok(listing::link_next(response, request, last))
+}
+
+#[derive(Serialize)]
+struct Page {
+    entries: Vec<Entry>,
+    total: i64,
 }
 
 fn cursor(entry: &Entry) -> Cursor {
@@ -141,13 +147,13 @@ fn post_activity(app: &App, caller: &Caller, request: &Request) -> Result<Respon
         new.user_agent = new.user_agent.or_else(|| own_agent.clone());
         Ok(new)
     })?;
-    app.record(workspace, request, move |tx| {
+    let change = move |tx: &mut Tx<'_>| {
         let project = projects::find(tx, id)?.filter(|project| project.workspace == workspace);
         let project = project
             .filter(|project| project.deleted_at.is_none())
             .ok_or(Error::NotFound(Subject::Project))?;
-        let shape = batch.shape;
-        let shown = batch.record(|new| stream::row(&sql::record(tx, workspace, Some(project.key), new)?))?;
-        batch::answer(shape, "entries", 201, shown)
-    })
+        let place = Place { workspace, project: Some((project.key, project.id)) };
+        batch.record(|new| sql::record(tx, place, new))
+    };
+    app.record_then(workspace, request, change, |entries| entries.answer(201, |entry| entry.id.to_string()))
 }

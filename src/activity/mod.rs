@@ -8,6 +8,7 @@ pub mod api;
 pub mod redact;
 pub mod sql;
 
+use redact::Metadata;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -15,6 +16,7 @@ use crate::auth::FIRST_WORKSPACE;
 use crate::error::Result;
 use crate::http::json::Fields;
 use crate::ids::{Ulid, Uuid};
+use crate::owners::projects;
 use crate::store::{Note, Tx};
 use crate::time::Timestamp;
 
@@ -26,7 +28,7 @@ pub struct Entry {
     pub action: String,
     pub target_type: Option<String>,
     pub target_id: Option<String>,
-    pub metadata: Value,
+    pub metadata: Metadata,
     pub ip_address: Option<String>,
     pub user_agent: Option<String>,
     pub created_at: Timestamp,
@@ -55,6 +57,13 @@ pub const COLUMNS: &[&str] = &[
     "seq",
 ];
 
+/// Where an activity is recorded: in a workspace, perhaps in one of its projects (key and id).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub workspace: i64,
+    pub project: Option<(i64, Uuid)>,
+}
+
 /// An activity to be recorded.
 #[derive(Debug, Clone, Default)]
 pub struct NewEntry {
@@ -63,7 +72,7 @@ pub struct NewEntry {
     pub action: String,
     pub target_type: Option<String>,
     pub target_id: Option<String>,
-    pub metadata: Map<String, Value>,
+    pub metadata: Metadata,
     pub ip_address: Option<String>,
     pub user_agent: Option<String>,
     /// `None`: now.
@@ -88,9 +97,10 @@ impl NewEntry {
             return Err(fields.refuse("action", message));
         }
         let metadata = match fields.any("metadata") {
-            None => Map::new(),
+            None => Metadata::default(),
             Some(Value::Object(metadata)) => {
-                let length = Value::Object(metadata.clone()).to_string().len();
+                let metadata = Metadata::redacted(metadata);
+                let length = metadata.as_str().len();
                 if length > LARGEST_METADATA {
                     let message = format!("has {length} bytes of JSON; accepted: up to {LARGEST_METADATA}");
                     return Err(fields.refuse("metadata", message));
@@ -143,10 +153,15 @@ pub fn note(tx: &mut Tx<'_>, note: Note) -> Result<()> {
         action: note.action.to_owned(),
         target_type: Some(note.target_type.to_owned()),
         target_id: Some(note.target_id).filter(|id| !id.is_empty()),
-        metadata,
+        metadata: Metadata::redacted(metadata),
         ip_address: note.by.ip_address,
         user_agent: note.by.user_agent,
         created_at: None,
     };
-    sql::record(tx, note.workspace.unwrap_or(FIRST_WORKSPACE), note.project, new).map(|_| ())
+    let project = match note.project {
+        Some(key) => projects::id_of(tx, key)?.map(|id| (key, id)),
+        None => None,
+    };
+    let place = Place { workspace: note.workspace.unwrap_or(FIRST_WORKSPACE), project };
+    sql::record(tx, place, new).map(|_| ())
 }

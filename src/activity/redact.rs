@@ -4,7 +4,41 @@
 //! A name is cut into words where case changes and at anything that is no letter or digit, so that `smtp_pass`,
 //! `smtpPassword` and `X-Auth-Token` are seen and `compass` is not.
 
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+/// The metadata of an activity: a JSON object without secrets, as the text it is stored and shown as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata(String);
+
+impl Metadata {
+    pub fn redacted(mut metadata: Map<String, Value>) -> Self {
+        redact(&mut metadata);
+        Self(Value::Object(metadata).to_string())
+    }
+
+    /// As `redacted` made it once.
+    pub fn stored(text: String) -> Self {
+        Self(text)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Metadata {
+    fn default() -> Self {
+        Self("{}".to_owned())
+    }
+}
+
+impl Serialize for Metadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_str::<&RawValue>(&self.0).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
 
 /// Names of a secret as a word of their own.
 const WORDS: [&str; 2] = ["pass", "pwd"];
@@ -13,7 +47,7 @@ const ORDINARY: [&str; 5] = ["bypass", "compass", "encompass", "surpass", "tresp
 /// Names of a secret wherever they stand once the words are joined.
 const PARTS: [&str; 6] = ["password", "passwd", "passphrase", "secret", "privatekey", "token"];
 
-pub fn redact(metadata: &mut Map<String, Value>) {
+fn redact(metadata: &mut Map<String, Value>) {
     metadata.retain(|name, _| !says_secret(name));
     metadata.values_mut().for_each(redact_value);
 }

@@ -1,36 +1,38 @@
 //! The SQL of the activity log. `record` is the one door in, `prune` the one way out.
 
+use std::net::IpAddr;
+
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row};
 
-use super::{Entry, NewEntry, redact};
+use super::redact::Metadata;
+use super::{Entry, NewEntry, Place};
 use crate::app::check_not_ahead;
 use crate::error::Result;
-use crate::ids::Uuid;
+use crate::ids::{Ulid, Uuid};
 use crate::owners::{projects, users};
-use crate::store::Tx;
-use crate::store::counts::{Log, Recount};
-use crate::store::listing::Listing;
-use crate::store::texts;
+use crate::store::counts::{Log, Recount, Series};
+use crate::store::listing::{Index, Listing};
+use crate::store::{Tx, texts};
 use crate::time::Timestamp;
 
 impl Entry {
     pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let metadata: String = row.get("metadata")?;
+        let (recorded_at, seq) = (row.get("recorded_at")?, row.get("seq")?);
         Ok(Self {
-            id: row.get("id")?,
-            user_id: id_text(row, "user_id")?,
+            id: Ulid::of(recorded_at, row.get("salt")?, seq),
+            user_id: row.get("user_id")?,
             action: row.get("action")?,
             target_type: row.get("target_type")?,
             target_id: id_text(row, "target_id")?,
-            metadata: serde_json::from_str(&metadata).unwrap_or_default(),
-            ip_address: row.get("ip_address")?,
+            metadata: Metadata::stored(row.get("metadata")?),
+            ip_address: address_text(row, "ip_address")?,
             user_agent: row.get("user_agent")?,
             created_at: row.get("created_at")?,
             project_id: row.get("project_id")?,
             actor: row.get("actor")?,
-            recorded_at: row.get("recorded_at")?,
-            seq: row.get("seq")?,
+            recorded_at,
+            seq,
         })
     }
 }
@@ -51,19 +53,53 @@ fn id_text(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<String>> {
     })
 }
 
+/// An address takes its 4 or 16 bytes.
+fn address_value(address: &str) -> Value {
+    match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(v4)) => Value::Blob(v4.octets().to_vec()),
+        Ok(IpAddr::V6(v6)) => Value::Blob(v6.octets().to_vec()),
+        Err(_) => Value::Text(address.to_owned()),
+    }
+}
+
+fn address_text(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<String>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Null => None,
+        ValueRef::Blob(bytes) => match (<[u8; 4]>::try_from(bytes), <[u8; 16]>::try_from(bytes)) {
+            (Ok(v4), _) => Some(IpAddr::from(v4).to_string()),
+            (_, Ok(v6)) => Some(IpAddr::from(v6).to_string()),
+            _ => None,
+        },
+        _ => Some(row.get(column)?),
+    })
+}
+
 /// Whose activities a list asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owner {
+pub enum Scope {
     Project(i64),
+    /// Its own, and those of all its projects.
     Workspace(i64),
+}
+
+impl Scope {
+    /// The `owner`s of the rows.
+    fn owners(self, connection: &Connection) -> Result<Vec<i64>> {
+        Ok(match self {
+            Self::Project(key) => vec![key],
+            Self::Workspace(key) => {
+                let mut owners = projects::keys(connection, key)?;
+                owners.push(-key);
+                owners
+            }
+        })
+    }
 }
 
 /// What a list asks for, besides time and order.
 #[derive(Debug, Clone)]
 pub struct Filter {
-    pub owner: Owner,
-    /// Every project's too.
-    pub workspace: i64,
+    pub scope: Scope,
     pub action: Option<String>,
     pub user_id: Option<String>,
     pub target_type: Option<String>,
@@ -78,76 +114,70 @@ pub fn listing(
     to: Option<Timestamp>,
     newest_first: bool,
 ) -> Result<Listing> {
-    let mut equals = match filter.owner {
-        Owner::Project(key) => vec![("project = ", Value::from(key))],
-        Owner::Workspace(key) => vec![("workspace = ", Value::from(key))],
-    };
-    for (column, text) in [("action = ", &filter.action), ("target_type = ", &filter.target_type)] {
-        if let Some(text) = text {
-            equals.push((column, Value::from(texts::find(connection, text)?.unwrap_or(-1))));
-        }
+    let number =
+        |text: &Option<String>| text.as_deref().map(|text| texts::find(connection, text)).transpose();
+    let (action, user) = (number(&filter.action)?, number(&filter.user_id)?);
+    let mut equals = Vec::new();
+    for (column, number) in
+        [("action = ", action), ("user_id = ", user), ("target_type = ", number(&filter.target_type)?)]
+    {
+        equals.extend(number.map(|number| (column, Value::from(number))));
     }
-    for (column, id) in [("user_id = ", &filter.user_id), ("target_id = ", &filter.target_id)] {
-        if let Some(id) = id {
-            equals.push((column, id_value(id)));
-        }
-    }
+    equals.extend(filter.target_id.as_deref().map(|id| ("target_id = ", id_value(id))));
     // The rarest first: a target, a user, an action.
-    let is_given = (filter.target_id.is_some(), filter.user_id.is_some(), filter.action.is_some());
-    let index = match (is_given, filter.owner) {
-        ((true, _, _), _) => "activity_target",
-        ((false, true, _), _) => "activity_user",
-        ((false, false, true), Owner::Project(_)) => "activity_project_action",
-        ((false, false, true), Owner::Workspace(_)) => "activity_workspace_action",
-        ((false, false, false), Owner::Project(_)) => "activity_project",
-        ((false, false, false), Owner::Workspace(_)) => "activity_workspace",
+    let index = match (filter.target_id.is_some(), user, action) {
+        (true, _, _) => Index::ByDay(Log::Activity, "activity_target"),
+        (false, Some(_), _) => Index::ByDay(Log::Activity, "activity_user"),
+        (false, None, Some(_)) => Index::ByDay(Log::Activity, "activity_action"),
+        (false, None, None) => Index::ByTime("activity_owner"),
     };
-    if matches!(index, "activity_target" | "activity_user") && matches!(filter.owner, Owner::Project(_)) {
-        equals.push(("workspace = ", Value::from(filter.workspace)));
-    }
-    let is_counted = filter.user_id.is_none() && filter.target_type.is_none() && filter.target_id.is_none();
+    let owners = filter.scope.owners(connection)?;
+    let of_owner = |owner| Series::of(Log::Activity, owner);
+    let counted = owners
+        .iter()
+        .map(|&owner| match (action, user, &filter.target_type, &filter.target_id) {
+            (None, None, None, None) => Some(of_owner(owner)),
+            (Some(action), None, None, None) => Some(of_owner(owner).of_kind(action)),
+            (None, Some(user), None, None) => Some(of_owner(owner).of_person(user)),
+            _ => None,
+        })
+        .collect();
     Ok(Listing {
-        log: Log::Activity,
         table: "activity",
         index,
-        columns: "seq, id, user_id, actor, (SELECT text FROM texts WHERE texts.id = action) AS action,
+        columns: "seq, (SELECT salt FROM sequence) AS salt,
+                  (SELECT text FROM texts WHERE texts.id = user_id) AS user_id,
+                  (SELECT text FROM texts WHERE texts.id = actor) AS actor,
+                  (SELECT text FROM texts WHERE texts.id = action) AS action,
                   (SELECT text FROM texts WHERE texts.id = target_type) AS target_type, target_id, metadata,
                   ip_address, (SELECT text FROM texts WHERE texts.id = user_agent) AS user_agent, created_at,
                   coalesce(recorded_at, created_at) AS recorded_at,
                   (SELECT uuid FROM projects WHERE projects.id = project) AS project_id",
+        owner: "owner",
+        owners,
         equals,
-        series: is_counted.then(|| series_of(filter.owner, filter.action.as_deref())),
+        counted,
         from,
         to,
         newest_first,
     })
 }
 
-fn series_of(owner: Owner, action: Option<&str>) -> String {
-    let owner = match owner {
-        Owner::Project(key) => format!("p{key}"),
-        Owner::Workspace(key) => format!("w{key}"),
-    };
-    match action {
-        Some(action) => format!("{owner}/{action}"),
-        None => owner,
-    }
+/// Every series that a row is counted in.
+fn series(owner: i64, action: i64, user: Option<i64>) -> impl Iterator<Item = Series> {
+    let all = Series::of(Log::Activity, owner);
+    [Some(all), Some(all.of_kind(action)), user.map(|user| all.of_person(user))].into_iter().flatten()
 }
 
-fn series(workspace: i64, project: Option<i64>, action: &str) -> impl Iterator<Item = String> {
-    let owners = [Some(Owner::Workspace(workspace)), project.map(Owner::Project)];
-    let action = action.to_owned();
-    owners
-        .into_iter()
-        .flatten()
-        .flat_map(move |owner| [series_of(owner, None), series_of(owner, Some(&action))])
+/// How many activities a workspace has, with those of its projects.
+pub fn total(connection: &Connection, workspace: i64) -> Result<i64> {
+    let owners = Scope::Workspace(workspace).owners(connection)?;
+    owners.into_iter().map(|owner| Series::of(Log::Activity, owner).total(connection)).sum()
 }
 
-/// Records one activity: the row, its counts, its number. The metadata loses its secrets first.
-pub fn record(tx: &mut Tx<'_>, workspace: i64, project: Option<i64>, mut new: NewEntry) -> Result<Entry> {
-    redact::redact(&mut new.metadata);
-    let metadata = serde_json::Value::Object(new.metadata);
-    let text = metadata.to_string();
+/// Records one activity: the row, its counts, its number.
+pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry) -> Result<Entry> {
+    let Place { workspace, project } = place;
     let created_at = new.created_at.unwrap_or(tx.now.truncated());
     check_not_ahead("created_at", created_at, tx.now)?;
     let known = new.user_id.as_deref().and_then(Uuid::parse);
@@ -155,106 +185,109 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, project: Option<i64>, mut new: Ne
         (None, Some(user)) => users::member_email(tx, workspace, user)?,
         (actor, _) => actor,
     };
+    let (recorded_at, seq) = (tx.now.truncated(), tx.next_seq());
     let entry = Entry {
-        id: tx.next_ulid(),
+        id: Ulid::of(recorded_at, tx.salt, seq),
         user_id: new.user_id,
         action: new.action,
         target_type: new.target_type,
         target_id: new.target_id,
-        metadata,
+        metadata: new.metadata,
         ip_address: new.ip_address,
         user_agent: new.user_agent,
         created_at,
-        project_id: project.map(|key| projects::id_of(tx, key)).transpose()?.flatten(),
+        project_id: project.map(|(_, id)| id),
         actor,
-        recorded_at: tx.now.truncated(),
-        seq: tx.next_seq(),
+        recorded_at,
+        seq,
     };
-    let number = |text: &Option<String>| text.as_deref().map(|text| texts::number(tx, text)).transpose();
+    let action = tx.text(&entry.action)?;
+    let mut number = |text: &Option<String>| text.as_deref().map(|text| tx.text(text)).transpose();
+    let (user, actor) = (number(&entry.user_id)?, number(&entry.actor)?);
+    let (target_type, user_agent) = (number(&entry.target_type)?, number(&entry.user_agent)?);
     tx.prepare_cached(
-        "INSERT INTO activity (seq, id, workspace, project, user_id, actor, action, target_type, target_id, metadata,
+        "INSERT INTO activity (seq, workspace, project, user_id, actor, action, target_type, target_id, metadata,
              ip_address, user_agent, created_at, recorded_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
     .execute((
         entry.seq,
-        entry.id,
         workspace,
-        project,
-        entry.user_id.as_deref().map(id_value),
-        &entry.actor,
-        texts::number(tx, &entry.action)?,
-        number(&entry.target_type)?,
+        project.map(|(key, _)| key),
+        user,
+        actor,
+        action,
+        target_type,
         entry.target_id.as_deref().map(id_value),
-        text,
-        &entry.ip_address,
-        number(&entry.user_agent)?,
+        entry.metadata.as_str(),
+        entry.ip_address.as_deref().map(address_value),
+        user_agent,
         entry.created_at,
         Some(entry.recorded_at).filter(|at| *at != entry.created_at),
     ))?;
-    for series in series(workspace, project, &entry.action) {
-        tx.count(Log::Activity, series, created_at, 1);
+    for series in series(project.map_or(-workspace, |(key, _)| key), action, user) {
+        tx.count(series, created_at, 1);
     }
     Ok(entry)
 }
 
-/// What retention would take of a workspace: not what belongs to a project on hold.
-const PRUNABLE: &str = "workspace = ?1 AND created_at < ?2
-     AND (project IS NULL OR project NOT IN (SELECT id FROM projects WHERE hold = 1 AND workspace = ?1))";
-
-/// Removes up to `limit` of a workspace's activities from before `cutoff`, oldest first; says how many.
-pub fn prune(tx: &mut Tx<'_>, workspace: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
+/// Removes up to `limit` of an owner's activities from before `cutoff`, oldest first; says how many.
+pub fn prune(tx: &mut Tx<'_>, owner: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
     tx.prune(Log::Activity, |tx| {
         let removed = tx
-            .prepare_cached(&format!(
-                "SELECT seq, project, (SELECT text FROM texts WHERE texts.id = action), created_at FROM activity
-                 WHERE {PRUNABLE}
-                 ORDER BY created_at, seq LIMIT ?3"
-            ))?
-            .query_map((workspace, cutoff, limit), |row| {
+            .prepare_cached(
+                "SELECT seq, action, user_id, created_at FROM activity
+                 WHERE owner = ?1 AND created_at < ?2
+                 ORDER BY created_at, seq LIMIT ?3",
+            )?
+            .query_map((owner, cutoff, limit), |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })?
-            .collect::<rusqlite::Result<Vec<(i64, Option<i64>, String, Timestamp)>>>()?;
-        for (seq, project, action, created_at) in &removed {
+            .collect::<rusqlite::Result<Vec<(i64, i64, Option<i64>, Timestamp)>>>()?;
+        for &(seq, action, user, created_at) in &removed {
             tx.prepare_cached("DELETE FROM activity WHERE seq = ?1")?.execute([seq])?;
-            for series in series(workspace, *project, action) {
-                tx.count(Log::Activity, series, *created_at, -1);
+            for series in series(owner, action, user) {
+                tx.count(series, created_at, -1);
             }
         }
         Ok(removed.len())
     })
 }
 
-/// Whether retention would take anything of a workspace.
-pub fn has_prunable(connection: &Connection, workspace: i64, cutoff: Timestamp) -> Result<bool> {
+/// Whether retention would take anything of an owner.
+pub fn has_prunable(connection: &Connection, owner: i64, cutoff: Timestamp) -> Result<bool> {
     Ok(connection
-        .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM activity WHERE {PRUNABLE})"))?
-        .query_row((workspace, cutoff), |row| row.get(0))?)
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM activity WHERE owner = ?1 AND created_at < ?2)")?
+        .query_row((owner, cutoff), |row| row.get(0))?)
 }
 
-/// How many activities of a workspace retention would take.
-pub fn count_prunable(connection: &Connection, workspace: i64, cutoff: Timestamp) -> Result<i64> {
+/// How many activities of an owner retention would take.
+pub fn count_prunable(connection: &Connection, owner: i64, cutoff: Timestamp) -> Result<i64> {
     Ok(connection
-        .prepare_cached(&format!("SELECT count(*) FROM activity WHERE {PRUNABLE}"))?
-        .query_row((workspace, cutoff), |row| row.get(0))?)
+        .prepare_cached("SELECT count(*) FROM activity WHERE owner = ?1 AND created_at < ?2")?
+        .query_row((owner, cutoff), |row| row.get(0))?)
 }
 
-/// Every workspace with a trail, deleted or not.
-pub fn prunable_workspaces(connection: &Connection) -> Result<Vec<i64>> {
-    let mut statement = connection.prepare_cached("SELECT id FROM workspaces ORDER BY id")?;
+/// Every owner that retention may prune: projects, deleted or not, and the workspaces themselves.
+pub fn prunable_owners(connection: &Connection) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM projects WHERE hold = 0 UNION ALL SELECT -id FROM workspaces ORDER BY 1",
+    )?;
     Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether an owner is on legal hold. A workspace itself cannot be.
+pub fn is_on_hold(connection: &Connection, owner: i64) -> Result<bool> {
+    if owner < 0 { Ok(false) } else { projects::is_on_hold(connection, owner) }
 }
 
 /// Tells every row to a recount.
 pub fn recount(connection: &Connection, recount: &mut Recount) -> Result<()> {
-    let mut statement = connection.prepare(
-        "SELECT workspace, project, (SELECT text FROM texts WHERE texts.id = action), created_at FROM activity",
-    )?;
+    let mut statement = connection.prepare("SELECT owner, action, user_id, created_at FROM activity")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let action: String = row.get(2)?;
-        for series in series(row.get(0)?, row.get(1)?, &action) {
-            recount.add(Log::Activity, series, row.get(3)?);
+        for series in series(row.get(0)?, row.get(1)?, row.get(2)?) {
+            recount.add(series, row.get(3)?);
         }
     }
     Ok(())

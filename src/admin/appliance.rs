@@ -192,18 +192,17 @@ pub fn show_stats(app: &App, admin: &Admin, request: &Request) -> Result<Respons
     let (workspaces, jobs) = app.store.read(|snapshot| {
         let mut shown = Vec::new();
         for workspace in admin.workspaces(snapshot)? {
-            let n_rows = |log, series: String| counts::all(snapshot, log, &series);
             let mailboxes = crate::owners::mailboxes::list(snapshot, workspace.key)?;
             let mut n_messages = 0;
             for mailbox in &mailboxes {
-                n_messages += n_rows(counts::Log::Messages, format!("m{}", mailbox.id))?;
+                n_messages += messages::sql::total(snapshot, mailbox.id)?;
             }
             shown.push(json!({
                 "id": workspace.id, "name": workspace.name, "mailboxes": mailboxes.len(),
                 "rows": {
-                    "enforcement": n_rows(counts::Log::Enforcement, format!("w{}", workspace.key))?,
+                    "enforcement": enforcement::sql::total(snapshot, workspace.key)?,
                     "messages": n_messages,
-                    "activity": n_rows(counts::Log::Activity, format!("w{}", workspace.key))?,
+                    "activity": activity::sql::total(snapshot, workspace.key)?,
                 },
             }));
         }

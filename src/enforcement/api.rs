@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::limits::{self, Send};
@@ -16,6 +17,7 @@ use crate::http::stream::{self, Format};
 use crate::http::{Method, Request, Response, batch, listing};
 use crate::ids::Uuid;
 use crate::owners::tenants;
+use crate::store::Tx;
 use crate::store::listing::{Cursor, Start};
 
 pub const ROUTES: &[Route] = &[
@@ -71,12 +73,26 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
     let last = events.last().filter(|_| has_more).map(cursor);
     let response = Response::json(
         200,
-        &json!({
-            "events": events, "count": events.len(), "total": total, "limit": page.limit, "offset": page.offset,
-            "filters": echoed,
-        }),
+        &Page {
+            count: events.len(),
+            events,
+            total,
+            limit: page.limit,
+            offset: page.offset,
+            filters: echoed,
+        },
     )?;
     Ok(listing::link_next(response, request, last))
+}
+
+#[derive(Serialize)]
+struct Page {
+    events: Vec<Event>,
+    count: usize,
+    total: i64,
+    limit: i64,
+    offset: i64,
+    filters: Value,
 }
 
 fn cursor(event: &Event) -> Cursor {
@@ -108,15 +124,14 @@ fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
     request.query.only(&[])?;
     let batch = batch::parse(request, "events", NewEvent::read)?;
     let workspace = caller.workspace;
-    app.record(workspace, request, move |tx| {
-        let shape = batch.shape;
-        let shown = batch.record(|new| {
+    let change = move |tx: &mut Tx<'_>| {
+        batch.record(|new| {
             let tenant = tenants::find_living_key(tx, workspace, new.tenant_id)?;
             let tenant = tenant.ok_or(Error::NotFound(Subject::Tenant))?;
-            stream::row(&sql::record(tx, workspace, tenant, &new)?)
-        })?;
-        batch::answer(shape, "events", 201, shown)
-    })
+            sql::record(tx, workspace, tenant, &new)
+        })
+    };
+    app.record_then(workspace, request, change, |events| events.answer(201, |event| event.id))
 }
 
 fn post_send(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

@@ -8,8 +8,8 @@ use crate::app::check_not_ahead;
 use crate::error::Result;
 use crate::ids::Uuid;
 use crate::store::Tx;
-use crate::store::counts::{Log, Recount};
-use crate::store::listing::Listing;
+use crate::store::counts::{Log, Recount, Series};
+use crate::store::listing::{Index, Listing};
 use crate::time::Timestamp;
 
 impl Event {
@@ -52,10 +52,11 @@ pub fn listing(
     newest_first: bool,
 ) -> Listing {
     // Another workspace's tenant was refused before: `tenant` alone says enough.
-    let mut equals = match filter.tenant {
-        Some(tenant) => vec![("tenant = ", Value::from(tenant))],
-        None => vec![("workspace = ", Value::from(filter.workspace))],
+    let (owner, key) = match filter.tenant {
+        Some(tenant) => ("tenant", tenant),
+        None => ("workspace", filter.workspace),
     };
+    let mut equals = Vec::new();
     if let Some(action) = filter.action {
         equals.push(("action = ", Value::from(action as i64)));
     }
@@ -72,46 +73,49 @@ pub fn listing(
         (None, None, Some(_)) => "enforcement_workspace_action",
         (None, None, None) => "enforcement_workspace",
     };
-    let owner = match filter.tenant {
-        Some(tenant) => tenant_series(tenant),
-        None => workspace_series(filter.workspace),
+    let series = match filter.tenant {
+        Some(tenant) => of_tenant(tenant),
+        None => of_workspace(filter.workspace),
     };
-    let series = match (filter.action, &filter.mailbox_address) {
+    let counted = match (filter.action, &filter.mailbox_address) {
         (_, Some(_)) => None,
-        (None, None) => Some(owner),
-        (Some(action), None) => Some(with_action(&owner, action)),
+        (None, None) => Some(vec![series]),
+        (Some(action), None) => Some(vec![series.of_kind(action as i64)]),
     };
     Listing {
-        log: Log::Enforcement,
         table: "enforcement_events",
-        index,
+        index: Index::ByTime(index),
+        owner,
+        owners: vec![key],
         columns:
             "seq, id, (SELECT uuid FROM tenants WHERE tenants.id = tenant) AS tenant_id, mailbox_address,
                   action, sent_count, limit_value, message, created_at,
                   coalesce(recorded_at, created_at) AS recorded_at",
         equals,
-        series,
+        counted,
         from,
         to,
         newest_first,
     }
 }
 
-fn workspace_series(workspace: i64) -> String {
-    format!("w{workspace}")
+fn of_workspace(workspace: i64) -> Series {
+    Series::of(Log::Enforcement, -workspace)
 }
 
-fn tenant_series(tenant: i64) -> String {
-    format!("t{tenant}")
+fn of_tenant(tenant: i64) -> Series {
+    Series::of(Log::Enforcement, tenant)
 }
 
-fn with_action(owner: &str, action: Action) -> String {
-    format!("{owner}/{}", action.as_str())
+fn series(workspace: i64, tenant: i64, action: Action) -> [Series; 4] {
+    let (workspace, tenant) = (of_workspace(workspace), of_tenant(tenant));
+    let kind = action as i64;
+    [workspace.of_kind(kind), tenant.of_kind(kind), workspace, tenant]
 }
 
-fn series(workspace: i64, tenant: i64, action: Action) -> [String; 4] {
-    let (workspace, tenant) = (workspace_series(workspace), tenant_series(tenant));
-    [with_action(&workspace, action), with_action(&tenant, action), workspace, tenant]
+/// How many events a workspace has.
+pub fn total(connection: &Connection, workspace: i64) -> Result<i64> {
+    of_workspace(workspace).total(connection)
 }
 
 /// Records one event: the row, its counts, its number. `tenant` is the key of `new.tenant_id`, which the caller
@@ -151,7 +155,7 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, tenant: i64, new: &NewEvent) -> R
         Some(event.recorded_at).filter(|at| *at != event.created_at),
     ))?;
     for series in series(workspace, tenant, new.action) {
-        tx.count(Log::Enforcement, series, created_at, 1);
+        tx.count(series, created_at, 1);
     }
     Ok(event)
 }
@@ -176,7 +180,7 @@ pub fn prune(tx: &mut Tx<'_>, tenant: i64, cutoff: Timestamp, limit: i64) -> Res
             tx.prepare_cached("DELETE FROM enforcement_events WHERE seq = ?1")?.execute([seq])?;
             let action = if *action == 1 { Action::Blocked } else { Action::Unblocked };
             for series in series(*workspace, tenant, action) {
-                tx.count(Log::Enforcement, series, *created_at, -1);
+                tx.count(series, *created_at, -1);
             }
         }
         Ok(removed.len())
@@ -211,7 +215,7 @@ pub fn recount(connection: &Connection, recount: &mut Recount) -> Result<()> {
     while let Some(row) = rows.next()? {
         let action = if row.get::<_, i64>(2)? == 1 { Action::Blocked } else { Action::Unblocked };
         for series in series(row.get(0)?, row.get(1)?, action) {
-            recount.add(Log::Enforcement, series, row.get(3)?);
+            recount.add(series, row.get(3)?);
         }
     }
     Ok(())

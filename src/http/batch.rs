@@ -3,7 +3,9 @@
 //! `{…}`, `{"<word>":[{…},…]}`, or NDJSON (`application/x-ndjson`, an object a line). A batch is all or nothing;
 //! a refusal names the item or the line. The order of arrival is the order of recording.
 
-use serde_json::{Value, json};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use super::json::{self, Fields};
 use super::{Request, Response};
@@ -13,14 +15,14 @@ use crate::error::{Error, Result};
 const MOST: usize = 50_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+enum Shape {
     One,
     Json,
     Lines,
 }
 
 pub struct Batch<T> {
-    pub shape: Shape,
+    shape: Shape,
     /// The envelope's name of the list.
     word: &'static str,
     /// Each with its index in the list, or the number of its line.
@@ -33,18 +35,51 @@ impl<T> Batch<T> {
         Self { shape: Shape::One, word, items: vec![(0, item)] }
     }
 
-    /// Calls `record` with each item in its order and gathers what it shows; its refusal gets the item's place.
-    pub fn record(self, mut record: impl FnMut(T) -> Result<Value>) -> Result<Vec<Value>> {
-        let mut shown = Vec::with_capacity(self.items.len());
-        for (at, item) in self.items {
-            let recorded = record(item).map_err(|error| match self.shape {
+    /// Calls `record` with each item in its order; its refusal gets the item's place.
+    pub fn record<R>(self, mut record: impl FnMut(T) -> Result<R>) -> Result<Recorded<R>> {
+        let Self { shape, word, items } = self;
+        let mut recorded = Vec::with_capacity(items.len());
+        for (at, item) in items {
+            let row = record(item).map_err(|error| match shape {
                 Shape::One => error,
-                Shape::Json => error.of_item(&item_place(self.word, at)),
+                Shape::Json => error.of_item(&item_place(word, at)),
                 Shape::Lines => error.of_item(&line_place(at)),
             });
-            shown.push(recorded?);
+            recorded.push(row?);
         }
-        Ok(shown)
+        Ok(Recorded { shape, word, rows: recorded })
+    }
+}
+
+/// What became of a batch.
+pub struct Recorded<R> {
+    shape: Shape,
+    word: &'static str,
+    pub rows: Vec<R>,
+}
+
+impl<R: Serialize> Recorded<R> {
+    /// One object as a read would show it, the envelope with the objects and `count`, or for NDJSON
+    /// `{count, first_id, last_id}`.
+    pub fn answer<I: Serialize>(&self, status: u16, id: impl Fn(&R) -> I) -> Result<Response> {
+        match self.shape {
+            Shape::One => Response::json(status, &self.rows.first()),
+            Shape::Json => Response::json(status, self),
+            Shape::Lines => {
+                let (first, last) = (self.rows.first().map(&id), self.rows.last().map(&id));
+                let ids = json!({ "count": self.rows.len(), "first_id": first, "last_id": last });
+                Response::json(status, &ids)
+            }
+        }
+    }
+}
+
+impl<R: Serialize> Serialize for Recorded<R> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry(self.word, &self.rows)?;
+        map.serialize_entry("count", &self.rows.len())?;
+        map.end()
     }
 }
 
@@ -113,24 +148,5 @@ fn enough(n_items: usize, parameter: &str) -> Result<()> {
             parameter,
             format!("holds {n_items} items; accepted: up to {MOST} in one request"),
         )),
-    }
-}
-
-/// The answer to a batch: one object as a read would show it, the envelope with the objects and `count`, or for
-/// NDJSON `{count, first_id, last_id}`.
-pub fn answer(shape: Shape, word: &str, status: u16, shown: Vec<Value>) -> Result<Response> {
-    match shape {
-        Shape::One => Response::json(status, &shown.first()),
-        Shape::Json => {
-            let count = shown.len();
-            Response::json(status, &json!({ word: shown, "count": count }))
-        }
-        Shape::Lines => {
-            let id = |item: Option<&Value>| item.and_then(|item| item.get("id")).cloned();
-            let ids = json!({
-                "count": shown.len(), "first_id": id(shown.first()), "last_id": id(shown.last()),
-            });
-            Response::json(status, &ids)
-        }
     }
 }

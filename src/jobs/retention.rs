@@ -31,7 +31,7 @@ const STEP: Duration = Duration::from_millis(10);
 #[derive(Debug, Clone, Copy)]
 struct Scope {
     log: Log,
-    /// The key of a tenant, mailbox or workspace.
+    /// The key of a tenant or mailbox, the `owner` of activities.
     owner: i64,
     /// Of the settings; a mailbox's policy goes first.
     default_days: Option<i64>,
@@ -68,6 +68,7 @@ impl Scope {
                 None => None,
                 Some(own_days) => own_days.or(self.default_days),
             },
+            Log::Activity if activity::sql::is_on_hold(connection, self.owner)? => None,
             Log::Enforcement | Log::Activity => self.default_days,
         })
     }
@@ -199,7 +200,7 @@ fn scopes(app: &App, connection: &rusqlite::Connection) -> Result<Vec<Scope>> {
     let with_days = mailboxes.into_iter().filter(|(_, own)| own.or(app.config.messages_days).is_some());
     add(Log::Messages, with_days.map(|(owner, _)| owner).collect(), app.config.messages_days);
     if app.config.activity_days.is_some() {
-        add(Log::Activity, activity::sql::prunable_workspaces(connection)?, app.config.activity_days);
+        add(Log::Activity, activity::sql::prunable_owners(connection)?, app.config.activity_days);
     }
     Ok(scopes)
 }

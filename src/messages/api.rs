@@ -1,12 +1,13 @@
 //! Mailbuttons' routes: the list of entries, one entry, the policy, and our doors for recording messages.
 
 use rusqlite::Connection;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::gate::{self, Disposal};
 use super::policy::{self, Policy};
 use super::sql::{self, Filter, Recorded};
-use super::{COLUMNS, Kind, LONGEST_REASON, NewEntry, Outcome, Received};
+use super::{COLUMNS, Entry, Kind, LONGEST_REASON, NewEntry, Outcome, Received};
 use crate::app::App;
 use crate::auth::{Admin, Caller, Scope};
 use crate::error::{Error, Result, Subject};
@@ -16,7 +17,7 @@ use crate::http::route::{Dialect, Handler, Route, bulk, limit, route};
 use crate::http::stream::{self, Format};
 use crate::http::{Method, Request, Response, listing};
 use crate::owners::mailboxes::{self, Mailbox};
-use crate::store::Note;
+use crate::store::{Note, Tx};
 
 pub const ROUTES: &[Route] = &[
     route(
@@ -128,7 +129,13 @@ fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     entries.truncate(limit as usize);
     // The last one is the smallest of the page, newest first.
     let next_cursor = entries.last().filter(|_| has_more).map(|entry| entry.id);
-    Response::json(200, &json!({ "items": entries, "next_cursor": next_cursor }))
+    Response::json(200, &Page { items: entries, next_cursor })
+}
+
+#[derive(Serialize)]
+struct Page {
+    items: Vec<Entry>,
+    next_cursor: Option<i64>,
 }
 
 fn stream_entries(app: &App, filter: Filter, format: Format) -> Response {
@@ -157,16 +164,18 @@ fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         request.query.only(&[])?;
         batch::parse(request, "items", NewEntry::read)?
     };
-    app.record(workspace, request, move |tx| {
+    let change = move |tx: &mut Tx<'_>| {
         let mailbox = find_living_mailbox(tx, workspace, id)?;
-        let shape = batch.shape;
         let mut any_new = false;
-        let shown = batch.record(|new| {
+        let recorded = batch.record(|new| {
             let Recorded { entry, is_new } = sql::record(tx, &mailbox, new)?;
             any_new |= is_new;
-            stream::row(&entry)
+            Ok(entry)
         })?;
-        batch::answer(shape, "items", if any_new { 201 } else { 200 }, shown)
+        Ok((recorded, any_new))
+    };
+    app.record_then(workspace, request, change, |(recorded, any_new)| {
+        recorded.answer(if any_new { 201 } else { 200 }, |entry| entry.id)
     })
 }
 

@@ -10,7 +10,7 @@ use crate::error::{Error, Result, Subject};
 use crate::ids::hex;
 use crate::owners::mailboxes::Mailbox;
 use crate::store::Tx;
-use crate::store::counts::{Log, Recount};
+use crate::store::counts::{Log, Recount, Series};
 use crate::time::Timestamp;
 
 const COLUMNS: &str = "seq, mailbox, message_id, thread_id, sender_address, recipient_address, received_at, outcome,
@@ -306,7 +306,7 @@ fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry) -> Result<Recorded>
         tx.now.truncated(),
     ])?;
     for series in series(mailbox.id, outcome) {
-        tx.count(Log::Messages, series, received_at, 1);
+        tx.count(series, received_at, 1);
     }
     for fact in &new.facts {
         insert_fact(tx, mailbox.id, seq, fact)?;
@@ -316,8 +316,18 @@ fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry) -> Result<Recorded>
     Ok(Recorded { entry, is_new: true })
 }
 
-fn series(mailbox: i64, outcome: Outcome) -> [String; 2] {
-    [format!("m{mailbox}"), format!("m{mailbox}/{}", outcome.as_str())]
+fn of_mailbox(mailbox: i64) -> Series {
+    Series::of(Log::Messages, mailbox)
+}
+
+fn series(mailbox: i64, outcome: Outcome) -> [Series; 2] {
+    let mailbox = of_mailbox(mailbox);
+    [mailbox.of_kind(outcome as i64), mailbox]
+}
+
+/// How many entries a mailbox has.
+pub fn total(connection: &Connection, mailbox: i64) -> Result<i64> {
+    of_mailbox(mailbox).total(connection)
 }
 
 /// The thread of the nearest known message that this one answers; else the first reference names it.
@@ -425,7 +435,7 @@ pub fn prune(tx: &mut Tx<'_>, mailbox: i64, cutoff: Timestamp, limit: i64) -> Re
             tx.prepare_cached("DELETE FROM messages WHERE seq = ?1")?.execute([seq])?;
             let outcome = Outcome::from_number(*outcome).unwrap_or(Outcome::Delivered);
             for series in series(mailbox, outcome) {
-                tx.count(Log::Messages, series, *received_at, -1);
+                tx.count(series, *received_at, -1);
             }
         }
         Ok(removed.len())
@@ -453,7 +463,7 @@ pub fn recount(connection: &Connection, recount: &mut Recount) -> Result<()> {
     while let Some(row) = rows.next()? {
         let outcome = Outcome::from_number(row.get(1)?).unwrap_or(Outcome::Delivered);
         for series in series(row.get(0)?, outcome) {
-            recount.add(Log::Messages, series, row.get(2)?);
+            recount.add(series, row.get(2)?);
         }
     }
     Ok(())

@@ -63,6 +63,19 @@ pub fn find(connection: &Connection, id: Uuid) -> Result<Option<Project>> {
         .optional()?)
 }
 
+/// The keys of all projects of a workspace, deleted or not: the trail outlives them.
+pub fn keys(connection: &Connection, workspace: i64) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached("SELECT id FROM projects WHERE workspace = ?1 ORDER BY id")?;
+    Ok(statement.query_map([workspace], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether a project, deleted or not, is on legal hold.
+pub fn is_on_hold(connection: &Connection, key: i64) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("SELECT hold FROM projects WHERE id = ?1")?
+        .query_row([key], |row| row.get(0))?)
+}
+
 /// The outer id of a project, for showing an entry.
 pub fn id_of(connection: &Connection, key: i64) -> Result<Option<Uuid>> {
     Ok(connection

@@ -1,9 +1,12 @@
 //! How many rows there are, without counting them.
 //!
-//! A series (`w7`: workspace 7, `t3/blocked`: tenant 3, one action) has a row for each day and each ten minutes in
-//! which it has entries. `total` adds up days; `seek` finds the place of an offset by walking days, then ten
-//! minutes, and leaves the last few steps to the index. Where `from` or `to` cut into ten minutes, the caller's
-//! own `count` looks at the index. The cost grows with the days a log spans, not with its rows.
+//! A series (an owner's rows; of these the ones of one kind, or of one person) has a row for each bucket of time in
+//! which it has entries. `total` adds up buckets; `seek` finds the place of an offset by walking them and leaves the last few
+//! steps to the index. Where `from` or `to` cut into the finest bucket, the caller's own `count` looks at the index.
+//! The cost grows with the days a log spans, not with its rows.
+//!
+//! How fine the buckets are goes by the series: what has few rows a day gets no hours, for then nearly each row would
+//! have a bucket of its own. In a trial with ten minutes for all, the counts cost as much as four indexes.
 //!
 //! Deltas gather in memory while a batch runs and are written once before its commit: row triggers with the same
 //! effect cost three quarters of the bulk ingest rate in a trial.
@@ -13,7 +16,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use crate::error::Result;
-use crate::time::{DAY, MINUTE, Timestamp};
+use crate::time::{DAY, HOUR, Timestamp};
 
 /// The three logs, as the floor knows them: numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,18 +27,118 @@ pub enum Log {
     Activity = 3,
 }
 
-const WIDTHS: [i64; 2] = [DAY, TEN_MINUTES];
-const TEN_MINUTES: i64 = 10 * MINUTE;
-const BY_DAY: usize = 0;
-const BY_TEN_MINUTES: usize = 1;
+/// The length of a bucket; its number in the table is its place here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(i64)]
+pub enum Width {
+    Day = 0,
+    Hour = 1,
+    /// Since 1970, not of the calendar.
+    ThirtyDays = 2,
+}
+
+impl Width {
+    const fn micros(self) -> i64 {
+        match self {
+            Self::Day => DAY,
+            Self::Hour => HOUR,
+            Self::ThirtyDays => 30 * DAY,
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Hour => "hour",
+            Self::ThirtyDays => "30 days",
+        }
+    }
+}
+
+/// Rows that are counted together: all of an owner, those of one kind, or those of one person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Series {
+    log: Log,
+    /// As the log numbers them.
+    owner: i64,
+    /// 0: all; above: of one action or outcome; below: of one person.
+    kind: i64,
+}
+
+impl Series {
+    /// Of an owner: a tenant, a mailbox, a project; with a minus, a workspace itself.
+    pub fn of(log: Log, owner: i64) -> Self {
+        Self { log, owner, kind: 0 }
+    }
+
+    /// Of the owner's rows those of one action or outcome, by its number (1 or more).
+    #[must_use]
+    pub fn of_kind(self, kind: i64) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// Of the owner's rows those of one of very many, as the people in a project, by their number (1 or more).
+    #[must_use]
+    pub fn of_person(self, person: i64) -> Self {
+        Self { kind: -person, ..self }
+    }
+
+    /// The widest first; each divides the one before it.
+    const fn widths(self) -> &'static [Width] {
+        match self.kind {
+            0 => &[Width::Day, Width::Hour],
+            1.. => &[Width::Day],
+            _ => &[Width::ThirtyDays],
+        }
+    }
+
+    fn key(self, width: Width, bucket: i64) -> Key {
+        (self.log as i64, self.owner, self.kind, width as i64, bucket)
+    }
+
+    /// How many rows it has in all.
+    pub fn total(self, connection: &Connection) -> Result<i64> {
+        Range { series: &[self], from: None, to: None }.total(connection, |_, _| Ok(0))
+    }
+
+    /// The buckets from `first` to before `end` that have rows, in the order of time.
+    fn buckets(
+        self,
+        connection: &Connection,
+        width: Width,
+        first: i64,
+        end: i64,
+        mut each: impl FnMut(i64, i64),
+    ) -> Result<()> {
+        let mut statement = connection.prepare_cached(
+            "SELECT bucket, n FROM counts
+             WHERE log = ?1 AND owner = ?2 AND kind = ?3 AND width = ?4 AND bucket >= ?5 AND bucket < ?6
+             ORDER BY bucket",
+        )?;
+        let mut rows = statement.query((self.log as i64, self.owner, self.kind, width as i64, first, end))?;
+        while let Some(row) = rows.next()? {
+            each(row.get(0)?, row.get(1)?);
+        }
+        Ok(())
+    }
+}
+
+/// A bucket: log, owner, kind, width, number.
+type Key = (i64, i64, i64, i64, i64);
+
+fn keys(series: Series, at: Timestamp) -> impl Iterator<Item = Key> {
+    series.widths().iter().map(move |width| series.key(*width, at.micros().div_euclid(width.micros())))
+}
 
 /// What a batch has added and removed so far.
 #[derive(Default)]
-pub struct Deltas(BTreeMap<(Log, String, i64), i64>);
+pub struct Deltas(BTreeMap<Key, i64>);
 
 impl Deltas {
-    pub fn add(&mut self, log: Log, series: String, at: Timestamp, n: i64) {
-        *self.0.entry((log, series, at.micros().div_euclid(TEN_MINUTES))).or_default() += n;
+    pub fn add(&mut self, series: Series, at: Timestamp, n: i64) {
+        for key in keys(series, at) {
+            *self.0.entry(key).or_default() += n;
+        }
     }
 
     pub fn merge(&mut self, other: Self) {
@@ -46,85 +149,72 @@ impl Deltas {
 
     /// One upsert for each touched bucket.
     pub fn flush(self, connection: &Connection) -> Result<()> {
-        let mut buckets: BTreeMap<(Log, String, usize, i64), i64> = BTreeMap::new();
-        for ((log, series, ten), n) in self.0 {
-            *buckets.entry((log, series.clone(), BY_DAY, ten.div_euclid(DAY / TEN_MINUTES))).or_default() +=
-                n;
-            *buckets.entry((log, series, BY_TEN_MINUTES, ten)).or_default() += n;
-        }
         let mut add = connection.prepare_cached(
-            "INSERT INTO counts (log, series, width, bucket, n) VALUES (?1, ?2, ?3, ?4, ?5)
+            "INSERT INTO counts (log, owner, kind, width, bucket, n) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO UPDATE SET n = n + excluded.n",
         )?;
         let mut remove = connection.prepare_cached(
-            "DELETE FROM counts WHERE log = ?1 AND series = ?2 AND width = ?3 AND bucket = ?4 AND n = 0",
+            "DELETE FROM counts WHERE log = ?1 AND owner = ?2 AND kind = ?3 AND width = ?4 AND bucket = ?5 AND n = 0",
         )?;
-        for ((log, series, width, bucket), n) in buckets {
+        for ((log, owner, kind, width, bucket), n) in self.0 {
             if n != 0 {
-                add.execute((log as i64, &series, width as i64, bucket, n))?;
+                add.execute((log, owner, kind, width, bucket, n))?;
             }
             if n < 0 {
-                remove.execute((log as i64, &series, width as i64, bucket))?;
+                remove.execute((log, owner, kind, width, bucket))?;
             }
         }
         Ok(())
     }
 }
 
-/// A series and the time asked for: `from` inclusive, `to` exclusive.
+/// The rows of some series of one log and sort, from `from` (inclusive) to `to` (exclusive). No row is in two.
 pub struct Range<'a> {
-    pub log: Log,
-    pub series: &'a str,
+    pub series: &'a [Series],
     pub from: Option<Timestamp>,
     pub to: Option<Timestamp>,
 }
 
-/// A stretch of the range: whole buckets, or an edge that cuts into ten minutes.
+/// A stretch of the range: whole buckets, or an edge that cuts into the finest.
 enum Piece {
-    Buckets { width: usize, first: i64, end: i64 },
+    Buckets { widths: &'static [Width], first: i64, end: i64 },
     Edge { from: i64, to: i64 },
 }
 
+/// Cuts a stretch into buckets as wide as they can be and what is left at both ends, in the order of time.
+fn cut(from: i64, to: i64, widths: &'static [Width], pieces: &mut Vec<Piece>) {
+    if from >= to {
+        return;
+    }
+    let Some((width, finer)) = widths.split_first() else {
+        pieces.push(Piece::Edge { from, to });
+        return;
+    };
+    let width = width.micros();
+    let (first, end) = (from.div_euclid(width) + i64::from(from.rem_euclid(width) != 0), to.div_euclid(width));
+    if first >= end {
+        return cut(from, to, finer, pieces);
+    }
+    cut(from, first * width, finer, pieces);
+    pieces.push(Piece::Buckets { widths, first, end });
+    cut(end * width, to, finer, pieces);
+}
+
 impl Range<'_> {
-    /// The range cut into an edge, ten minutes, days, ten minutes and an edge, in the order of time; empty ones
-    /// are left out.
     fn pieces(&self) -> Vec<Piece> {
-        // An open end reaches as far as a bucket can.
-        let from = self.from.map_or(i64::MIN / 2, Timestamp::micros);
-        let to = self.to.map_or(i64::MAX / 2, Timestamp::micros);
-        let (ten_first, ten_end) = (ceil(from, TEN_MINUTES), to.div_euclid(TEN_MINUTES));
-        if from >= to {
-            return Vec::new();
-        }
-        if ten_first >= ten_end {
-            return vec![Piece::Edge { from, to }];
-        }
+        // An open end reaches as far as a bucket can, and is the edge of one.
+        const FAR: i64 = 30 * DAY * 100_000;
         let mut pieces = Vec::new();
-        let mut buckets = |width, first, end| {
-            if first < end {
-                pieces.push(Piece::Buckets { width, first, end });
-            }
-        };
-        let tens = DAY / TEN_MINUTES;
-        let (day_first, day_end) = (ceil(ten_first, tens), ten_end.div_euclid(tens));
-        if day_first < day_end {
-            buckets(BY_TEN_MINUTES, ten_first, day_first * tens);
-            buckets(BY_DAY, day_first, day_end);
-            buckets(BY_TEN_MINUTES, day_end * tens, ten_end);
-        } else {
-            buckets(BY_TEN_MINUTES, ten_first, ten_end);
-        }
-        if from < ten_first * TEN_MINUTES {
-            pieces.insert(0, Piece::Edge { from, to: ten_first * TEN_MINUTES });
-        }
-        if ten_end * TEN_MINUTES < to {
-            pieces.push(Piece::Edge { from: ten_end * TEN_MINUTES, to });
+        if let Some(series) = self.series.first() {
+            let from = self.from.map_or(-FAR, Timestamp::micros);
+            let to = self.to.map_or(FAR, Timestamp::micros);
+            cut(from, to, series.widths(), &mut pieces);
         }
         pieces
     }
 
     /// How many rows the range has. `count` counts the rows from one instant (inclusive) to another (exclusive) on
-    /// the index; it is asked for less than ten minutes at a time, or for a range that has no whole ten minutes.
+    /// the index; it is asked for less than the finest bucket at a time, or for a range that has no whole one.
     pub fn total(
         &self,
         connection: &Connection,
@@ -132,21 +222,18 @@ impl Range<'_> {
     ) -> Result<i64> {
         let mut total = 0;
         for piece in self.pieces() {
-            total += match piece {
-                Piece::Edge { from, to } => count(Timestamp::from_micros(from), Timestamp::from_micros(to))?,
-                Piece::Buckets { width, first, end } => self.sum(connection, width, first, end)?,
-            };
+            match piece {
+                Piece::Edge { from, to } => {
+                    total += count(Timestamp::from_micros(from), Timestamp::from_micros(to))?;
+                }
+                Piece::Buckets { widths, first, end } => {
+                    for series in self.series {
+                        series.buckets(connection, widths[0], first, end, |_, n| total += n)?;
+                    }
+                }
+            }
         }
         Ok(total)
-    }
-
-    fn sum(&self, connection: &Connection, width: usize, first: i64, end: i64) -> Result<i64> {
-        Ok(connection
-            .prepare_cached(
-                "SELECT coalesce(sum(n), 0) FROM counts
-                 WHERE log = ?1 AND series = ?2 AND width = ?3 AND bucket >= ?4 AND bucket < ?5",
-            )?
-            .query_row((self.log as i64, self.series, width as i64, first, end), |row| row.get(0))?)
     }
 
     /// Where the row with this offset is, in the given order. `None`: past the last one.
@@ -171,8 +258,8 @@ impl Range<'_> {
                     }
                     skip -= n;
                 }
-                Piece::Buckets { width, first, end } => {
-                    if let Some(place) = self.walk(connection, descending, width, first, end, &mut skip)? {
+                Piece::Buckets { widths, first, end } => {
+                    if let Some(place) = self.walk(connection, descending, widths, first, end, &mut skip)? {
                         return Ok(Some(place));
                     }
                 }
@@ -181,45 +268,42 @@ impl Range<'_> {
         Ok(None)
     }
 
-    /// Walks buckets until the offset falls into one; a day is then walked by its ten minutes.
+    /// Walks buckets until the offset falls into one, then the finer ones in it.
     fn walk(
         &self,
         connection: &Connection,
         descending: bool,
-        width: usize,
+        widths: &[Width],
         first: i64,
         end: i64,
         skip: &mut i64,
     ) -> Result<Option<Place>> {
-        let mut statement = connection.prepare_cached(if descending {
-            "SELECT bucket, n FROM counts WHERE log = ?1 AND series = ?2 AND width = ?3 AND bucket >= ?4 AND bucket < ?5
-             ORDER BY bucket DESC"
-        } else {
-            "SELECT bucket, n FROM counts WHERE log = ?1 AND series = ?2 AND width = ?3 AND bucket >= ?4 AND bucket < ?5
-             ORDER BY bucket"
-        })?;
-        let mut rows = statement.query((self.log as i64, self.series, width as i64, first, end))?;
-        while let Some(row) = rows.next()? {
-            let (bucket, n): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let Some((width, finer)) = widths.split_first() else { return Ok(None) };
+        let mut buckets = BTreeMap::new();
+        for series in self.series {
+            series.buckets(connection, *width, first, end, |bucket, n| {
+                *buckets.entry(bucket).or_insert(0) += n;
+            })?;
+        }
+        let mut in_order: Vec<(i64, i64)> = buckets.into_iter().collect();
+        if descending {
+            in_order.reverse();
+        }
+        let width = width.micros();
+        for (bucket, n) in in_order {
             if *skip >= n {
                 *skip -= n;
                 continue;
             }
-            if width == BY_DAY {
-                let tens = DAY / TEN_MINUTES;
-                let (first, end) = (bucket * tens, (bucket + 1) * tens);
-                return self.walk(connection, descending, BY_TEN_MINUTES, first, end, skip);
-            }
-            let width = WIDTHS[width];
-            return Ok(Some(Place::new(bucket * width, (bucket + 1) * width, descending, *skip)));
+            let (from, to) = (bucket * width, (bucket + 1) * width);
+            let Some(next) = finer.first() else {
+                return Ok(Some(Place::new(from, to, descending, *skip)));
+            };
+            let (first, end) = (from / next.micros(), to / next.micros());
+            return self.walk(connection, descending, finer, first, end, skip);
         }
         Ok(None)
     }
-}
-
-/// How many rows a series has in all.
-pub fn all(connection: &Connection, log: Log, series: &str) -> Result<i64> {
-    Range { log, series, from: None, to: None }.total(connection, |_, _| Ok(0))
 }
 
 /// A place in an order: start at this edge of time, step over so many rows.
@@ -236,17 +320,15 @@ impl Place {
     }
 }
 
-fn ceil(value: i64, width: i64) -> i64 {
-    value.div_euclid(width) + i64::from(value.rem_euclid(width) != 0)
-}
-
 /// A bucket whose stored count is not the number of its rows.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Miscount {
     #[serde(skip)]
-    key: (i64, String, i64, i64),
+    key: Key,
     pub log: &'static str,
-    pub series: String,
+    /// As `Series` has them.
+    pub owner: i64,
+    pub kind: i64,
     pub width: &'static str,
     pub bucket: i64,
     pub stored: i64,
@@ -255,24 +337,23 @@ pub struct Miscount {
 
 /// Gathers what the rows themselves say, to be held against what is stored.
 #[derive(Default)]
-pub struct Recount(BTreeMap<(i64, String, i64, i64), i64>);
+pub struct Recount(BTreeMap<Key, i64>);
 
 impl Recount {
-    pub fn add(&mut self, log: Log, series: String, at: Timestamp) {
-        for (width, micros) in WIDTHS.iter().enumerate() {
-            let bucket = at.micros().div_euclid(*micros);
-            *self.0.entry((log as i64, series.clone(), width as i64, bucket)).or_default() += 1;
+    pub fn add(&mut self, series: Series, at: Timestamp) {
+        for key in keys(series, at) {
+            *self.0.entry(key).or_default() += 1;
         }
     }
 
     /// Every bucket that differs, either way.
     pub fn compare(mut self, connection: &Connection) -> Result<Vec<Miscount>> {
         let mut miscounts = Vec::new();
-        let mut statement = connection.prepare("SELECT log, series, width, bucket, n FROM counts")?;
+        let mut statement = connection.prepare("SELECT log, owner, kind, width, bucket, n FROM counts")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let key = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-            let stored: i64 = row.get(4)?;
+            let key = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+            let stored: i64 = row.get(5)?;
             let counted = self.0.remove(&key).unwrap_or(0);
             if stored != counted {
                 miscounts.push(miscount(key, stored, counted));
@@ -285,26 +366,29 @@ impl Recount {
 
 /// Puts the number of rows in place of each miscount. Only in the transaction that found them, and alone in it.
 pub fn repair(connection: &Connection, miscounts: &[Miscount]) -> Result<()> {
-    let mut remove = connection
-        .prepare("DELETE FROM counts WHERE log = ?1 AND series = ?2 AND width = ?3 AND bucket = ?4")?;
-    let mut insert = connection
-        .prepare("INSERT INTO counts (log, series, width, bucket, n) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for Miscount { key: (log, series, width, bucket), counted, .. } in miscounts {
-        remove.execute((log, series, width, bucket))?;
+    let mut remove = connection.prepare(
+        "DELETE FROM counts WHERE log = ?1 AND owner = ?2 AND kind = ?3 AND width = ?4 AND bucket = ?5",
+    )?;
+    let mut insert = connection.prepare(
+        "INSERT INTO counts (log, owner, kind, width, bucket, n) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for Miscount { key: (log, owner, kind, width, bucket), counted, .. } in miscounts {
+        remove.execute((log, owner, kind, width, bucket))?;
         if *counted > 0 {
-            insert.execute((log, series, width, bucket, counted))?;
+            insert.execute((log, owner, kind, width, bucket, counted))?;
         }
     }
     Ok(())
 }
 
-fn miscount(key: (i64, String, i64, i64), stored: i64, counted: i64) -> Miscount {
-    let (log, series, width, bucket) = key.clone();
+fn miscount(key: Key, stored: i64, counted: i64) -> Miscount {
+    let (log, owner, kind, width, bucket) = key;
     let log = match log {
         1 => "enforcement",
         2 => "messages",
         _ => "activity",
     };
-    let width = if width == BY_DAY as i64 { "day" } else { "ten minutes" };
-    Miscount { key, log, series, width, bucket, stored, counted }
+    let widths = [Width::Day, Width::Hour, Width::ThirtyDays];
+    let width = widths.into_iter().find(|known| *known as i64 == width).map_or("?", Width::word);
+    Miscount { key, log, owner, kind, width, bucket, stored, counted }
 }

@@ -4,28 +4,44 @@
 //!
 //! The order is by `created_at`, then `seq`, both ways total. A page starts at an offset or after a cursor; an
 //! offset is found through `counts` when the filter is a counted series, else by stepping over rows on the index.
+//!
+//! An index may have the day before what it is for: (owner, day, action, created_at). What is written today and what
+//! retention takes then lie together on few pages, whatever the action. A list goes through the days that the owner
+//! has rows in, which `counts` knows; so a look for what is nowhere costs a step for each day, not for each row.
+//!
+//! The rows of several owners are merged from a page of each.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
-use super::counts::{Log, Range};
+use super::counts::{Log, Range, Series, Width};
 use crate::error::{Error, Result};
-use crate::time::Timestamp;
+use crate::time::{DAY, Timestamp};
 
 pub struct Listing {
-    pub log: Log,
     pub table: &'static str,
+    pub columns: &'static str,
     /// The index to walk. SQLite keeps no statistics here, and without them it takes a narrower index for as good:
     /// with `from` and `to` it would step over every row of a workspace to find those of one rare action.
-    pub index: &'static str,
-    pub columns: &'static str,
+    pub index: Index,
+    /// The column that says whose a row is, and who is asked for.
+    pub owner: &'static str,
+    pub owners: Vec<i64>,
     /// `column = ` or `column COLLATE NOCASE = ` and what it equals.
     pub equals: Vec<(&'static str, Value)>,
-    /// The counted series that is just what `equals` says; `None` when there is none.
-    pub series: Option<String>,
+    /// The counted series that are together just what `owners` and `equals` say; `None` when there are none.
+    pub counted: Option<Vec<Series>>,
     pub from: Option<Timestamp>,
     pub to: Option<Timestamp>,
     pub newest_first: bool,
+}
+
+/// What an index has before `created_at`: the owner and what is filtered by, or the day between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Index {
+    ByTime(&'static str),
+    /// The log whose `counts` know the days; they number the owners as the table does.
+    ByDay(Log, &'static str),
 }
 
 /// Where a page starts.
@@ -36,7 +52,7 @@ pub enum Start {
 }
 
 /// The last row of a page; the next one starts after it. Rows that come or go in between move nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     pub created_at: Timestamp,
     pub seq: i64,
@@ -78,12 +94,10 @@ impl Listing {
         limit: i64,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
-        let mut from = self.from;
-        let mut to = self.to;
-        let mut after = None;
+        let mut stretch = Stretch { from: self.from, to: self.to, after: None };
         let mut skip = 0;
         match (start, self.range()) {
-            (Start::After(cursor), _) => after = Some(cursor),
+            (Start::After(cursor), _) => stretch.after = Some(cursor),
             (Start::Offset(0), _) => {}
             (Start::Offset(offset), None) => skip = offset,
             (Start::Offset(offset), Some(range)) => {
@@ -92,21 +106,52 @@ impl Listing {
                     return Ok(Vec::new());
                 };
                 if self.newest_first {
-                    to = Some(place.edge);
+                    stretch.to = Some(place.edge);
                 } else {
-                    from = Some(place.edge);
+                    stretch.from = Some(place.edge);
                 }
                 skip = place.skip;
             }
         }
-        let (mut sql, mut values) = self.select(self.columns, from, to);
-        let (comparison, direction) = if self.newest_first { ("<", "DESC") } else { (">", "ASC") };
-        if let Some(cursor) = after {
-            sql.push_str(&format!(" AND (created_at, seq) {comparison} (?, ?)"));
-            values.push(cursor.created_at.micros().into());
-            values.push(cursor.seq.into());
+        if let [owner] = self.owners[..] {
+            return self.rows(connection, owner, self.columns, stretch, (limit, skip), read);
         }
-        sql.push_str(&format!(" ORDER BY created_at {direction}, seq {direction} LIMIT ? OFFSET ?"));
+        let mut cursors = Vec::new();
+        for &owner in &self.owners {
+            let end = (skip.saturating_add(limit), 0);
+            cursors.extend(self.rows(connection, owner, "created_at, seq", stretch, end, |row| {
+                Ok(Cursor { created_at: row.get(0)?, seq: row.get(1)? })
+            })?);
+        }
+        cursors.sort_unstable();
+        if self.newest_first {
+            cursors.reverse();
+        }
+        let sql = format!("SELECT {} FROM {} WHERE seq = ?1", self.columns, self.table);
+        let mut statement = connection.prepare_cached(&sql)?;
+        let page = cursors.into_iter().skip(skip as usize).take(limit as usize);
+        Ok(page.map(|cursor| statement.query_row([cursor.seq], &read)).collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The rows of one owner: up to so many, after stepping over so many.
+    fn rows<T>(
+        &self,
+        connection: &Connection,
+        owner: i64,
+        columns: &str,
+        stretch: Stretch,
+        (limit, skip): (i64, i64),
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        let (mut sql, mut values) = self.select(owner, columns, stretch);
+        let direction = if self.newest_first { "DESC" } else { "ASC" };
+        let day = match self.index {
+            Index::ByTime(_) => String::new(),
+            Index::ByDay(..) => format!("bucket {direction}, "),
+        };
+        sql.push_str(&format!(
+            " ORDER BY {day}created_at {direction}, seq {direction} LIMIT ? OFFSET ?"
+        ));
         values.push(limit.into());
         values.push(skip.into());
         let mut statement = connection.prepare_cached(&sql)?;
@@ -116,31 +161,75 @@ impl Listing {
 
     /// Counts on the index.
     fn count(&self, connection: &Connection, from: Option<Timestamp>, to: Option<Timestamp>) -> Result<i64> {
-        let (sql, values) = self.select("count(*)", from, to);
-        Ok(connection.prepare_cached(&sql)?.query_row(params_from_iter(values), |row| row.get(0))?)
+        let mut total = 0;
+        for &owner in &self.owners {
+            let (sql, values) = self.select(owner, "count(*)", Stretch { from, to, after: None });
+            let mut statement = connection.prepare_cached(&sql)?;
+            total += statement.query_row(params_from_iter(values), |row| row.get::<_, i64>(0))?;
+        }
+        Ok(total)
     }
 
     fn range(&self) -> Option<Range<'_>> {
-        let series = self.series.as_deref()?;
-        Some(Range { log: self.log, series, from: self.from, to: self.to })
+        let series = self.counted.as_deref()?;
+        Some(Range { series, from: self.from, to: self.to })
     }
 
-    fn select(&self, columns: &str, from: Option<Timestamp>, to: Option<Timestamp>) -> (String, Vec<Value>) {
+    fn select(&self, owner: i64, columns: &str, stretch: Stretch) -> (String, Vec<Value>) {
         let mut conditions = Vec::new();
-        let mut values = Vec::new();
+        let mut values: Vec<Value> = Vec::new();
+        let source = match self.index {
+            Index::ByTime(index) => format!("{} INDEXED BY {index}", self.table),
+            Index::ByDay(log, index) => {
+                conditions.push(
+                    "log = ? AND counts.owner = ? AND kind = 0 AND width = ? AND bucket >= ? AND bucket <= ?
+                     AND day = bucket"
+                        .to_owned(),
+                );
+                let (first, last) = stretch.days(self.newest_first);
+                values.extend(
+                    [log as i64, owner, Width::Day as i64, first, last].map(Value::from),
+                );
+                format!("counts CROSS JOIN {} INDEXED BY {index}", self.table)
+            }
+        };
+        conditions.push(format!("{}.{} = ?", self.table, self.owner));
+        values.push(owner.into());
         for (column, value) in &self.equals {
             conditions.push(format!("{column}?"));
             values.push(value.clone());
         }
-        for (condition, bound) in [("created_at >= ?", from), ("created_at < ?", to)] {
+        for (condition, bound) in [("created_at >= ?", stretch.from), ("created_at < ?", stretch.to)] {
             if let Some(bound) = bound {
                 conditions.push(condition.to_owned());
                 values.push(bound.micros().into());
             }
         }
-        let (table, index) = (self.table, self.index);
-        let sql =
-            format!("SELECT {columns} FROM {table} INDEXED BY {index} WHERE {}", conditions.join(" AND "));
-        (sql, values)
+        if let Some(cursor) = stretch.after {
+            let comparison = if self.newest_first { "<" } else { ">" };
+            conditions.push(format!("(created_at, seq) {comparison} (?, ?)"));
+            values.push(cursor.created_at.micros().into());
+            values.push(cursor.seq.into());
+        }
+        (format!("SELECT {columns} FROM {source} WHERE {}", conditions.join(" AND ")), values)
+    }
+}
+
+/// What is left of a list to look at.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    after: Option<Cursor>,
+}
+
+impl Stretch {
+    /// The first and the last day of it.
+    fn days(&self, newest_first: bool) -> (i64, i64) {
+        let day = |time: Timestamp| time.micros().div_euclid(DAY);
+        let after = self.after.map(|cursor| day(cursor.created_at));
+        let first = self.from.map_or(i64::MIN, day).max(after.filter(|_| !newest_first).unwrap_or(i64::MIN));
+        let last = self.to.map_or(i64::MAX, day).min(after.filter(|_| newest_first).unwrap_or(i64::MAX));
+        (first, last)
     }
 }

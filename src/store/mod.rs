@@ -35,9 +35,10 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Error, Result};
-use crate::ids::{Ulid, Uuid};
+use crate::ids::Uuid;
 use crate::time::{Clock, Timestamp};
-use counts::{Deltas, Log};
+use counts::{Deltas, Log, Series};
+use texts::Texts;
 
 /// What changes a setting, told to the activity log in the same transaction. The sink is wired by `app`, so that
 /// neither this module nor the one that changes the setting knows the log.
@@ -134,8 +135,10 @@ pub struct Tx<'c> {
     connection: &'c Connection,
     /// Read once for the transaction; never before that of an earlier one, whatever the clock did.
     pub now: Timestamp,
+    /// In every id that is made of a row's number.
+    pub salt: i64,
     last_seq: i64,
-    last_ulid: Option<Ulid>,
+    texts: &'c mut Texts,
     deltas: Deltas,
     sink: NoteSink,
 }
@@ -154,16 +157,14 @@ impl Tx<'_> {
         self.last_seq
     }
 
-    /// The next ULID; greater than every one before it.
-    pub fn next_ulid(&mut self) -> Ulid {
-        let made = Ulid::after(self.last_ulid, self.now);
-        self.last_ulid = Some(made);
-        made
+    /// Counts `n` rows (negative when they go) with the time `at` into a series.
+    pub fn count(&mut self, series: Series, at: Timestamp, n: i64) {
+        self.deltas.add(series, at, n);
     }
 
-    /// Counts `n` rows (negative when they go) with the time `at` into a series of a log.
-    pub fn count(&mut self, log: Log, series: String, at: Timestamp, n: i64) {
-        self.deltas.add(log, series, at, n);
+    /// The number of a text that comes again and again, given to it now when it is new.
+    pub fn text(&mut self, text: &str) -> Result<i64> {
+        self.texts.number(self.connection, text)
     }
 
     /// Records a change in the activity log, or fails the whole write.
@@ -318,7 +319,8 @@ pub(crate) fn connect(path: &Path) -> Result<Connection> {
          PRAGMA secure_delete = ON;
          PRAGMA trusted_schema = OFF;
          PRAGMA cache_size = -65536;
-         PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA wal_autocheckpoint = 16000;
+         PRAGMA temp_store = MEMORY;
          PRAGMA journal_size_limit = 67108864;",
     )?;
     Ok(connection)

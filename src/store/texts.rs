@@ -1,22 +1,54 @@
-//! Texts that come again and again (an action, a user agent, the kind of a target) are kept once and named by a
-//! small integer. They are never removed: an integer in a row must always mean the same.
+//! Texts that come again and again (a user, an action, a user agent, the kind of a target) are kept once and named by
+//! a small integer. They are never removed: an integer in a row must always mean the same.
+
+use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::Tx;
 use crate::error::Result;
 
-/// The number of a text, given to it now when it is new.
-pub fn number(tx: &Tx<'_>, text: &str) -> Result<i64> {
-    if let Some(number) = find(tx, text)? {
-        return Ok(number);
+/// The numbers of texts that the writer used lately. Those given out in a transaction are in it before the commit, so
+/// it must be forgotten whenever anything is rolled back.
+#[derive(Default)]
+pub struct Texts(HashMap<String, i64>);
+
+/// More are not remembered: 4,096 user agents of the longest kind are 2 MB.
+const REMEMBERED: usize = 4096;
+
+impl Texts {
+    /// The number of a text, given to it now when it is new.
+    pub(super) fn number(&mut self, connection: &Connection, text: &str) -> Result<i64> {
+        if let Some(number) = self.0.get(text) {
+            return Ok(*number);
+        }
+        let number = match known(connection, text)? {
+            Some(number) => number,
+            None => {
+                connection.prepare_cached("INSERT INTO texts (text) VALUES (?1)")?.execute([text])?;
+                connection.last_insert_rowid()
+            }
+        };
+        if self.0.len() == REMEMBERED {
+            self.forget();
+        }
+        self.0.insert(text.to_owned(), number);
+        Ok(number)
     }
-    tx.prepare_cached("INSERT INTO texts (text) VALUES (?1)")?.execute([text])?;
-    Ok(tx.last_insert_rowid())
+
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
 }
 
-/// The number of a text; `None`: no row has it.
-pub fn find(connection: &Connection, text: &str) -> Result<Option<i64>> {
+/// No text has this number, and no row.
+pub const NONE: i64 = i64::MAX;
+
+/// The number of a text, for a search; `NONE`: no row has it.
+pub fn find(connection: &Connection, text: &str) -> Result<i64> {
+    Ok(known(connection, text)?.unwrap_or(NONE))
+}
+
+fn known(connection: &Connection, text: &str) -> Result<Option<i64>> {
     Ok(connection
         .prepare_cached("SELECT id FROM texts WHERE text = ?1")?
         .query_row([text], |row| row.get(0))

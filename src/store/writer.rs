@@ -13,9 +13,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use rusqlite::{Connection, ErrorCode};
 
 use super::counts::Deltas;
+use super::texts::Texts;
 use super::{NoteSink, Shared, Tx};
 use crate::error::{Error, Result};
-use crate::ids::Ulid;
 use crate::time::{Clock, Timestamp};
 
 /// Writes that may wait; the next one blocks its own thread.
@@ -145,17 +145,17 @@ struct State {
     shared: Arc<Shared>,
     last_seq: i64,
     last_now: Timestamp,
-    last_ulid: Option<Ulid>,
+    salt: i64,
+    texts: Texts,
 }
 
 impl State {
     fn load(connection: Connection, clock: Clock, sink: NoteSink, shared: Arc<Shared>) -> Result<Self> {
-        let (last_seq, last_now, last_ulid) = connection.query_row(
-            "SELECT last_seq, last_now, last_ulid FROM sequence WHERE one = 1",
-            [],
-            |row| Ok((row.get("last_seq")?, row.get("last_now")?, row.get("last_ulid")?)),
-        )?;
-        Ok(Self { connection, clock, sink, shared, last_seq, last_now, last_ulid })
+        let (last_seq, last_now, salt) =
+            connection.query_row("SELECT last_seq, last_now, salt FROM sequence WHERE one = 1", [], |row| {
+                Ok((row.get("last_seq")?, row.get("last_now")?, row.get("salt")?))
+            })?;
+        Ok(Self { connection, clock, sink, shared, last_seq, last_now, salt, texts: Texts::default() })
     }
 
     fn serve(&mut self, waiting: &Receiver<Message>) {
@@ -182,13 +182,14 @@ impl State {
 
     /// Runs the whole batch in one transaction, then answers.
     fn commit(&mut self, mut batch: Vec<Box<dyn Work>>) {
-        let before = (self.last_seq, self.last_now, self.last_ulid);
+        let before = (self.last_seq, self.last_now);
         let committed = match self.failure() {
             Some(error) => Err(error),
             None => self.transaction(&mut batch),
         };
         if let Err(error) = &committed {
-            (self.last_seq, self.last_now, self.last_ulid) = before;
+            (self.last_seq, self.last_now) = before;
+            self.texts.forget();
             log::error!("a commit of {} writes failed: {error}", batch.len());
         } else {
             self.shared.commits.fetch_add(1, Ordering::Relaxed);
@@ -247,17 +248,19 @@ impl State {
             let mut tx = Tx {
                 connection: &self.connection,
                 now: self.last_now,
+                salt: self.salt,
                 last_seq: self.last_seq,
-                last_ulid: self.last_ulid,
+                texts: &mut self.texts,
                 deltas: Deltas::default(),
                 sink: self.sink,
             };
             match work.run(&mut tx) {
                 Ok(()) => {
-                    (self.last_seq, self.last_ulid) = (tx.last_seq, tx.last_ulid);
+                    self.last_seq = tx.last_seq;
                     deltas.merge(tx.deltas);
                 }
                 Err(error) => {
+                    self.texts.forget();
                     self.stop_if_lost(error);
                     if let Some(failure) = self.failure() {
                         return Err(failure);
@@ -284,8 +287,8 @@ impl State {
         }
         deltas.flush(&self.connection)?;
         self.connection
-            .prepare_cached("UPDATE sequence SET last_seq = ?1, last_now = ?2, last_ulid = ?3 WHERE one = 1")?
-            .execute((self.last_seq, self.last_now, self.last_ulid))?;
+            .prepare_cached("UPDATE sequence SET last_seq = ?1, last_now = ?2 WHERE one = 1")?
+            .execute((self.last_seq, self.last_now))?;
         self.connection.execute_batch("COMMIT")?;
         Ok(())
     }
