@@ -145,7 +145,7 @@ pub fn listing(
     Ok(Listing {
         table: "activity",
         index,
-        columns: "seq, (SELECT salt FROM sequence) AS salt,
+        columns: "seq, (SELECT salt FROM sequence WHERE one = 1) AS salt,
                   (SELECT text FROM texts WHERE texts.id = user_id) AS user_id,
                   (SELECT text FROM texts WHERE texts.id = actor) AS actor,
                   (SELECT text FROM texts WHERE texts.id = action) AS action,

@@ -73,14 +73,7 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
     let last = events.last().filter(|_| has_more).map(cursor);
     let response = Response::json(
         200,
-        &Page {
-            count: events.len(),
-            events,
-            total,
-            limit: page.limit,
-            offset: page.offset,
-            filters: echoed,
-        },
+        &Page { count: events.len(), events, total, limit: page.limit, offset: page.offset, filters: echoed },
     )?;
     Ok(listing::link_next(response, request, last))
 }

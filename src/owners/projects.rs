@@ -65,7 +65,8 @@ pub fn find(connection: &Connection, id: Uuid) -> Result<Option<Project>> {
 
 /// The keys of all projects of a workspace, deleted or not: the trail outlives them.
 pub fn keys(connection: &Connection, workspace: i64) -> Result<Vec<i64>> {
-    let mut statement = connection.prepare_cached("SELECT id FROM projects WHERE workspace = ?1 ORDER BY id")?;
+    let mut statement =
+        connection.prepare_cached("SELECT id FROM projects WHERE workspace = ?1 ORDER BY id")?;
     Ok(statement.query_map([workspace], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 

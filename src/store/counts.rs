@@ -191,7 +191,8 @@ fn cut(from: i64, to: i64, widths: &'static [Width], pieces: &mut Vec<Piece>) {
         return;
     };
     let width = width.micros();
-    let (first, end) = (from.div_euclid(width) + i64::from(from.rem_euclid(width) != 0), to.div_euclid(width));
+    let (first, end) =
+        (from.div_euclid(width) + i64::from(from.rem_euclid(width) != 0), to.div_euclid(width));
     if first >= end {
         return cut(from, to, finer, pieces);
     }
@@ -369,9 +370,8 @@ pub fn repair(connection: &Connection, miscounts: &[Miscount]) -> Result<()> {
     let mut remove = connection.prepare(
         "DELETE FROM counts WHERE log = ?1 AND owner = ?2 AND kind = ?3 AND width = ?4 AND bucket = ?5",
     )?;
-    let mut insert = connection.prepare(
-        "INSERT INTO counts (log, owner, kind, width, bucket, n) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
+    let mut insert = connection
+        .prepare("INSERT INTO counts (log, owner, kind, width, bucket, n) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     for Miscount { key: (log, owner, kind, width, bucket), counted, .. } in miscounts {
         remove.execute((log, owner, kind, width, bucket))?;
         if *counted > 0 {

@@ -149,9 +149,7 @@ impl Listing {
             Index::ByTime(_) => String::new(),
             Index::ByDay(..) => format!("bucket {direction}, "),
         };
-        sql.push_str(&format!(
-            " ORDER BY {day}created_at {direction}, seq {direction} LIMIT ? OFFSET ?"
-        ));
+        sql.push_str(&format!(" ORDER BY {day}created_at {direction}, seq {direction} LIMIT ? OFFSET ?"));
         values.push(limit.into());
         values.push(skip.into());
         let mut statement = connection.prepare_cached(&sql)?;
@@ -187,9 +185,7 @@ impl Listing {
                         .to_owned(),
                 );
                 let (first, last) = stretch.days(self.newest_first);
-                values.extend(
-                    [log as i64, owner, Width::Day as i64, first, last].map(Value::from),
-                );
+                values.extend([log as i64, owner, Width::Day as i64, first, last].map(Value::from));
                 format!("counts CROSS JOIN {} INDEXED BY {index}", self.table)
             }
         };

@@ -151,10 +151,11 @@ struct State {
 
 impl State {
     fn load(connection: Connection, clock: Clock, sink: NoteSink, shared: Arc<Shared>) -> Result<Self> {
-        let (last_seq, last_now, salt) =
-            connection.query_row("SELECT last_seq, last_now, salt FROM sequence WHERE one = 1", [], |row| {
-                Ok((row.get("last_seq")?, row.get("last_now")?, row.get("salt")?))
-            })?;
+        let (last_seq, last_now, salt) = connection.query_row(
+            "SELECT last_seq, last_now, salt FROM sequence WHERE one = 1",
+            [],
+            |row| Ok((row.get("last_seq")?, row.get("last_now")?, row.get("salt")?)),
+        )?;
         Ok(Self { connection, clock, sink, shared, last_seq, last_now, salt, texts: Texts::default() })
     }
 

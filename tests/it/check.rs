@@ -25,9 +25,10 @@ fn a_wrong_count_is_named_and_put_right_on_request() {
     server.stop();
     let connection = rusqlite::Connection::open(server.database()).expect("the database");
     connection
-        .execute("UPDATE counts SET n = 7 WHERE series = 'w1/blocked' AND width = 0", [])
+        .execute("UPDATE counts SET n = 7 WHERE log = 1 AND owner = -1 AND kind = 1 AND width = 0", [])
         .expect("an edit");
-    connection.execute("DELETE FROM counts WHERE series = 't1' AND width = 1", []).expect("an edit");
+    let deletion = "DELETE FROM counts WHERE log = 1 AND owner = 1 AND kind = 0 AND width = 1";
+    connection.execute(deletion, []).expect("an edit");
     drop(connection);
     server.restart();
 
@@ -35,8 +36,8 @@ fn a_wrong_count_is_named_and_put_right_on_request() {
     assert_eq!(found["ok"], false);
     let bucket = 1_776_695_400 / 86_400;
     let expected = json!([
-        { "log": "enforcement", "series": "w1/blocked", "width": "day", "bucket": bucket, "stored": 7, "counted": 2 },
-        { "log": "enforcement", "series": "t1", "width": "ten minutes", "bucket": 1_776_695_400 / 600, "stored": 0, "counted": 2 },
+        { "log": "enforcement", "owner": -1, "kind": 1, "width": "day", "bucket": bucket, "stored": 7, "counted": 2 },
+        { "log": "enforcement", "owner": 1, "kind": 0, "width": "hour", "bucket": 1_776_695_400 / 3600, "stored": 0, "counted": 2 },
     ]);
     assert_eq!(found["miscounts"], expected);
     assert_eq!(server.get("/v1/enforcement/events?action=blocked").json()["total"], 7);

@@ -2,14 +2,17 @@
 
 use std::cell::Cell;
 
-use mailtrail::store::counts::{Deltas, Log, Place, Range, Recount};
-use mailtrail::time::{DAY, MINUTE, Timestamp};
+use mailtrail::store::counts::{Deltas, Log, Place, Range, Recount, Series};
+use mailtrail::time::{DAY, HOUR, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use rusqlite::Connection;
 
-const SERIES: &str = "w1";
-const TEN_MINUTES: i64 = 10 * MINUTE;
+/// An owner's rows, those of one action, those of one person, each with how finely it is counted.
+fn all_series() -> [(Series, i64); 3] {
+    let owner = Series::of(Log::Enforcement, 1);
+    [(owner, HOUR), (owner.of_kind(2), DAY), (owner.of_person(2), 30 * DAY)]
+}
 
 fn database() -> Connection {
     let connection = Connection::open_in_memory().expect("a database");
@@ -19,23 +22,24 @@ fn database() -> Connection {
 
 fn add(deltas: &mut Deltas, times: &[i64], n: i64) {
     for time in times {
-        deltas.add(Log::Enforcement, SERIES.into(), Timestamp::from_micros(*time), n);
+        for (series, _) in all_series() {
+            deltas.add(series, Timestamp::from_micros(*time), n);
+        }
     }
 }
 
-/// Times that stand at, just before and just after the edges of days and of ten minutes, near 1970, now, and far
-/// apart.
+/// Times that stand at, just before and just after the edges of days and hours, before 1970, now, and far apart.
 fn instant() -> impl Strategy<Value = i64> {
-    let day = prop_oneof![8 => 20_000_i64..20_004, 1 => 0_i64..3, 1 => 40_000_i64..40_002];
-    let ten = prop_oneof![Just(0_i64), Just(1), Just(143), 0_i64..144];
+    let day = prop_oneof![8 => 20_000_i64..20_064, 1 => -2_i64..3, 1 => 40_000_i64..40_002];
+    let hour = prop_oneof![Just(0_i64), Just(1), Just(23), 0_i64..24];
     let micros = prop_oneof![
         4 => Just(0_i64),
         2 => Just(1_i64),
         2 => Just(-1_i64),
-        1 => Just(TEN_MINUTES / 2),
-        2 => 0..TEN_MINUTES,
+        1 => Just(HOUR / 2),
+        2 => 0..HOUR,
     ];
-    (day, ten, micros).prop_map(|(day, ten, micros)| (day * DAY + ten * TEN_MINUTES + micros).max(0))
+    (day, hour, micros).prop_map(|(day, hour, micros)| day * DAY + hour * HOUR + micros)
 }
 
 fn within(times: &[i64], from: i64, to: i64) -> i64 {
@@ -83,13 +87,14 @@ proptest! {
         add(&mut deltas, &times, 1);
         deltas.flush(&connection).expect("a flush");
         for (from, to) in bounds {
-            let range = Range {
-                log: Log::Enforcement,
-                series: SERIES,
-                from: from.map(Timestamp::from_micros),
-                to: to.map(Timestamp::from_micros),
-            };
-            check_range(&connection, &times, &range)?;
+            for (series, finest) in all_series() {
+                let range = Range {
+                    series: &[series],
+                    from: from.map(Timestamp::from_micros),
+                    to: to.map(Timestamp::from_micros),
+                };
+                check_range(&connection, &times, &range, finest)?;
+            }
         }
     }
 
@@ -113,7 +118,9 @@ proptest! {
 
         let mut recount = Recount::default();
         for time in &kept {
-            recount.add(Log::Enforcement, SERIES.into(), Timestamp::from_micros(*time));
+            for (series, _) in all_series() {
+                recount.add(series, Timestamp::from_micros(*time));
+            }
         }
         let miscounts = recount.compare(&connection).expect("a comparison");
         prop_assert!(miscounts.is_empty(), "{miscounts:?}");
@@ -124,7 +131,12 @@ proptest! {
     }
 }
 
-fn check_range(connection: &Connection, times: &[i64], range: &Range<'_>) -> Result<(), TestCaseError> {
+fn check_range(
+    connection: &Connection,
+    times: &[i64],
+    range: &Range<'_>,
+    finest: i64,
+) -> Result<(), TestCaseError> {
     let from = range.from.map_or(i64::MIN, Timestamp::micros);
     let to = range.to.map_or(i64::MAX, Timestamp::micros);
     let mut expected: Vec<i64> = times.iter().copied().filter(|time| *time >= from && *time < to).collect();
@@ -153,29 +165,51 @@ fn check_range(connection: &Connection, times: &[i64], range: &Range<'_>) -> Res
             }
         }
     }
-    // The rows themselves are counted over less than ten minutes, or a range that holds no whole ten minutes.
-    prop_assert!(longest.get() < 2 * TEN_MINUTES, "counted over {} µs", longest.get());
+    // The rows themselves are counted over less than the finest bucket, or a range that holds no whole one.
+    prop_assert!(longest.get() < 2 * finest, "counted over {} µs", longest.get());
     Ok(())
+}
+
+#[test]
+fn the_rows_of_several_owners_are_counted_together() {
+    let connection = database();
+    let (one, other) = (Series::of(Log::Activity, 1), Series::of(Log::Activity, -1));
+    let times: Vec<i64> = (0..200).map(|n| 20_000 * DAY + n * 7 * HOUR).collect();
+    let mut deltas = Deltas::default();
+    for (n, time) in times.iter().enumerate() {
+        deltas.add(if n % 3 == 0 { one } else { other }, Timestamp::from_micros(*time), 1);
+    }
+    deltas.flush(&connection).expect("a flush");
+    let (from, to) = (Timestamp::from_micros(times[7] + 1), Timestamp::from_micros(times[150] - 1));
+    for (from, to) in [(None, None), (Some(from), Some(to))] {
+        let range = Range { series: &[one, other], from, to };
+        check_range(&connection, &times, &range, HOUR).expect("the rows of both");
+    }
 }
 
 #[test]
 fn a_series_and_a_log_do_not_see_each_other() {
     let connection = database();
     let at = Timestamp::from_seconds(1_777_000_000);
+    let of = |owner| Series::of(Log::Enforcement, owner);
+    let all = [
+        of(1),
+        of(1).of_kind(1),
+        of(1).of_kind(2),
+        of(1).of_person(1),
+        of(11),
+        of(-1),
+        Series::of(Log::Activity, 1),
+    ];
     let mut deltas = Deltas::default();
-    deltas.add(Log::Enforcement, "w1".into(), at, 1);
-    deltas.add(Log::Enforcement, "w1/blocked".into(), at, 2);
-    deltas.add(Log::Enforcement, "w11".into(), at, 4);
-    deltas.add(Log::Activity, "w1".into(), at, 8);
+    for (power, series) in all.into_iter().enumerate() {
+        deltas.add(series, at, 1 << power);
+    }
     deltas.flush(&connection).expect("a flush");
-    let total = |log, series| {
-        Range { log, series, from: None, to: None }.total(&connection, |_, _| Ok(0)).expect("a total")
-    };
-    assert_eq!(total(Log::Enforcement, "w1"), 1);
-    assert_eq!(total(Log::Enforcement, "w1/blocked"), 2);
-    assert_eq!(total(Log::Enforcement, "w11"), 4);
-    assert_eq!(total(Log::Activity, "w1"), 8);
-    assert_eq!(total(Log::Messages, "w1"), 0);
+    for (power, series) in all.into_iter().enumerate() {
+        assert_eq!(series.total(&connection).expect("a total"), 1 << power, "{series:?}");
+    }
+    assert_eq!(Series::of(Log::Messages, 1).total(&connection).expect("a total"), 0);
 }
 
 #[test]
@@ -186,19 +220,19 @@ fn a_bucket_that_comes_to_none_is_removed() {
     };
     let at = Timestamp::from_seconds(1_777_000_000);
     let mut deltas = Deltas::default();
-    deltas.add(Log::Messages, "m1".into(), at, 3);
+    deltas.add(Series::of(Log::Messages, 1), at, 3);
     deltas.flush(&connection).expect("a flush");
     assert_eq!(n_buckets(), 2);
     for n in [-1, -2] {
         let mut deltas = Deltas::default();
-        deltas.add(Log::Messages, "m1".into(), at, n);
+        deltas.add(Series::of(Log::Messages, 1), at, n);
         deltas.flush(&connection).expect("a flush");
     }
     assert_eq!(n_buckets(), 0);
-    // One comes and one goes in the same ten minutes: nothing to write.
+    // One comes and one goes in the same hour: nothing to write.
     let mut deltas = Deltas::default();
-    deltas.add(Log::Messages, "m1".into(), at, 1);
-    deltas.add(Log::Messages, "m1".into(), at, -1);
+    deltas.add(Series::of(Log::Messages, 1), at, 1);
+    deltas.add(Series::of(Log::Messages, 1), at, -1);
     deltas.flush(&connection).expect("a flush");
     assert_eq!(n_buckets(), 0);
 }

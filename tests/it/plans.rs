@@ -13,7 +13,7 @@ use mailtrail::messages::{self, Outcome};
 use mailtrail::owners::mailboxes::{self, NewMailbox};
 use mailtrail::owners::tenants::{self, NewTenant};
 use mailtrail::owners::{projects, workspaces};
-use mailtrail::store::counts::Log;
+use mailtrail::store::counts::{Log, Series};
 use mailtrail::store::listing::{Cursor, Listing, Start};
 use mailtrail::store::{Store, Tx, migrate};
 use mailtrail::time::{Clock, Timestamp};
@@ -156,7 +156,8 @@ fn fill(tx: &mut Tx<'_>) -> mailtrail::error::Result<(i64, i64, i64, i64)> {
             created_at: Some(at),
             ..activity::NewEntry::default()
         };
-        activity::sql::record(tx, workspace, (n % 2 == 0).then_some(project.key), entry)?;
+        let place = activity::Place { workspace, project: (n % 2 == 0).then_some((project.key, project.id)) };
+        activity::sql::record(tx, place, entry)?;
     }
     Ok((workspace, tenants_made[0].key, mailbox.id, project.key))
 }
@@ -233,29 +234,27 @@ fn activity_lists_and_totals() {
     let fixture = Fixture::new();
     let connection = fixture.connection();
     let mut n_ways = 0;
-    for (owner, prefix) in [
-        (activity::sql::Owner::Project(fixture.project), "activity_project"),
-        (activity::sql::Owner::Workspace(fixture.workspace), "activity_workspace"),
-    ] {
+    for scope in
+        [activity::sql::Scope::Project(fixture.project), activity::sql::Scope::Workspace(fixture.workspace)]
+    {
         for bits in 0..16 {
             let [action, user, target_type, target] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
             // The rarest first: a target, a user, an action.
             let intended = match (target, user, action) {
-                (true, _, _) => "activity_target".to_owned(),
-                (false, true, _) => "activity_user".to_owned(),
-                (false, false, true) => format!("{prefix}_action"),
-                (false, false, false) => prefix.to_owned(),
+                (true, _, _) => "activity_target",
+                (false, true, _) => "activity_user",
+                (false, false, true) => "activity_action",
+                (false, false, false) => "activity_owner",
             };
             let filter = activity::sql::Filter {
-                owner,
-                workspace: fixture.workspace,
+                scope,
                 action: action.then(|| "smtp.update3".into()),
                 user_id: user.then(|| Uuid([3; 16]).to_string()),
                 target_type: target_type.then(|| "project".into()),
                 target_id: target.then(|| "target 3".into()),
             };
             let case = format!("{filter:?}");
-            n_ways += check_listing(&connection, &case, &[&intended], |from, to, newest_first| {
+            n_ways += check_listing(&connection, &case, &[intended, "PRIMARY"], |from, to, newest_first| {
                 activity::sql::listing(&connection, &filter, from, to, newest_first).expect("a listing")
             });
         }
@@ -348,13 +347,13 @@ fn retention_finds_the_oldest_on_an_index() {
     let fixture = Fixture::new();
     let connection = fixture.connection();
     let cutoff = time("2026-04-01T00:00:00Z");
-    let (workspace, tenant, mailbox) = (fixture.workspace, fixture.tenant, fixture.mailbox);
+    let (project, tenant, mailbox) = (fixture.project, fixture.tenant, fixture.mailbox);
     let counting = statements(&connection, |connection| {
         enforcement::sql::count_prunable(connection, tenant, cutoff).expect("a number");
         messages::sql::count_prunable(connection, mailbox, cutoff).expect("a number");
-        activity::sql::count_prunable(connection, workspace, cutoff).expect("a number");
+        activity::sql::count_prunable(connection, project, cutoff).expect("a number");
     });
-    let intended = ["enforcement_tenant", "messages_received", "activity_workspace", "rowid"];
+    let intended = ["enforcement_tenant", "messages_received", "activity_owner", "rowid"];
     check(&connection, "count_prunable", &counting, &intended);
 
     let pruning = fixture.store.write(move |tx| {
@@ -363,7 +362,7 @@ fn retention_finds_the_oldest_on_an_index() {
         let removed = (
             enforcement::sql::prune(tx, tenant, cutoff, 10)?,
             messages::sql::prune(tx, mailbox, cutoff, 10)?,
-            activity::sql::prune(tx, workspace, cutoff, 10)?,
+            activity::sql::prune(tx, project, cutoff, 10)?,
         );
         tx.trace_v2(TraceEventCodes::empty(), None);
         assert_eq!(removed, (10, 10, 10));
@@ -373,8 +372,6 @@ fn retention_finds_the_oldest_on_an_index() {
     // The table that opens the triggers has one row at most.
     pruning.retain(|statement| statement != "DELETE FROM pruning");
     check(&connection, "prune", &pruning, &intended);
-    let oldest = fixture
-        .store
-        .read(|snapshot| mailtrail::store::counts::all(snapshot, Log::Enforcement, &format!("t{tenant}")));
+    let oldest = fixture.store.read(|snapshot| Series::of(Log::Enforcement, tenant).total(snapshot));
     assert_eq!(oldest.expect("a count"), N_ROWS / 2 - 10);
 }

@@ -354,12 +354,14 @@ fn the_tables_of_the_logs_refuse_any_other_hand() {
         ("message_facts", "data = '1'"),
         ("activity", "action = 1"),
     ] {
+        let columns = format!("SELECT group_concat(name) FROM pragma_table_info('{table}')");
+        let columns: String = database.query_row(&columns, [], |row| row.get(0)).expect("columns");
         for (statement, message) in [
             (format!("UPDATE {table} SET {column}"), format!("{table} is append-only")),
             (format!("UPDATE {table} SET seq = seq + 1000000"), format!("{table} is append-only")),
             (format!("DELETE FROM {table}"), format!("{table} is deleted by retention only")),
             (
-                format!("REPLACE INTO {table} SELECT * FROM {table} LIMIT 1"),
+                format!("REPLACE INTO {table} ({columns}) SELECT {columns} FROM {table} LIMIT 1"),
                 format!("{table} is deleted by retention only"),
             ),
         ] {
