@@ -254,7 +254,7 @@ fn activity_lists_and_totals() {
                 target_id: target.then(|| "target 3".into()),
             };
             let case = format!("{filter:?}");
-            n_ways += check_listing(&connection, &case, &[intended, "PRIMARY"], |from, to, newest_first| {
+            n_ways += check_listing(&connection, &case, &[intended, "rowid"], |from, to, newest_first| {
                 activity::sql::listing(&connection, &filter, from, to, newest_first).expect("a listing")
             });
         }
