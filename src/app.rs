@@ -106,36 +106,27 @@ impl App {
         request: &Request,
         change: impl FnOnce(&mut Tx<'_>) -> Result<Response> + Send + 'static,
     ) -> Result<Response> {
-        self.record_then(workspace, request, change, Ok)
+        match idempotency_key(workspace, request)? {
+            None => self.store.write(change),
+            Some(key) => self.store.write(move |tx| once(tx, &key, change)),
+        }
     }
 
-    /// `record` where it takes a while to put the answer into words: that is done after the commit, while the next
-    /// one runs, unless the answer is to be kept.
+    /// `record` for many rows at once: the answer is put into words after the commit, while the next one runs, unless
+    /// it is to be kept. A `change` that looks at everything before its first row may say so (`Store::write_checked`).
     pub fn record_then<T: Send + 'static>(
         &self,
         workspace: i64,
         request: &Request,
+        is_checked: bool,
         change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
         answer: impl FnOnce(T) -> Result<Response> + Send + 'static,
     ) -> Result<Response> {
-        let Some(key) = idempotency_key(workspace, request)? else {
-            return answer(self.store.write(change)?);
-        };
-        self.store.write(move |tx| {
-            if let Some(answer) = idempotency::find(tx, &key)? {
-                let replay = match answer.body.as_slice() {
-                    [] => Response::empty(answer.status),
-                    _ => Response::new(answer.status, "application/json", answer.body)
-                        .with("Cache-Control", "private, no-store"),
-                };
-                return Ok(replay.with("Idempotency-Replayed", "true"));
-            }
-            let response = answer(change(tx)?)?;
-            if let Body::Bytes(body) = &response.body {
-                idempotency::keep(tx, &key, &Answer { status: response.status, body: body.clone() })?;
-            }
-            Ok(response)
-        })
+        match (idempotency_key(workspace, request)?, is_checked) {
+            (None, true) => answer(self.store.write_checked(change)?),
+            (None, false) => answer(self.store.write(change)?),
+            (Some(key), _) => self.store.write(move |tx| once(tx, &key, |tx| answer(change(tx)?))),
+        }
     }
 
     /// Notes that a whole log is handed out: who took what is asked after every leak. Before its first row, so that
@@ -164,6 +155,27 @@ impl App {
         };
         self.store.write(move |tx| tx.note(note))
     }
+}
+
+/// The answer that was kept under this key, or else that of `change`, which is kept.
+fn once(
+    tx: &mut Tx<'_>,
+    key: &Key,
+    change: impl FnOnce(&mut Tx<'_>) -> Result<Response>,
+) -> Result<Response> {
+    if let Some(answer) = idempotency::find(tx, key)? {
+        let replay = match answer.body.as_slice() {
+            [] => Response::empty(answer.status),
+            _ => Response::new(answer.status, "application/json", answer.body)
+                .with("Cache-Control", "private, no-store"),
+        };
+        return Ok(replay.with("Idempotency-Replayed", "true"));
+    }
+    let response = change(tx)?;
+    if let Body::Bytes(body) = &response.body {
+        idempotency::keep(tx, key, &Answer { status: response.status, body: body.clone() })?;
+    }
+    Ok(response)
 }
 
 /// The `Idempotency-Key` of a request: 1 to 255 visible ASCII characters.

@@ -153,7 +153,10 @@ fn post_activity(app: &App, caller: &Caller, request: &Request) -> Result<Respon
             .filter(|project| project.deleted_at.is_none())
             .ok_or(Error::NotFound(Subject::Project))?;
         let place = Place { workspace, project: Some((project.key, project.id)) };
-        batch.record(|new| sql::record(tx, place, new))
+        let checked = batch.map(|new| new.check(tx.now).map(|()| new))?;
+        checked.map(|new| sql::record(tx, place, new))
     };
-    app.record_then(workspace, request, change, |entries| entries.answer(201, |entry| entry.id.to_string()))
+    app.record_then(workspace, request, true, change, |entries| {
+        entries.answer(201, |entry| entry.id.to_string())
+    })
 }

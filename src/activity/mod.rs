@@ -12,6 +12,7 @@ use redact::Metadata;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::app::check_not_ahead;
 use crate::auth::FIRST_WORKSPACE;
 use crate::error::Result;
 use crate::http::json::Fields;
@@ -83,6 +84,11 @@ pub struct NewEntry {
 const LARGEST_METADATA: usize = 64 * 1024;
 
 impl NewEntry {
+    /// What can be refused only at the time of recording.
+    pub fn check(&self, now: Timestamp) -> Result<()> {
+        self.created_at.map_or(Ok(()), |created_at| check_not_ahead("created_at", created_at, now))
+    }
+
     pub fn read(mut fields: Fields) -> Result<Self> {
         let user_id = fields.text("user_id", 64)?;
         let user_id = fields.required("user_id", user_id)?;

@@ -7,7 +7,6 @@ use rusqlite::{Connection, Row};
 
 use super::redact::Metadata;
 use super::{Entry, NewEntry, Place};
-use crate::app::check_not_ahead;
 use crate::error::Result;
 use crate::ids::{Ulid, Uuid};
 use crate::owners::{projects, users};
@@ -177,9 +176,9 @@ pub fn total(connection: &Connection, workspace: i64) -> Result<i64> {
 
 /// Records one activity: the row, its counts, its number.
 pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry) -> Result<Entry> {
+    new.check(tx.now)?;
     let Place { workspace, project } = place;
     let created_at = new.created_at.unwrap_or(tx.now.truncated());
-    check_not_ahead("created_at", created_at, tx.now)?;
     let known = new.user_id.as_deref().and_then(Uuid::parse);
     let actor = match (new.actor, known) {
         (None, Some(user)) => users::member_email(tx, workspace, user)?,

@@ -118,13 +118,15 @@ fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
     let batch = batch::parse(request, "events", NewEvent::read)?;
     let workspace = caller.workspace;
     let change = move |tx: &mut Tx<'_>| {
-        batch.record(|new| {
+        let checked = batch.map(|new| {
             let tenant = tenants::find_living_key(tx, workspace, new.tenant_id)?;
             let tenant = tenant.ok_or(Error::NotFound(Subject::Tenant))?;
-            sql::record(tx, workspace, tenant, &new)
-        })
+            new.check(tx.now)?;
+            Ok((tenant, new))
+        })?;
+        checked.map(|(tenant, new)| sql::record(tx, workspace, tenant, &new))
     };
-    app.record_then(workspace, request, change, |events| events.answer(201, |event| event.id))
+    app.record_then(workspace, request, true, change, |events| events.answer(201, |event| event.id))
 }
 
 fn post_send(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

@@ -10,6 +10,7 @@ pub mod sql;
 
 use serde::Serialize;
 
+use crate::app::check_not_ahead;
 use crate::error::Result;
 use crate::http::json::Fields;
 use crate::ids::Uuid;
@@ -88,6 +89,11 @@ pub struct NewEvent {
 pub const LARGEST: i64 = (1 << 53) - 1;
 
 impl NewEvent {
+    /// What can be refused only at the time of recording.
+    pub fn check(&self, now: Timestamp) -> Result<()> {
+        self.created_at.map_or(Ok(()), |created_at| check_not_ahead("created_at", created_at, now))
+    }
+
     pub fn read(mut fields: Fields) -> Result<Self> {
         let tenant_id = fields.uuid("tenant_id")?;
         let tenant_id = fields.required("tenant_id", tenant_id)?;

@@ -4,7 +4,6 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
 use super::{Action, Event, NewEvent, sentence};
-use crate::app::check_not_ahead;
 use crate::error::Result;
 use crate::ids::Uuid;
 use crate::store::Tx;
@@ -121,8 +120,8 @@ pub fn total(connection: &Connection, workspace: i64) -> Result<i64> {
 /// Records one event: the row, its counts, its number. `tenant` is the key of `new.tenant_id`, which the caller
 /// found in the workspace.
 pub fn record(tx: &mut Tx<'_>, workspace: i64, tenant: i64, new: &NewEvent) -> Result<Event> {
+    new.check(tx.now)?;
     let created_at = new.created_at.unwrap_or(tx.now.truncated());
-    check_not_ahead("created_at", created_at, tx.now)?;
     let usual = sentence(new.action, new.sent_count, new.limit_value);
     let message = new.message.as_deref().filter(|message| *message != usual);
     let event = Event {

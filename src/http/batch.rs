@@ -35,51 +35,58 @@ impl<T> Batch<T> {
         Self { shape: Shape::One, word, items: vec![(0, item)] }
     }
 
-    /// Calls `record` with each item in its order; its refusal gets the item's place.
-    pub fn record<R>(self, mut record: impl FnMut(T) -> Result<R>) -> Result<Recorded<R>> {
+    /// Makes something else of each item, in their order; a refusal gets the item's place.
+    pub fn map<R>(self, mut make: impl FnMut(T) -> Result<R>) -> Result<Batch<R>> {
         let Self { shape, word, items } = self;
-        let mut recorded = Vec::with_capacity(items.len());
+        let mut made = Vec::with_capacity(items.len());
         for (at, item) in items {
-            let row = record(item).map_err(|error| match shape {
+            let item = make(item).map_err(|error| match shape {
                 Shape::One => error,
                 Shape::Json => error.of_item(&item_place(word, at)),
                 Shape::Lines => error.of_item(&line_place(at)),
-            });
-            recorded.push(row?);
+            })?;
+            made.push((at, item));
         }
-        Ok(Recorded { shape, word, rows: recorded })
+        Ok(Batch { shape, word, items: made })
+    }
+
+    /// The items in their order, without their places.
+    fn items(&self) -> impl Iterator<Item = &T> {
+        self.items.iter().map(|(_, item)| item)
     }
 }
 
-/// What became of a batch.
-pub struct Recorded<R> {
-    shape: Shape,
-    word: &'static str,
-    pub rows: Vec<R>,
-}
-
-impl<R: Serialize> Recorded<R> {
-    /// One object as a read would show it, the envelope with the objects and `count`, or for NDJSON
+impl<R: Serialize> Batch<R> {
+    /// What is answered when these were recorded: one object as a read would show it, the envelope with the objects and `count`, or for NDJSON
     /// `{count, first_id, last_id}`.
     pub fn answer<I: Serialize>(&self, status: u16, id: impl Fn(&R) -> I) -> Result<Response> {
         match self.shape {
-            Shape::One => Response::json(status, &self.rows.first()),
+            Shape::One => Response::json(status, &self.items().next()),
             Shape::Json => Response::json(status, self),
             Shape::Lines => {
-                let (first, last) = (self.rows.first().map(&id), self.rows.last().map(&id));
-                let ids = json!({ "count": self.rows.len(), "first_id": first, "last_id": last });
+                let (first, last) = (self.items().next().map(&id), self.items().last().map(&id));
+                let ids = json!({ "count": self.items.len(), "first_id": first, "last_id": last });
                 Response::json(status, &ids)
             }
         }
     }
 }
 
-impl<R: Serialize> Serialize for Recorded<R> {
+/// The envelope.
+impl<R: Serialize> Serialize for Batch<R> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry(self.word, &self.rows)?;
-        map.serialize_entry("count", &self.rows.len())?;
+        map.serialize_entry(self.word, &List(&self.items))?;
+        map.serialize_entry("count", &self.items.len())?;
         map.end()
+    }
+}
+
+struct List<'a, R>(&'a [(usize, R)]);
+
+impl<R: Serialize> Serialize for List<'_, R> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|(_, item)| item))
     }
 }
 

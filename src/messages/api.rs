@@ -167,14 +167,14 @@ fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     let change = move |tx: &mut Tx<'_>| {
         let mailbox = find_living_mailbox(tx, workspace, id)?;
         let mut any_new = false;
-        let recorded = batch.record(|new| {
+        let recorded = batch.map(|new| {
             let Recorded { entry, is_new } = sql::record(tx, &mailbox, new)?;
             any_new |= is_new;
             Ok(entry)
         })?;
         Ok((recorded, any_new))
     };
-    app.record_then(workspace, request, change, |(recorded, any_new)| {
+    app.record_then(workspace, request, false, change, |(recorded, any_new)| {
         recorded.answer(if any_new { 201 } else { 200 }, |entry| entry.id)
     })
 }

@@ -39,6 +39,7 @@ use crate::ids::Uuid;
 use crate::time::{Clock, Timestamp};
 use counts::{Deltas, Log, Series};
 use texts::Texts;
+use writer::Sharing;
 
 /// What changes a setting, told to the activity log in the same transaction. The sink is wired by `app`, so that
 /// neither this module nor the one that changes the setting knows the log.
@@ -242,10 +243,7 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        if let Some(failure) = self.failure() {
-            return Err(Error::Internal(format!("writing has stopped: {failure}")));
-        }
-        self.writer.run(change)
+        self.run(Sharing::Savepoint, change)
     }
 
     /// `write` in a transaction that nobody shares, for what reads the counts: those of a batch are written at its
@@ -254,10 +252,27 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.run(Sharing::Alone, change)
+    }
+
+    /// `write` for what is recorded most: everything that can be refused must be looked at before the first row is
+    /// written, for one that fails later takes down all that share its transaction.
+    pub fn write_checked<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(Sharing::Checked, change)
+    }
+
+    fn run<T: Send + 'static>(
+        &self,
+        sharing: Sharing,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         if let Some(failure) = self.failure() {
             return Err(Error::Internal(format!("writing has stopped: {failure}")));
         }
-        self.writer.run_alone(change)
+        self.writer.run(sharing, change)
     }
 
     /// `write`, when a look at a snapshot says that there is something to do: a job that finds nothing costs no

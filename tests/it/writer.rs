@@ -135,12 +135,26 @@ fn start<T: Send + 'static>(
     store: &Arc<Store>,
     change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
 ) -> Receiver<Result<T>> {
+    start_as(store, |store| store.write(change))
+}
+
+fn start_checked<T: Send + 'static>(
+    store: &Arc<Store>,
+    change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+) -> Receiver<Result<T>> {
+    start_as(store, |store| store.write_checked(change))
+}
+
+fn start_as<T: Send + 'static>(
+    store: &Arc<Store>,
+    write: impl FnOnce(&Store) -> Result<T> + Send + 'static,
+) -> Receiver<Result<T>> {
     let (answer, answered) = channel();
     let (begins, begun) = channel();
     let store = Arc::clone(store);
     std::thread::spawn(move || {
         let _ = begins.send(());
-        let _ = answer.send(store.write(change));
+        let _ = answer.send(write(&store));
     });
     begun.recv().expect("a thread that begins");
     answered
@@ -235,6 +249,35 @@ fn a_write_that_fails_or_panics_rolls_back_alone_and_gives_its_number_back() {
     assert_eq!(fixture.counted(), 12);
     let next = store.write(fixture.recording(12)).expect("a recorded event");
     assert_eq!(next.seq, 13);
+}
+
+#[test]
+fn a_checked_write_fails_alone_before_its_first_row_and_fails_all_after_it() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    for (after_a_row, n_recorded) in [(false, 2), (true, 2)] {
+        let held = Held::new(store);
+        let neighbours = [start(store, fixture.recording(1)), start(store, fixture.recording(2))];
+        let record = fixture.recording(100);
+        let bad = start_checked(store, move |tx| {
+            if after_a_row {
+                record(tx)?;
+            }
+            Err::<(), _>(Error::conflict("no", "no"))
+        });
+        settle();
+        held.let_go();
+        assert!(bad.recv().expect("an answer").is_err());
+        for neighbour in neighbours {
+            let outcome = neighbour.recv().expect("an answer");
+            assert_eq!(outcome.is_err(), after_a_row, "{outcome:?}");
+        }
+        // Nothing of a transaction that failed is there, also not what was counted or numbered in it.
+        assert_eq!(fixture.number("SELECT count(*) FROM enforcement_events"), n_recorded);
+        assert_eq!(fixture.counted(), n_recorded);
+        assert_eq!(fixture.number("SELECT last_seq FROM sequence"), n_recorded);
+    }
+    assert_eq!(store.write(fixture.recording(3)).expect("a recorded event").seq, 3);
 }
 
 #[test]
