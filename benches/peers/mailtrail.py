@@ -124,6 +124,7 @@ class Mailtrail(Peer):
         self.stop()
         self.settings = [f"activity_retention_days={days}"]
         self.start()
+        time.sleep(3)
         for project in self.projects:
             self.command("project", "release", project)
 

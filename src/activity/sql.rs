@@ -235,16 +235,13 @@ pub fn prune(tx: &mut Tx<'_>, owner: i64, cutoff: Timestamp, limit: i64) -> Resu
     tx.prune(Log::Activity, |tx| {
         let removed = tx
             .prepare_cached(
-                "SELECT seq, action, user_id, created_at FROM activity
-                 WHERE owner = ?1 AND created_at < ?2
-                 ORDER BY created_at, seq LIMIT ?3",
+                "DELETE FROM activity WHERE seq IN
+                     (SELECT seq FROM activity WHERE owner = ?1 AND created_at < ?2 ORDER BY created_at, seq LIMIT ?3)
+                 RETURNING action, user_id, created_at",
             )?
-            .query_map((owner, cutoff, limit), |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })?
-            .collect::<rusqlite::Result<Vec<(i64, i64, Option<i64>, Timestamp)>>>()?;
-        for &(seq, action, user, created_at) in &removed {
-            tx.prepare_cached("DELETE FROM activity WHERE seq = ?1")?.execute([seq])?;
+            .query_map((owner, cutoff, limit), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<rusqlite::Result<Vec<(i64, Option<i64>, Timestamp)>>>()?;
+        for &(action, user, created_at) in &removed {
             for series in series(owner, action, user) {
                 tx.count(series, created_at, -1);
             }

@@ -17,15 +17,18 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::owners::{mailboxes, tenants};
 use crate::store::counts::Log;
-use crate::store::{By, Note, Snapshot, Tx, jobs};
+use crate::store::{By, Note, Snapshot, Store, Tx, jobs};
 use crate::time::Timestamp;
 use crate::{activity, enforcement, messages};
 
-/// Rows in the first transaction of a run, and the least and the most of a later one: as many as take about `STEP`.
-const FIRST_PIECE: i64 = 100;
+/// Rows in the first transaction of a run, and the least and the most of a later one: as many as take about a step.
+const FIRST_PIECE: i64 = 20;
 const PIECES: RangeInclusive<i64> = 20..=5000;
-/// How long a write may have to wait for a piece of a run.
-const STEP: Duration = Duration::from_millis(10);
+/// How long a write may have to wait for a piece of a run, while somebody writes and when nobody has for `QUIET`. An
+/// fsync takes half of the short one.
+const STEP_BESIDE_WRITES: Duration = Duration::from_millis(1);
+const STEP_ALONE: Duration = Duration::from_millis(10);
+const QUIET: Duration = Duration::from_secs(1);
 
 /// One owner whose old rows go.
 #[derive(Debug, Clone, Copy)]
@@ -160,6 +163,7 @@ fn delete(app: &App) -> Result<Deleted> {
     let mut deleted = Deleted::default();
     let now = app.clock.now();
     let mut piece = FIRST_PIECE;
+    let mut others = Others::new(&app.store);
     for scope in app.store.read(|snapshot| scopes(app, snapshot))? {
         loop {
             let limit = piece;
@@ -171,18 +175,46 @@ fn delete(app: &App) -> Result<Deleted> {
                 break;
             }
             let took = started.elapsed();
-            piece = next_piece(limit, took);
-            // As long for the others as for itself.
-            std::thread::sleep(took.min(10 * STEP));
+            if others.are_quiet(&app.store) {
+                piece = next_piece(limit, took, STEP_ALONE);
+            } else {
+                piece = next_piece(limit, took, STEP_BESIDE_WRITES);
+                // As long for the others as for itself.
+                std::thread::sleep(took.min(STEP_ALONE));
+            }
         }
     }
     app.store.write(move |tx| jobs::note(tx, COMPLETED, now, &json!({ "deleted": deleted })))?;
     Ok(deleted)
 }
 
-/// As many rows as would have taken `STEP`, at most twice as many as before.
-fn next_piece(piece: i64, took: Duration) -> i64 {
-    let share = STEP.as_secs_f64() / took.as_secs_f64().max(1e-6);
+/// The writes of everybody else during a run.
+struct Others {
+    n_writes: u64,
+    n_pieces: u64,
+    last: Instant,
+}
+
+impl Others {
+    fn new(store: &Store) -> Self {
+        Self { n_writes: store.batches().1, n_pieces: 0, last: Instant::now() }
+    }
+
+    /// Whether nobody wrote for a while; to be asked once after each piece.
+    fn are_quiet(&mut self, store: &Store) -> bool {
+        self.n_pieces += 1;
+        let n_writes = store.batches().1 - self.n_pieces;
+        if n_writes != self.n_writes {
+            self.n_writes = n_writes;
+            self.last = Instant::now();
+        }
+        self.last.elapsed() >= QUIET
+    }
+}
+
+/// As many rows as would have taken a step, at most twice as many as before.
+fn next_piece(piece: i64, took: Duration, step: Duration) -> i64 {
+    let share = step.as_secs_f64() / took.as_secs_f64().max(1e-6);
     let fitting = (piece as f64 * share.min(2.0)) as i64;
     fitting.clamp(*PIECES.start(), *PIECES.end())
 }

@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::Result;
 use crate::time::{DAY, HOUR, Timestamp};
@@ -153,14 +153,22 @@ impl Deltas {
             "INSERT INTO counts (log, owner, kind, width, bucket, n) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO UPDATE SET n = n + excluded.n",
         )?;
-        let mut remove = connection.prepare_cached(
-            "DELETE FROM counts WHERE log = ?1 AND owner = ?2 AND kind = ?3 AND width = ?4 AND bucket = ?5 AND n = 0",
+        let mut take = connection.prepare_cached(
+            "UPDATE counts SET n = n + ?6
+             WHERE log = ?1 AND owner = ?2 AND kind = ?3 AND width = ?4 AND bucket = ?5 RETURNING n",
         )?;
-        for ((log, owner, kind, width, bucket), n) in self.0 {
-            if n != 0 {
+        let mut remove = connection.prepare_cached(
+            "DELETE FROM counts WHERE log = ?1 AND owner = ?2 AND kind = ?3 AND width = ?4 AND bucket = ?5",
+        )?;
+        for ((log, owner, kind, width, bucket), n) in self.0.into_iter().filter(|(_, n)| *n != 0) {
+            if n > 0 {
                 add.execute((log, owner, kind, width, bucket, n))?;
+                continue;
             }
-            if n < 0 {
+            // One that is missing already is what `check` finds.
+            let left: Option<i64> =
+                take.query_row((log, owner, kind, width, bucket, n), |row| row.get(0)).optional()?;
+            if left == Some(0) {
                 remove.execute((log, owner, kind, width, bucket))?;
             }
         }

@@ -5,6 +5,7 @@
 //! the savepoint that it runs under; a commit that fails, fails all. What is recorded most needs no savepoint, see
 //! `Sharing`: without them single writes are an eighth faster.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,6 +23,18 @@ use crate::time::{Clock, Timestamp};
 const QUEUE: usize = 1024;
 /// Writes in one transaction: bounds how long the first of them waits for its answer.
 const BATCH: usize = 256;
+
+/// The WAL is moved into the database by the writer alone, never by SQLite in the middle of a commit: a little of it
+/// whenever nobody waits, which takes a few milliseconds; all of it once it has 64 MB, for who keeps the writer busy
+/// is best served by few and large moves. A page that is written again and again is moved once.
+const PAGES_WHEN_IDLE: i32 = 100;
+const PAGES_WHEN_BUSY: i32 = 16_000;
+
+thread_local! {
+    /// Pages in the WAL that are not in the database, as of the last commit of this thread's connection: SQLite tells
+    /// it to a function without a state of its own.
+    static WAL_PAGES: Cell<i32> = const { Cell::new(0) };
+}
 
 pub struct Writer {
     /// `None` only while being dropped.
@@ -169,13 +182,24 @@ impl State {
             [],
             |row| Ok((row.get("last_seq")?, row.get("last_now")?, row.get("salt")?)),
         )?;
+        connection.wal_hook(Some(|_, n_pages| {
+            WAL_PAGES.set(n_pages);
+            Ok(())
+        }));
         Ok(Self { connection, clock, sink, shared, last_seq, last_now, salt, texts: Texts::default() })
     }
 
     fn serve(&mut self, waiting: &Receiver<Message>) {
-        while let Ok(message) = waiting.recv() {
+        loop {
+            let mut next = waiting.try_recv().ok();
+            self.check_wal(next.is_none());
+            if next.is_none() {
+                next = waiting.recv().ok();
+            }
+            if next.is_none() {
+                return;
+            }
             let mut batch = Vec::new();
-            let mut next = Some(message);
             while let Some(Message::Write(work)) = next {
                 if work.sharing() == Sharing::Alone {
                     next = Some(Message::Write(work));
@@ -191,11 +215,26 @@ impl State {
                 None => {}
                 Some(Message::Write(work)) => self.commit(vec![work]),
                 Some(Message::Checkpoint(answer)) => {
-                    let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-                    let _ = answer.send(done.map_err(Error::from));
+                    let _ = answer.send(self.move_wal("TRUNCATE"));
                 }
             }
         }
+    }
+
+    /// Moves the WAL's pages into the database when there are enough of them; an error is the next write's to meet.
+    fn check_wal(&self, is_idle: bool) {
+        if WAL_PAGES.get() >= if is_idle { PAGES_WHEN_IDLE } else { PAGES_WHEN_BUSY }
+            && let Err(error) = self.move_wal("PASSIVE")
+        {
+            log::error!("a checkpoint failed: {error}");
+            self.stop_if_lost(&error);
+        }
+    }
+
+    fn move_wal(&self, mode: &str) -> Result<()> {
+        self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))?;
+        WAL_PAGES.set(0);
+        Ok(())
     }
 
     /// Runs the whole batch in one transaction, then answers.
@@ -254,7 +293,7 @@ impl State {
     }
 
     fn transaction_or_error(&mut self, batch: &mut [Box<dyn Work>]) -> Result<()> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         self.last_now = self.last_now.max(self.clock.now());
         let mut deltas = Deltas::default();
         // A write that has the transaction to itself needs no savepoint either.
@@ -313,7 +352,7 @@ impl State {
         self.connection
             .prepare_cached("UPDATE sequence SET last_seq = ?1, last_now = ?2 WHERE one = 1")?
             .execute((self.last_seq, self.last_now))?;
-        self.connection.execute_batch("COMMIT")?;
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }
 }
