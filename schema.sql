@@ -238,14 +238,14 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE UNIQUE INDEX messages_message ON messages (mailbox, message_id); -- exactly one entry a message
 -- The vendor's list goes by id: of all, of one outcome; of a thread.
-CREATE INDEX messages_outcome ON messages (mailbox, outcome, seq);
-CREATE INDEX messages_thread ON messages (mailbox, thread_id, seq) WHERE thread_id IS NOT NULL;
-CREATE INDEX messages_mailbox ON messages (mailbox, seq);
+CREATE INDEX messages_outcome ON messages (mailbox, outcome);
+CREATE INDEX messages_thread ON messages (mailbox, thread_id) WHERE thread_id IS NOT NULL;
+CREATE INDEX messages_mailbox ON messages (mailbox);
 -- Our own filters, and retention, which goes by the entry's own time.
-CREATE INDEX messages_received ON messages (mailbox, received_at, seq);
-CREATE INDEX messages_sender ON messages (mailbox, sender_address COLLATE NOCASE, seq);
-CREATE INDEX messages_recipient ON messages (mailbox, recipient_address COLLATE NOCASE, seq);
-CREATE INDEX messages_reason ON messages (mailbox, reason, seq) WHERE reason IS NOT NULL;
+CREATE INDEX messages_received ON messages (mailbox, received_at);
+CREATE INDEX messages_sender ON messages (mailbox, sender_address COLLATE NOCASE);
+CREATE INDEX messages_recipient ON messages (mailbox, recipient_address COLLATE NOCASE);
+CREATE INDEX messages_reason ON messages (mailbox, reason) WHERE reason IS NOT NULL;
 -- Rate limits and budgets are counted from the log itself: what a rule delivered since an instant.
 CREATE INDEX messages_rule ON messages (mailbox, sender_rule, recorded_at) WHERE outcome = 1 AND sender_rule IS NOT NULL;
 
@@ -258,7 +258,7 @@ CREATE TABLE message_facts (
     data        TEXT    NOT NULL CHECK (json_valid(data)),
     recorded_at INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX message_facts_message ON message_facts (message, seq);
+CREATE INDEX message_facts_message ON message_facts (message);
 -- A message joins a thread once, and then the thread's list has it.
 CREATE UNIQUE INDEX message_facts_thread_once ON message_facts (message) WHERE kind = 1;
 CREATE INDEX message_facts_thread ON message_facts (mailbox, data, message) WHERE kind = 1;

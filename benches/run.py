@@ -29,7 +29,7 @@ import harness
 from harness import Connection, Missing, latency, median, memory, percentile, say
 from peers import BATCH, PAGE
 from peers.bare import Bare
-from peers.mailtrail import Mailtrail
+from peers.mailtrail import Mailtrail, MailtrailFilled
 from peers.node_pg import NodePg
 from peers.pocketbase import PocketBase
 from peers.rqlite import Rqlite
@@ -92,19 +92,10 @@ class Rows:
 
     def facts(self):
         """What the lists must have: their totals, and who the busiest user is."""
-        window = (text_of(self.end - 455 * DAY + 33_213), text_of(self.end - 365 * DAY + 33_213))
-        users, totals = collections.Counter(), collections.Counter()
-        for chunk in self.chunks(100_000):
-            for line in chunk:
-                if not line.startswith(b"0\t"):
-                    continue
-                totals["all"] += 1
-                totals["action"] += b'"action":"smtp.update"' in line
-                created_at = line[line.rindex(b'"created_at":"') + 14:-3].decode()
-                totals["window"] += window[0] <= created_at < window[1]
-                users[line[line.index(b'"user_id":"') + 11:][:36].decode()] += 1
-        user, totals["user"] = users.most_common(1)[0]
-        return {"user": user, "window": window, "totals": dict(totals)}
+        window = (self.end - 455 * DAY + 33_213, self.end - 365 * DAY + 33_213)
+        made = harness.run([self.binary, "facts", "--count", str(self.count), "--end", str(self.end),
+                            "--from", str(window[0]), "--to", str(window[1])])
+        return {**json.loads(made), "window": tuple(text_of(edge) for edge in window)}
 
 
 def text_of(seconds):
@@ -155,6 +146,7 @@ def parse():
     parser.add_argument("--seconds", type=int, default=5, help="seconds of each write load (5)")
     parser.add_argument("--only", nargs="+", default=[], metavar="LOAD", help="loads whose name holds one of these")
     parser.add_argument("--scale", help="mailtrail alone, at these sizes: 10000,100000,…")
+    parser.add_argument("--fill", action="store_true", help="with --scale: rows through SQLite, then `check --repair`")
     parser.add_argument("--work", help="where to work and leave everything (default: a temporary directory, removed)")
     parser.add_argument("--json", help="write every single value to this file")
     parser.add_argument("--end", type=int, help="seconds since 1970 at which the rows end (default: last midnight)")
@@ -386,7 +378,7 @@ def scale(options, work):
             rows = Rows(size, options.end, work)
             facts = rows.facts()
             say(f"{size}: {facts['totals']}")
-            peer = fill(Mailtrail, work / str(size), rows)
+            peer = fill(MailtrailFilled if options.fill else Mailtrail, work / str(size), rows)
             if not peer:
                 return {}
             peers[size] = peer

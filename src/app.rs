@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde_json::json;
 
+use crate::auth::keys::Known;
 use crate::auth::license::{self, License};
 use crate::auth::throttle::Throttle;
 use crate::config::Config;
@@ -27,6 +28,7 @@ pub struct App {
     pub uid: u32,
     pub throttle: Throttle,
     pub usage: Usage,
+    pub keys: Known,
     /// Policies ready to match, by mailbox and version.
     pub policies: Mutex<HashMap<i64, Arc<Compiled>>>,
     license: RwLock<Licensed>,
@@ -57,6 +59,7 @@ impl App {
             uid: rustix::process::geteuid().as_raw(),
             throttle: Throttle::default(),
             usage: Usage::default(),
+            keys: Known::default(),
             policies: Mutex::default(),
             license: RwLock::new(Licensed::No("no license key is configured".into())),
             _lock: lock,

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::app::App;
+use crate::auth::Admin;
 use crate::error::{Error, Result};
 use crate::http::route::{Dialect, Handler, Route, route};
 use crate::http::{Method, Request, Response};
@@ -10,6 +11,7 @@ use crate::http::{Method, Request, Response};
 pub const ROUTES: &[Route] = &[
     route(Method::Get, "/healthz", Dialect::Problem, Handler::Open(healthz)),
     route(Method::Get, "/readyz", Dialect::Problem, Handler::Open(readyz)),
+    route(Method::Get, "/metrics", Dialect::Problem, Handler::Admin(metrics)),
 ];
 
 /// The process answers.
@@ -26,4 +28,23 @@ fn readyz(app: &App, request: &Request) -> Result<Response> {
     }
     app.store.read(|snapshot| crate::store::last_now(snapshot))?;
     Response::json(200, &json!({ "status": "ready" }))
+}
+
+/// What the store has done since the start, in Prometheus' text format: for the operator and admin keys.
+fn metrics(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    admin.must_run_the_appliance()?;
+    let (commits, writes) = app.store.batches();
+    let mut text = String::from(
+        "# HELP mailtrail_commit_writes Writes that shared a commit, and its fsync.\n\
+         # TYPE mailtrail_commit_writes histogram\n",
+    );
+    for (size, n) in app.store.batch_sizes() {
+        text += &format!("mailtrail_commit_writes_bucket{{le=\"{size}\"}} {n}\n");
+    }
+    text += &format!(
+        "mailtrail_commit_writes_bucket{{le=\"+Inf\"}} {commits}\n\
+         mailtrail_commit_writes_sum {writes}\nmailtrail_commit_writes_count {commits}\n"
+    );
+    Ok(Response::new(200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes()))
 }

@@ -3,7 +3,9 @@
 //!
 //! ```text
 //! bare rows   --count N [--first K] [--rows M] --end SECONDS [--format ndjson|tabs]   rows K..K+M of N, on stdout
+//! bare facts  --count N --end SECONDS --from SECONDS --to SECONDS       what lists of project 0 must have
 //! bare load   --file F --count N --end SECONDS                          a database of N rows
+//! bare fill   --file F --count N --end SECONDS                          N rows into mailtrail's own, without counts
 //! bare single --file F --seconds S --end SECONDS                        one-row commits, a second
 //! bare batch  --file F --seconds S --end SECONDS [--size 500]           rows a second in commits of 500
 //! bare sizes  --file F                                                  bytes of each table and index
@@ -37,11 +39,16 @@ fn main() -> Result<()> {
     let flags = Flags(flags);
     match command.as_str() {
         "rows" => print_rows(&flags),
+        "facts" => facts(&flags),
         "load" => load(&flags),
+        "fill" => fill(&flags),
         "single" => insert(&flags, 1),
         "batch" => insert(&flags, flags.number("size", Some(500))?),
         "sizes" => sizes(&flags),
-        other => Err(format!("{other:?} is no command; accepted: rows, load, single, batch, sizes").into()),
+        other => {
+            Err(format!("{other:?} is no command; accepted: rows, facts, load, fill, single, batch, sizes")
+                .into())
+        }
     }
 }
 
@@ -88,6 +95,24 @@ fn print_rows(flags: &Flags) -> Result<()> {
     Ok(())
 }
 
+/// The totals of project 0: all, of the action that is asked for, of the busiest user, in a window of time.
+fn facts(flags: &Flags) -> Result<()> {
+    let (count, end) = (flags.number("count", None)?, flags.end()?);
+    let window = flags.number("from", None)? as i64 * 1_000_000..flags.number("to", None)? as i64 * 1_000_000;
+    let (mut all, mut action, mut within) = (0, 0, 0);
+    let mut users: HashMap<String, u64> = HashMap::new();
+    for row in (0..count).map(|number| Row::new(number, count, end)).filter(|row| row.project == 0) {
+        all += 1;
+        action += u64::from(row.action == "smtp.update");
+        within += u64::from(window.contains(&row.created_at));
+        *users.entry(row.user_id).or_default() += 1;
+    }
+    let (user, of_user) = users.into_iter().max_by_key(|(_, n)| *n).unwrap_or_default();
+    let totals = json!({ "all": all, "action": action, "window": within, "user": of_user });
+    println!("{}", json!({ "user": user, "totals": totals }));
+    Ok(())
+}
+
 /// A connection with the settings of mailtrail's writer.
 fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)?;
@@ -117,20 +142,40 @@ fn load(flags: &Flags) -> Result<()> {
         )?;
     }
     let mut texts = Texts::default();
-    let started = Instant::now();
-    let mut seq = 0;
-    while seq < count {
-        connection.execute_batch("BEGIN IMMEDIATE")?;
-        for number in seq..count.min(seq + 5000) {
-            record(&connection, &mut texts, &Row::new(number, count, end), number as i64 + 1)?;
-        }
-        connection.execute_batch("COMMIT")?;
-        seq += 5000;
-    }
-    let rate = count as f64 / started.elapsed().as_secs_f64();
+    let rate = insert_all(&connection, &mut texts, 0, count, end)?;
+    println!("{}", json!({ "rows": count, "rows_per_second": rate, "bytes": path.metadata()?.len() }));
+    Ok(())
+}
+
+/// Into a database that `mailtrail init` made and whose first projects are the rows'; its counts are to be repaired
+/// afterwards (`mailtrail check --repair`).
+fn fill(flags: &Flags) -> Result<()> {
+    let path = Path::new(flags.text("file")?);
+    let (count, end) = (flags.number("count", None)?, flags.end()?);
+    let connection = connect(path)?;
+    let before: i64 = connection.query_row("SELECT last_seq FROM sequence", [], |row| row.get(0))?;
+    let rate = insert_all(&connection, &mut Texts::default(), before, count, end)?;
+    connection.execute("UPDATE sequence SET last_seq = ?1", [before + count as i64])?;
     connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
     println!("{}", json!({ "rows": count, "rows_per_second": rate, "bytes": path.metadata()?.len() }));
     Ok(())
+}
+
+/// Every row, in commits of 5,000; rows a second.
+fn insert_all(connection: &Connection, texts: &mut Texts, before: i64, count: u64, end: i64) -> Result<f64> {
+    let started = Instant::now();
+    let mut first = 0;
+    while first < count {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        for number in first..count.min(first + 5000) {
+            record(connection, texts, &Row::new(number, count, end), before + number as i64 + 1)?;
+        }
+        connection.execute_batch("COMMIT")?;
+        first += 5000;
+    }
+    let rate = count as f64 / started.elapsed().as_secs_f64();
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    Ok(rate)
 }
 
 /// Commits of `size` rows for some seconds, behind what the file has.

@@ -132,5 +132,20 @@ class Mailtrail(Peer):
         return self.command("retention", "run")["deleted"]["activity"]
 
 
+class MailtrailFilled(Mailtrail):
+    """Its rows come through SQLite, and their counts are recounted: for sizes that would take hours over HTTP."""
+
+    def load(self):
+        self.stop()
+        filled = harness.run([self.rows.binary, "fill", "--file", self.directory / "mailtrail.db",
+                              "--count", str(self.rows.count), "--end", str(self.rows.end)])
+        harness.say(f"filled: {filled.strip()}")
+        begun = time.perf_counter()
+        self.command("check", "--repair")
+        harness.say(f"recounted in {time.perf_counter() - begun:.0f} s")
+        self.serve()
+        return json.loads(filled)["rows_per_second"]
+
+
 def json_line(row):
     return json.dumps(row, separators=(",", ":")).encode() + b"\n"

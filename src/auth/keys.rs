@@ -4,7 +4,9 @@
 //! stolen database opens no door. A key given by the operator (`tc_live_…`) is taken in the same format, so that a
 //! vendor's client keeps the key it has.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
@@ -13,7 +15,7 @@ use crate::app::App;
 use crate::error::{Error, Result, Unauthenticated};
 use crate::http::Request;
 use crate::ids::{Uuid, random_hex, sha256};
-use crate::store::Tx;
+use crate::store::{Store, Tx};
 use crate::time::Timestamp;
 
 /// A set of scopes, as bits.
@@ -119,6 +121,46 @@ impl ApiKey {
     pub fn is_live(&self, now: Timestamp) -> bool {
         let before = |end: Option<Timestamp>| end.is_none_or(|end| now < end);
         before(self.expires_at) && before(self.revoked_at)
+    }
+}
+
+/// The stored keys that were used, by their hash, so that a write need not look its key up again. Whoever ends a key
+/// calls `forget` before saying so.
+#[derive(Default)]
+pub struct Known(Mutex<Remembered>);
+
+#[derive(Default)]
+struct Remembered {
+    /// How often it was forgotten: what was read before the last time is not remembered after it.
+    n_forgotten: u64,
+    keys: HashMap<[u8; 32], ApiKey>,
+}
+
+impl Known {
+    fn find(&self, store: &Store, hash: [u8; 32]) -> Result<Option<ApiKey>> {
+        let n_forgotten = {
+            let remembered = self.lock();
+            if let Some(key) = remembered.keys.get(&hash) {
+                return Ok(Some(key.clone()));
+            }
+            remembered.n_forgotten
+        };
+        let found = store.read(|snapshot| find_by_hash(snapshot, &hash))?;
+        let mut remembered = self.lock();
+        if let Some(key) = found.as_ref().filter(|_| remembered.n_forgotten == n_forgotten) {
+            remembered.keys.insert(hash, key.clone());
+        }
+        Ok(found)
+    }
+
+    pub fn forget(&self) {
+        let mut remembered = self.lock();
+        remembered.n_forgotten += 1;
+        remembered.keys.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -234,7 +276,7 @@ pub fn authenticate(app: &App, request: &Request) -> Result<ApiKey> {
         return refused(Unauthenticated::Key);
     }
     let now = app.clock.now();
-    let found = app.store.read(|snapshot| find_by_hash(snapshot, &sha256(token.as_bytes())))?;
+    let found = app.keys.find(&app.store, sha256(token.as_bytes()))?;
     match found.filter(|key| key.is_live(now)) {
         Some(key) => {
             app.usage.key(key.key, now);

@@ -95,6 +95,8 @@ struct Shared {
     failure: OnceLock<String>,
     commits: AtomicU64,
     writes: AtomicU64,
+    /// Commits by the number of writes in them: of 1, 2, up to 4, 8 … 256.
+    sizes: [AtomicU64; 9],
 }
 
 /// Interrupts what runs on a connection once `LIST_STEPS` are spent; dropping it lets the connection go on, also
@@ -293,6 +295,15 @@ impl Store {
     /// Commits and the writes they carried, since the start: their quotient is the size of a batch.
     pub fn batches(&self) -> (u64, u64) {
         (self.shared.commits.load(Ordering::Relaxed), self.shared.writes.load(Ordering::Relaxed))
+    }
+
+    /// How many commits carried up to so many writes, for 1, 2, 4 … 256.
+    pub fn batch_sizes(&self) -> impl Iterator<Item = (u64, u64)> {
+        let mut sum = 0;
+        self.shared.sizes.iter().enumerate().map(move |(power, n)| {
+            sum += n.load(Ordering::Relaxed);
+            (1 << power, sum)
+        })
     }
 
     /// Moves the whole WAL into the database file; the last thing before a clean end.

@@ -251,6 +251,8 @@ impl State {
         } else {
             self.shared.commits.fetch_add(1, Ordering::Relaxed);
             self.shared.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            let power = batch.len().next_power_of_two().trailing_zeros() as usize;
+            self.shared.sizes[power.min(self.shared.sizes.len() - 1)].fetch_add(1, Ordering::Relaxed);
         }
         for work in batch {
             work.finish(committed.as_ref().copied());

@@ -237,6 +237,7 @@ const CASES: &[(&str, &str, &str)] = &[
 const WITHOUT_IDS: &[&str] = &[
     "GET /healthz",
     "GET /readyz",
+    "GET /metrics",
     "POST /api/v1/auth/login",
     "POST /api/v1/auth/logout",
     "GET /api/v1/me",

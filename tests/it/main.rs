@@ -13,6 +13,7 @@ mod isolation;
 mod mail;
 mod messages;
 mod model;
+mod ops;
 mod paging;
 mod plans;
 mod readme;
