@@ -224,6 +224,8 @@ def measure(options, peers, facts, values):
         for name, (clients, size) in WRITES.items():
             if is_wanted(options, name):
                 for peer in peers:
+                    # What the one before it left unwritten would hold up the next one's fsyncs.
+                    os.sync()
                     values[name][peer.name].append(peer.rate(clients, size, options.seconds))
         say(f"writes: round {number + 1} of {options.repeat}")
     if is_wanted(options, "memory"):
@@ -297,6 +299,7 @@ def measure_delete(peer, values):
     """The oldest quarter of the rows goes beside single writes, the next one alone; once, for it cannot be repeated."""
     days = 547
     peer.before_delete(days)
+    os.sync()
     until = time.monotonic() + 8
     alone = paced_writes(peer, lambda: time.monotonic() > until)
     over = threading.Event()
