@@ -51,6 +51,7 @@ impl App {
         }
         refuse_empty(&database)?;
         refuse_open_modes(&config.data)?;
+        refuse_network(&config.data)?;
         migrate::prepare(&database)?;
         let store = Store::open(&database, clock.clone(), crate::activity::note)?;
         let app = Self {
@@ -281,6 +282,30 @@ pub fn refuse_open_modes(data: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// File systems over a network whose locks and flushes are not to be relied on: the numbers that statfs(2) gives.
+const NETWORK: [(rustix::fs::FsWord, &str); 8] = [
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB"),
+    (0x0102_1997, "9p"),
+    (0x5346_414f, "AFS"),
+    (0x00c3_6400, "Ceph"),
+    (0x7375_7245, "Coda"),
+];
+
+/// SQLite's WAL needs memory that all its processes share and locks that hold; a network gives neither.
+fn refuse_network(data: &Path) -> Result<()> {
+    let Ok(found) = rustix::fs::statfs(data) else { return Ok(()) };
+    match NETWORK.iter().find(|(magic, _)| *magic == found.f_type) {
+        None => Ok(()),
+        Some((_, name)) => Err(Error::refused(
+            format!("{} is on a network file system ({name})", data.display()),
+            "put the data directory on a disk of this machine",
+        )),
+    }
 }
 
 /// When keys and sessions were last used, until the scheduler writes it down: a read must not wait for a write.

@@ -16,9 +16,11 @@ mod table;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use serde_json::Value;
+use signal_hook::consts::SIGXFSZ;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -39,6 +41,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     // What we make is ours alone, whatever the shell's umask.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    // Past the limit on file sizes a write shall fail, which is reported, not kill us.
+    if let Err(error) = signal_hook::flag::register(SIGXFSZ, Arc::default()) {
+        eprintln!("warning: a limit on file sizes would end this process: {error}");
+    }
     let is_serving = matches!(arguments.command, Command::Serve { .. });
     let is_for_mail =
         matches!(arguments.command, Command::Record(RecordCommand::Message { sysexits: true, .. }));

@@ -1,5 +1,5 @@
 //! `kill -9` while 64 clients write: whatever was answered is there, what was retried is there once, and the
-//! database is whole. `MAILTRAIL_ROUNDS` sets how often.
+//! database is whole. `MAILTRAIL_ROUNDS` sets how often. And what happens when a file can grow no more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
@@ -44,12 +44,22 @@ struct Serving {
 
 impl Serving {
     fn start(data: &Path) -> Self {
-        let arguments = ["serve", "--listen", "127.0.0.1:0", "--set", "log=error"];
-        let mut process = mailtrail(data, &arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("a server");
+        Self::spawn(mailtrail(data, &Self::ARGUMENTS))
+    }
+
+    const ARGUMENTS: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--set", "log=error"];
+
+    /// With files of at most so many times 512 bytes.
+    fn start_with_file_limit(data: &Path, blocks: u64) -> Self {
+        let inner = mailtrail(data, &Self::ARGUMENTS);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -f {blocks}; exec \"$0\" \"$@\"")]);
+        limited.arg(inner.get_program()).args(inner.get_args());
+        Self::spawn(limited)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("a server");
         let mut lines = BufReader::new(process.stdout.take().expect("its standard output"));
         let mut url = String::new();
         lines.read_line(&mut url).expect("its first line");
@@ -94,6 +104,22 @@ const MARKED: [&str; 3] = ["mailbox_address", "message_id", "target_id"];
 const LOGS: [&str; 3] = ["enforcement", "messages", "activity"];
 
 impl Owners {
+    /// In a new data directory.
+    fn create(data: &Path) -> Self {
+        let made = run_json(data, &["init", "--email", "ada@example.org"]);
+        let id = |made: &Value| made["id"].as_str().expect("an id").to_owned();
+        let tenant = id(&run_json(data, &["tenant", "create", "--name", "Acme"]));
+        let mailbox = run_json(data, &["mailbox", "create", "--address", "sales@a.example"])["id"].as_i64();
+        let project = id(&run_json(data, &["project", "create", "--name", "Newsletter"]));
+        Self {
+            api_key: made["api_key"].as_str().expect("a key").to_owned(),
+            user: made["user_id"].as_str().expect("a user").to_owned(),
+            tenant,
+            mailbox: mailbox.expect("an integer id"),
+            project,
+        }
+    }
+
     /// The `n`th write of a client in a round: each log in turn, every third time a batch.
     fn write(&self, round: usize, client: usize, n: usize) -> Write {
         let log = (client + n) % 3;
@@ -207,18 +233,7 @@ fn what_was_answered_survives_a_kill_and_what_is_retried_is_there_once() {
         std::env::var("MAILTRAIL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
     let directory = tempfile::tempdir().expect("a temporary directory");
     let data = directory.path().join("data");
-    let made = run_json(&data, &["init", "--email", "ada@example.org"]);
-    let id = |made: &Value| made["id"].as_str().expect("an id").to_owned();
-    let tenant = id(&run_json(&data, &["tenant", "create", "--name", "Acme"]));
-    let mailbox = run_json(&data, &["mailbox", "create", "--address", "sales@a.example"])["id"].as_i64();
-    let project = id(&run_json(&data, &["project", "create", "--name", "Newsletter"]));
-    let owners = Arc::new(Owners {
-        api_key: made["api_key"].as_str().expect("a key").to_owned(),
-        user: made["user_id"].as_str().expect("a user").to_owned(),
-        tenant,
-        mailbox: mailbox.expect("an integer id"),
-        project,
-    });
+    let owners = Arc::new(Owners::create(&data));
 
     let mut expected: [BTreeSet<String>; 3] = Default::default();
     let (mut n_answered, mut n_unanswered, mut n_replayed) = (0, 0, 0);
@@ -286,4 +301,36 @@ fn what_was_answered_survives_a_kill_and_what_is_retried_is_there_once() {
         "{rounds} rounds: {n_answered} answered, {n_unanswered} not, {n_replayed} of them recorded all the same"
     );
     assert!(n_answered > 0 && n_unanswered > 0);
+}
+
+#[test]
+fn a_file_that_may_not_grow_ends_the_process_with_74_and_loses_nothing() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data = directory.path().join("data");
+    let owners = Owners::create(&data);
+    let size = data.join("mailtrail.db").metadata().expect("the database").len();
+    // Some hundred kilobytes more than it has; the signal that the kernel sends must not kill it.
+    let mut serving = Serving::start_with_file_limit(&data, (size + 400_000) / 512);
+    let agent = agent();
+    let mut answered = BTreeSet::new();
+    for n in 0..20_000 {
+        let write = owners.write(0, 0, n);
+        match owners.send(&agent, &serving.url, &write) {
+            Ok((status, _)) if (200..300).contains(&status) => {
+                answered.extend(write.marks.into_iter().map(|mark| (write.log, mark)));
+            }
+            _ => break,
+        }
+    }
+    let status = serving.process.wait().expect("an end");
+    assert_eq!(status.code(), Some(74), "{status}");
+    assert!(answered.len() > 10, "{} rows", answered.len());
+    let found = exported(&data, &owners);
+    for (log, mark) in &answered {
+        assert_eq!(found[*log].get(mark), Some(&1), "{mark} was answered");
+    }
+    assert_eq!(run_json(&data, &["check"])["ok"], true);
+    let serving = Serving::start(&data);
+    let (status, body) = owners.send(&agent, &serving.url, &owners.write(1, 0, 0)).expect("an answer");
+    assert_eq!(status, 201, "{body}");
 }
