@@ -146,7 +146,7 @@ def parse():
     parser.add_argument("--seconds", type=int, default=5, help="seconds of each write load (5)")
     parser.add_argument("--only", nargs="+", default=[], metavar="LOAD", help="loads whose name holds one of these")
     parser.add_argument("--scale", help="mailtrail alone, at these sizes: 10000,100000,…")
-    parser.add_argument("--fill", action="store_true", help="with --scale: rows through SQLite, then `check --repair`")
+    parser.add_argument("--fill", action="store_true", help="with --scale: rows and counts through SQLite")
     parser.add_argument("--work", help="where to work and leave everything (default: a temporary directory, removed)")
     parser.add_argument("--json", help="write every single value to this file")
     parser.add_argument("--end", type=int, help="seconds since 1970 at which the rows end (default: last midnight)")

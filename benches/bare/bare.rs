@@ -5,7 +5,7 @@
 //! bare rows   --count N [--first K] [--rows M] --end SECONDS [--format ndjson|tabs]   rows K..K+M of N, on stdout
 //! bare facts  --count N --end SECONDS --from SECONDS --to SECONDS       what lists of project 0 must have
 //! bare load   --file F --count N --end SECONDS                          a database of N rows
-//! bare fill   --file F --count N --end SECONDS                          N rows into mailtrail's own, without counts
+//! bare fill   --file F --count N --end SECONDS                          N rows into mailtrail's own, with counts
 //! bare single --file F --seconds S --end SECONDS                        one-row commits, a second
 //! bare batch  --file F --seconds S --end SECONDS [--size 500]           rows a second in commits of 500
 //! bare sizes  --file F                                                  bytes of each table and index
@@ -20,6 +20,8 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use mailtrail::store::counts::{Deltas, Log, Series};
+use mailtrail::time::Timestamp;
 use rows::{PROJECTS, Row};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -147,14 +149,27 @@ fn load(flags: &Flags) -> Result<()> {
     Ok(())
 }
 
-/// Into a database that `mailtrail init` made and whose first projects are the rows'; its counts are to be repaired
-/// afterwards (`mailtrail check --repair`).
+/// Into a database that `mailtrail init` made and whose first projects are the rows'. Its counts are those that
+/// mailtrail would have kept; `mailtrail check` says so.
 fn fill(flags: &Flags) -> Result<()> {
     let path = Path::new(flags.text("file")?);
     let (count, end) = (flags.number("count", None)?, flags.end()?);
     let connection = connect(path)?;
     let before: i64 = connection.query_row("SELECT last_seq FROM sequence", [], |row| row.get(0))?;
-    let rate = insert_all(&connection, &mut Texts::default(), before, count, end)?;
+    let mut texts = Texts::default();
+    let rate = insert_all(&connection, &mut texts, before, count, end)?;
+    let mut deltas = Deltas::default();
+    for row in (0..count).map(|number| Row::new(number, count, end)) {
+        let all = Series::of(Log::Activity, row.project as i64 + 1);
+        let action = all.of_kind(texts.number(&connection, row.action)?);
+        let user = all.of_person(texts.number(&connection, &row.user_id)?);
+        for series in [all, action, user] {
+            deltas.add(series, Timestamp::from_micros(row.created_at), 1);
+        }
+    }
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    deltas.flush(&connection)?;
+    connection.execute_batch("COMMIT")?;
     connection.execute("UPDATE sequence SET last_seq = ?1", [before + count as i64])?;
     connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
     println!("{}", json!({ "rows": count, "rows_per_second": rate, "bytes": path.metadata()?.len() }));
