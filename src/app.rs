@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::http::{Body, Method, Request, Response};
 use crate::ids::sha256;
+use crate::jobs::Rounds;
 use crate::messages::policy::Compiled;
 use crate::store::idempotency::{self, Answer, Key};
 use crate::store::{By, Note, Store, Tx, migrate};
@@ -28,6 +29,7 @@ pub struct App {
     pub uid: u32,
     pub throttle: Throttle,
     pub usage: Usage,
+    pub rounds: Rounds,
     pub keys: Known,
     /// Policies ready to match, by mailbox and version.
     pub policies: Mutex<HashMap<i64, Arc<Compiled>>>,
@@ -60,6 +62,7 @@ impl App {
             uid: rustix::process::geteuid().as_raw(),
             throttle: Throttle::default(),
             usage: Usage::default(),
+            rounds: Rounds::default(),
             keys: Known::default(),
             policies: Mutex::default(),
             license: RwLock::new(Licensed::No("no license key is configured".into())),

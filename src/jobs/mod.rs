@@ -10,7 +10,7 @@ pub mod retention;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -53,6 +53,7 @@ impl Scheduler {
                 let mut due = Due::default();
                 loop {
                     due.run(&app);
+                    app.rounds.finished();
                     let (flag, wake) = &*stopped;
                     let flag = flag.lock().unwrap_or_else(PoisonError::into_inner);
                     let (flag, _) = wake.wait_timeout(flag, TICK).unwrap_or_else(PoisonError::into_inner);
@@ -78,6 +79,21 @@ impl Drop for Scheduler {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// When the scheduler last went through all jobs: how far behind it is says whether a job hangs.
+#[derive(Default)]
+pub struct Rounds(Mutex<Option<Instant>>);
+
+impl Rounds {
+    /// `None` before the end of the first.
+    pub fn last(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn finished(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 }
 
