@@ -18,9 +18,9 @@ CREATE TABLE sequence (
 ) STRICT;
 INSERT INTO sequence (one, last_seq, last_now, salt) VALUES (1, 0, 0, random() & 16777215);
 
--- How many rows an owner (a tenant, a mailbox, a project, a workspace) has in a stretch of time, and how many of them
--- are of one action, outcome or person. Kept by store/counts.rs in the transaction of the rows themselves; `total` and `offset` are
--- answered from it, so that they cost the same however many rows there are.
+-- How many rows an owner (a tenant, a mailbox, a project, a workspace) has in a stretch of time, and how many of
+-- them are of one action, outcome or person. Kept by store/counts.rs in the transaction of the rows themselves;
+-- `total` and `offset` are answered from it, so that they cost the same however many rows there are.
 CREATE TABLE counts (
     log    INTEGER NOT NULL CHECK (log IN (1, 2, 3)),         -- 1 enforcement, 2 messages, 3 activity
     owner  INTEGER NOT NULL,                                  -- tenant, mailbox or project; below 0: a workspace
@@ -148,7 +148,6 @@ CREATE TABLE projects (
     deleted_at INTEGER
 ) STRICT;
 CREATE INDEX projects_workspace ON projects (workspace, id);
-CREATE INDEX projects_held ON projects (workspace) WHERE hold = 1; -- what retention leaves alone
 
 ------------------------------------------------------------------------------------------------ callers
 

@@ -18,7 +18,7 @@ use crate::ids::sha256;
 use crate::jobs::Rounds;
 use crate::messages::policy::Compiled;
 use crate::store::idempotency::{self, Answer, Key};
-use crate::store::{By, Note, Store, Tx, migrate};
+use crate::store::{By, Note, Sharing, Store, Tx, migrate};
 use crate::time::{Clock, SECOND, Timestamp};
 
 pub struct App {
@@ -113,26 +113,22 @@ impl App {
         request: &Request,
         change: impl FnOnce(&mut Tx<'_>) -> Result<Response> + Send + 'static,
     ) -> Result<Response> {
-        match idempotency_key(workspace, request)? {
-            None => self.store.write(change),
-            Some(key) => self.store.write(move |tx| once(tx, &key, change)),
-        }
+        self.record_then(workspace, request, Sharing::Savepoint, change, Ok)
     }
 
     /// `record` for many rows at once: the answer is put into words after the commit, while the next one runs, unless
-    /// it is to be kept. A `change` that looks at everything before its first row may say so (`Store::write_checked`).
+    /// it is to be kept.
     pub fn record_then<T: Send + 'static>(
         &self,
         workspace: i64,
         request: &Request,
-        is_checked: bool,
+        sharing: Sharing,
         change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
         answer: impl FnOnce(T) -> Result<Response> + Send + 'static,
     ) -> Result<Response> {
-        match (idempotency_key(workspace, request)?, is_checked) {
-            (None, true) => answer(self.store.write_checked(change)?),
-            (None, false) => answer(self.store.write(change)?),
-            (Some(key), _) => self.store.write(move |tx| once(tx, &key, |tx| answer(change(tx)?))),
+        match idempotency_key(workspace, request)? {
+            None => answer(self.store.write_as(sharing, change)?),
+            Some(key) => self.store.write(move |tx| once(tx, &key, |tx| answer(change(tx)?))),
         }
     }
 

@@ -15,8 +15,8 @@ use crate::http::stream::{self, Format};
 use crate::http::{Method, Request, Response, batch, listing};
 use crate::ids::Uuid;
 use crate::owners::{projects, workspaces};
-use crate::store::Tx;
 use crate::store::listing::{Cursor, Start};
+use crate::store::{Sharing, Tx};
 
 pub const ROUTES: &[Route] = &[
     route(Method::Get, "/api/v1/projects/{id}/audit-log", Dialect::SendDock, Handler::Session(list_project)),
@@ -156,7 +156,7 @@ fn post_activity(app: &App, caller: &Caller, request: &Request) -> Result<Respon
         let checked = batch.map(|new| new.check(tx.now).map(|()| new))?;
         checked.map(|new| sql::record(tx, place, new))
     };
-    app.record_then(workspace, request, true, change, |entries| {
+    app.record_then(workspace, request, Sharing::Checked, change, |entries| {
         entries.answer(201, |entry| entry.id.to_string())
     })
 }

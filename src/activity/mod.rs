@@ -80,7 +80,7 @@ pub struct NewEntry {
     pub created_at: Option<Timestamp>,
 }
 
-/// Metadata given from outside, as JSON text, may have so many bytes.
+/// Metadata given from outside, as the JSON text that is stored (without secrets), may have so many bytes.
 const LARGEST_METADATA: usize = 64 * 1024;
 
 impl NewEntry {

@@ -13,7 +13,7 @@ use crate::http::{Request, Response};
 use crate::ids::Uuid;
 use crate::jobs::retention;
 use crate::store::counts::Recount;
-use crate::store::{Note, backup, counts, jobs};
+use crate::store::{Note, Sharing, backup, counts, jobs};
 use crate::{activity, enforcement, messages};
 
 fn appliance_note(admin: &Admin, action: &'static str, target_id: String, metadata: Value) -> Note {
@@ -150,7 +150,7 @@ pub fn post_check(app: &App, admin: &Admin, request: &Request) -> Result<Respons
     }
     let (problems, miscounts) = if repairs {
         let admin = admin.clone();
-        app.store.write_alone(move |tx| {
+        app.store.write_as(Sharing::Alone, move |tx| {
             let (problems, miscounts) = check(tx)?;
             counts::repair(tx, &miscounts)?;
             let metadata = json!({ "repaired": miscounts.len() });

@@ -86,7 +86,7 @@ pub fn revoke(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let id = request.parameter("id").to_owned();
     let workspace = app.store.read(|snapshot| find_key(snapshot, admin, &id))?.workspace;
     let admin = admin.clone();
-    let answered = app.record(workspace, request, move |tx| {
+    app.record(workspace, request, move |tx| {
         let key = find_key(tx, &admin, &id)?;
         keys::end(tx, &key, tx.now)?;
         let target = ("api_key", key.id.to_string());
@@ -98,9 +98,7 @@ pub fn revoke(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
             json!({ "name": key.name, "hint": key.hint }),
         ))?;
         Ok(Response::empty(204))
-    });
-    app.keys.forget();
-    answered
+    })
 }
 
 /// Makes a new key with the same name and scopes; the old one works on for `overlap` (a duration such as `24h`,
@@ -128,7 +126,7 @@ pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
         i64::try_from(seconds).unwrap_or(0)
     };
     let admin = admin.clone();
-    let answered = app.store.write(move |tx| {
+    app.store.write(move |tx| {
         let old = find_key(tx, &admin, &id)?;
         if !old.is_live(tx.now) {
             return Err(Error::conflict("key_ended", "this key has ended; make a new one"));
@@ -147,7 +145,5 @@ pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
         let metadata = json!({ "name": key.name, "before": old.hint, "after": key.hint, "old_key_ends_at": end.truncated() });
         tx.note(note(&admin, old.workspace, "api_key.rotate", ("api_key", old.id.to_string()), metadata))?;
         shown_once(&key, &text)
-    });
-    app.keys.forget();
-    answered
+    })
 }

@@ -78,15 +78,13 @@ pub fn delete_workspace(app: &App, admin: &Admin, request: &Request) -> Result<R
         return Err(Error::conflict("first_workspace", message));
     }
     let admin = admin.clone();
-    let answered = app.record(key, request, move |tx| {
+    app.record(key, request, move |tx| {
         let workspace = find_workspace(tx, &admin, &id)?;
         workspaces::delete(tx, key)?;
         let target = ("workspace", workspace.id.to_string());
         tx.note(note(&admin, key, "workspace.delete", target, json!({ "name": workspace.name })))?;
         Ok(Response::empty(204))
-    });
-    app.keys.forget();
-    answered
+    })
 }
 
 /// The member of the path, in a workspace this caller administers.

@@ -124,39 +124,36 @@ impl ApiKey {
     }
 }
 
-/// The stored keys that were used, by their hash, so that a write need not look its key up again. Whoever ends a key
-/// calls `forget` before saying so.
+/// The stored keys that were used, by their hash, so that a write need not look its key up again. They are forgotten
+/// with every change that is noted, for one of them may end a key.
 #[derive(Default)]
 pub struct Known(Mutex<Remembered>);
 
 #[derive(Default)]
 struct Remembered {
-    /// How often it was forgotten: what was read before the last time is not remembered after it.
-    n_forgotten: u64,
+    /// `Store::changes_noted` when they were read.
+    as_of: u64,
     keys: HashMap<[u8; 32], ApiKey>,
 }
 
 impl Known {
     fn find(&self, store: &Store, hash: [u8; 32]) -> Result<Option<ApiKey>> {
-        let n_forgotten = {
-            let remembered = self.lock();
+        let as_of = store.changes_noted();
+        {
+            let mut remembered = self.lock();
+            if remembered.as_of < as_of {
+                *remembered = Remembered { as_of, keys: HashMap::new() };
+            }
             if let Some(key) = remembered.keys.get(&hash) {
                 return Ok(Some(key.clone()));
             }
-            remembered.n_forgotten
-        };
+        }
         let found = store.read(|snapshot| find_by_hash(snapshot, &hash))?;
         let mut remembered = self.lock();
-        if let Some(key) = found.as_ref().filter(|_| remembered.n_forgotten == n_forgotten) {
+        if let Some(key) = found.as_ref().filter(|_| remembered.as_of == as_of) {
             remembered.keys.insert(hash, key.clone());
         }
         Ok(found)
-    }
-
-    pub fn forget(&self) {
-        let mut remembered = self.lock();
-        remembered.n_forgotten += 1;
-        remembered.keys.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Remembered> {

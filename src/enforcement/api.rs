@@ -17,8 +17,8 @@ use crate::http::stream::{self, Format};
 use crate::http::{Method, Request, Response, batch, listing};
 use crate::ids::Uuid;
 use crate::owners::tenants;
-use crate::store::Tx;
 use crate::store::listing::{Cursor, Start};
+use crate::store::{Sharing, Tx};
 
 pub const ROUTES: &[Route] = &[
     route(
@@ -126,7 +126,9 @@ fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
         })?;
         checked.map(|(tenant, new)| sql::record(tx, workspace, tenant, &new))
     };
-    app.record_then(workspace, request, true, change, |events| events.answer(201, |event| event.id))
+    app.record_then(workspace, request, Sharing::Checked, change, |events| {
+        events.answer(201, |event| event.id)
+    })
 }
 
 fn post_send(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

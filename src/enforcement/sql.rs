@@ -51,9 +51,9 @@ pub fn listing(
     newest_first: bool,
 ) -> Listing {
     // Another workspace's tenant was refused before: `tenant` alone says enough.
-    let (owner, key) = match filter.tenant {
-        Some(tenant) => ("tenant", tenant),
-        None => ("workspace", filter.workspace),
+    let (owner, key, series) = match filter.tenant {
+        Some(tenant) => ("tenant", tenant, of_tenant(tenant)),
+        None => ("workspace", filter.workspace, of_workspace(filter.workspace)),
     };
     let mut equals = Vec::new();
     if let Some(action) = filter.action {
@@ -71,10 +71,6 @@ pub fn listing(
         (None, Some(_), None) => "enforcement_tenant",
         (None, None, Some(_)) => "enforcement_workspace_action",
         (None, None, None) => "enforcement_workspace",
-    };
-    let series = match filter.tenant {
-        Some(tenant) => of_tenant(tenant),
-        None => of_workspace(filter.workspace),
     };
     let counted = match (filter.action, &filter.mailbox_address) {
         (_, Some(_)) => None,
@@ -106,10 +102,9 @@ fn of_tenant(tenant: i64) -> Series {
     Series::of(Log::Enforcement, tenant)
 }
 
-fn series(workspace: i64, tenant: i64, action: Action) -> [Series; 4] {
+fn series(workspace: i64, tenant: i64, action: i64) -> [Series; 4] {
     let (workspace, tenant) = (of_workspace(workspace), of_tenant(tenant));
-    let kind = action as i64;
-    [workspace.of_kind(kind), tenant.of_kind(kind), workspace, tenant]
+    [workspace.of_kind(action), tenant.of_kind(action), workspace, tenant]
 }
 
 /// How many events a workspace has.
@@ -153,7 +148,7 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, tenant: i64, new: &NewEvent) -> R
         event.created_at,
         Some(event.recorded_at).filter(|at| *at != event.created_at),
     ))?;
-    for series in series(workspace, tenant, new.action) {
+    for series in series(workspace, tenant, new.action as i64) {
         tx.count(series, created_at, 1);
     }
     Ok(event)
@@ -168,18 +163,15 @@ pub fn prune(tx: &mut Tx<'_>, tenant: i64, cutoff: Timestamp, limit: i64) -> Res
     tx.prune(Log::Enforcement, |tx| {
         let removed = tx
             .prepare_cached(&format!(
-                "SELECT seq, workspace, action, created_at FROM enforcement_events WHERE {PRUNABLE}
-                 ORDER BY created_at, seq LIMIT ?3"
+                "DELETE FROM enforcement_events WHERE seq IN
+                     (SELECT seq FROM enforcement_events WHERE {PRUNABLE} ORDER BY created_at, seq LIMIT ?3)
+                 RETURNING workspace, action, created_at"
             ))?
-            .query_map((tenant, cutoff, limit), |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?, row.get(3)?))
-            })?
-            .collect::<rusqlite::Result<Vec<(i64, i64, i64, Timestamp)>>>()?;
-        for (seq, workspace, action, created_at) in &removed {
-            tx.prepare_cached("DELETE FROM enforcement_events WHERE seq = ?1")?.execute([seq])?;
-            let action = if *action == 1 { Action::Blocked } else { Action::Unblocked };
-            for series in series(*workspace, tenant, action) {
-                tx.count(series, *created_at, -1);
+            .query_map((tenant, cutoff, limit), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<rusqlite::Result<Vec<(i64, i64, Timestamp)>>>()?;
+        for &(workspace, action, created_at) in &removed {
+            for series in series(workspace, tenant, action) {
+                tx.count(series, created_at, -1);
             }
         }
         Ok(removed.len())
@@ -212,8 +204,7 @@ pub fn recount(connection: &Connection, recount: &mut Recount) -> Result<()> {
         connection.prepare("SELECT workspace, tenant, action, created_at FROM enforcement_events")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let action = if row.get::<_, i64>(2)? == 1 { Action::Blocked } else { Action::Unblocked };
-        for series in series(row.get(0)?, row.get(1)?, action) {
+        for series in series(row.get(0)?, row.get(1)?, row.get(2)?) {
             recount.add(series, row.get(3)?);
         }
     }

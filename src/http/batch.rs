@@ -57,8 +57,8 @@ impl<T> Batch<T> {
 }
 
 impl<R: Serialize> Batch<R> {
-    /// What is answered when these were recorded: one object as a read would show it, the envelope with the objects and `count`, or for NDJSON
-    /// `{count, first_id, last_id}`.
+    /// What is answered when these were recorded: one object as a read would show it, the envelope with the objects
+    /// and `count`, or for NDJSON `{count, first_id, last_id}`.
     pub fn answer<I: Serialize>(&self, status: u16, id: impl Fn(&R) -> I) -> Result<Response> {
         match self.shape {
             Shape::One => Response::json(status, &self.items().next()),
@@ -76,17 +76,9 @@ impl<R: Serialize> Batch<R> {
 impl<R: Serialize> Serialize for Batch<R> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry(self.word, &List(&self.items))?;
+        map.serialize_entry(self.word, &self.items().collect::<Vec<_>>())?;
         map.serialize_entry("count", &self.items.len())?;
         map.end()
-    }
-}
-
-struct List<'a, R>(&'a [(usize, R)]);
-
-impl<R: Serialize> Serialize for List<'_, R> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|(_, item)| item))
     }
 }
 

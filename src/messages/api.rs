@@ -17,7 +17,7 @@ use crate::http::route::{Dialect, Handler, Route, bulk, limit, route};
 use crate::http::stream::{self, Format};
 use crate::http::{Method, Request, Response, listing};
 use crate::owners::mailboxes::{self, Mailbox};
-use crate::store::{Note, Tx};
+use crate::store::{Note, Sharing, Tx};
 
 pub const ROUTES: &[Route] = &[
     route(
@@ -174,7 +174,7 @@ fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         })?;
         Ok((recorded, any_new))
     };
-    app.record_then(workspace, request, false, change, |(recorded, any_new)| {
+    app.record_then(workspace, request, Sharing::Savepoint, change, |(recorded, any_new)| {
         recorded.answer(if any_new { 201 } else { 200 }, |entry| entry.id)
     })
 }

@@ -1,9 +1,9 @@
 //! How many rows there are, without counting them.
 //!
 //! A series (an owner's rows; of these the ones of one kind, or of one person) has a row for each bucket of time in
-//! which it has entries. `total` adds up buckets; `seek` finds the place of an offset by walking them and leaves the last few
-//! steps to the index. Where `from` or `to` cut into the finest bucket, the caller's own `count` looks at the index.
-//! The cost grows with the days a log spans, not with its rows.
+//! which it has entries. `total` adds up buckets; `seek` finds the place of an offset by walking them and leaves the
+//! last few steps to the index. Where `from` or `to` cut into the finest bucket, the caller's own `count` looks at the
+//! index. The cost grows with the days a log spans, not with its rows.
 //!
 //! How fine the buckets are goes by the series: what has few rows a day gets no hours, for then nearly each row would
 //! have a bucket of its own. In a trial with ten minutes for all, the counts cost as much as four indexes.

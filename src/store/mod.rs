@@ -39,7 +39,7 @@ use crate::ids::Uuid;
 use crate::time::{Clock, Timestamp};
 use counts::{Deltas, Log, Series};
 use texts::Texts;
-use writer::Sharing;
+pub use writer::Sharing;
 
 /// What changes a setting, told to the activity log in the same transaction. The sink is wired by `app`, so that
 /// neither this module nor the one that changes the setting knows the log.
@@ -95,6 +95,7 @@ struct Shared {
     failure: OnceLock<String>,
     commits: AtomicU64,
     writes: AtomicU64,
+    changes_noted: AtomicU64,
     /// Commits by the number of writes in them: of 1, 2, up to 4, 8 … 256.
     sizes: [AtomicU64; 9],
 }
@@ -144,6 +145,7 @@ pub struct Tx<'c> {
     texts: &'c mut Texts,
     deltas: Deltas,
     sink: NoteSink,
+    has_noted: bool,
 }
 
 impl Deref for Tx<'_> {
@@ -172,6 +174,7 @@ impl Tx<'_> {
 
     /// Records a change in the activity log, or fails the whole write.
     pub fn note(&mut self, note: Note) -> Result<()> {
+        self.has_noted = true;
         (self.sink)(self, note)
     }
 
@@ -245,28 +248,11 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.run(Sharing::Savepoint, change)
+        self.write_as(Sharing::Savepoint, change)
     }
 
-    /// `write` in a transaction that nobody shares, for what reads the counts: those of a batch are written at its
-    /// end.
-    pub fn write_alone<T: Send + 'static>(
-        &self,
-        change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.run(Sharing::Alone, change)
-    }
-
-    /// `write` for what is recorded most: everything that can be refused must be looked at before the first row is
-    /// written, for one that fails later takes down all that share its transaction.
-    pub fn write_checked<T: Send + 'static>(
-        &self,
-        change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.run(Sharing::Checked, change)
-    }
-
-    fn run<T: Send + 'static>(
+    /// `write`, for what needs less of its transaction than a savepoint, or all of it.
+    pub fn write_as<T: Send + 'static>(
         &self,
         sharing: Sharing,
         change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
@@ -290,6 +276,12 @@ impl Store {
     /// Why writing has stopped for good, when it has.
     pub fn failure(&self) -> Option<&str> {
         self.shared.failure.get().map(String::as_str)
+    }
+
+    /// How many commits have noted a change so far: whoever remembers settings reads them again when it has grown. It
+    /// grows before the change is answered.
+    pub fn changes_noted(&self) -> u64 {
+        self.shared.changes_noted.load(Ordering::Acquire)
     }
 
     /// Commits and the writes they carried, since the start: their quotient is the size of a batch.

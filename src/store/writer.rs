@@ -248,14 +248,16 @@ impl State {
             (self.last_seq, self.last_now) = before;
             self.texts.forget();
             log::error!("a commit of {} writes failed: {error}", batch.len());
-        } else {
+        }
+        if let Ok(has_noted) = &committed {
+            self.shared.changes_noted.fetch_add(u64::from(*has_noted), Ordering::Release);
             self.shared.commits.fetch_add(1, Ordering::Relaxed);
             self.shared.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);
             let power = batch.len().next_power_of_two().trailing_zeros() as usize;
             self.shared.sizes[power.min(self.shared.sizes.len() - 1)].fetch_add(1, Ordering::Relaxed);
         }
         for work in batch {
-            work.finish(committed.as_ref().copied());
+            work.finish(committed.as_ref().map(|_| ()));
         }
     }
 
@@ -264,7 +266,8 @@ impl State {
         Some(Error::Internal(format!("writing has stopped: {failure}")))
     }
 
-    fn transaction(&mut self, batch: &mut [Box<dyn Work>]) -> Result<()> {
+    /// Whether it noted a change.
+    fn transaction(&mut self, batch: &mut [Box<dyn Work>]) -> Result<bool> {
         let result = self.transaction_or_error(batch);
         result.map_err(|error| {
             if !self.connection.is_autocommit()
@@ -294,10 +297,11 @@ impl State {
         let _ = self.shared.failure.set(reason);
     }
 
-    fn transaction_or_error(&mut self, batch: &mut [Box<dyn Work>]) -> Result<()> {
+    fn transaction_or_error(&mut self, batch: &mut [Box<dyn Work>]) -> Result<bool> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         self.last_now = self.last_now.max(self.clock.now());
         let mut deltas = Deltas::default();
+        let mut has_noted = false;
         // A write that has the transaction to itself needs no savepoint either.
         let is_alone = batch.len() == 1;
         for work in batch {
@@ -314,11 +318,13 @@ impl State {
                 texts: &mut self.texts,
                 deltas: Deltas::default(),
                 sink: self.sink,
+                has_noted: false,
             };
             match work.run(&mut tx) {
                 Ok(()) => {
                     self.last_seq = tx.last_seq;
                     deltas.merge(tx.deltas);
+                    has_noted |= tx.has_noted;
                 }
                 Err(error) => {
                     self.texts.forget();
@@ -337,7 +343,7 @@ impl State {
                     }
                     if is_alone {
                         self.connection.execute_batch("ROLLBACK")?;
-                        return Ok(());
+                        return Ok(false);
                     }
                     if has_savepoint {
                         self.connection.prepare_cached("ROLLBACK TO work")?.execute([])?;
@@ -355,6 +361,6 @@ impl State {
             .prepare_cached("UPDATE sequence SET last_seq = ?1, last_now = ?2 WHERE one = 1")?
             .execute((self.last_seq, self.last_now))?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
-        Ok(())
+        Ok(has_noted)
     }
 }

@@ -15,7 +15,7 @@ use mailtrail::ids::Uuid;
 use mailtrail::owners::tenants::{self, NewTenant};
 use mailtrail::owners::workspaces;
 use mailtrail::store::counts::{Log, Series};
-use mailtrail::store::{Store, Tx, last_now, migrate};
+use mailtrail::store::{Sharing, Store, Tx, last_now, migrate};
 use mailtrail::time::Clock;
 
 use crate::support::{START, time};
@@ -142,7 +142,7 @@ fn start_checked<T: Send + 'static>(
     store: &Arc<Store>,
     change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
 ) -> Receiver<Result<T>> {
-    start_as(store, |store| store.write_checked(change))
+    start_as(store, |store| store.write_as(Sharing::Checked, change))
 }
 
 fn start_as<T: Send + 'static>(
