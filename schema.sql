@@ -4,7 +4,7 @@
 -- Times are whole microseconds since 1970, UTC. UUIDs and ULIDs are their 16 bytes. Small closed lists are
 -- integers whose words stand beside them and in the slice's mod.rs. Owners are named inside by a small integer
 -- that is never used again, and outside by a UUID; they are never deleted, only marked, since the trail outlives
--- its subject.
+-- its subject. What is recorded for good has a checksum of its other columns (src/store/checksums.rs).
 
 ------------------------------------------------------------------------------------------------ the floor
 
@@ -12,9 +12,11 @@
 -- message's id. Clients keep ids as cursors and rows are pruned, so no number ever comes back.
 CREATE TABLE sequence (
     one      INTEGER PRIMARY KEY CHECK (one = 1),
-    last_seq INTEGER NOT NULL CHECK (last_seq >= 0),          -- the last number given out
-    last_now INTEGER NOT NULL,                                -- the latest time a write saw; time never goes back
-    salt     INTEGER NOT NULL CHECK (salt BETWEEN 0 AND 16777215) -- in every activity's id: no two appliances make the same
+    last_seq        INTEGER NOT NULL CHECK (last_seq >= 0),   -- the last number given out
+    last_now        INTEGER NOT NULL,                         -- the latest time a write saw; time never goes back
+    -- In every activity's id, so that no two appliances make the same.
+    salt            INTEGER NOT NULL CHECK (salt BETWEEN 0 AND 16777215),
+    schema_checksum INTEGER NOT NULL DEFAULT 0                -- of the statements of this file, as they are stored
 ) STRICT;
 INSERT INTO sequence (one, last_seq, last_now, salt) VALUES (1, 0, 0, random() & 16777215);
 
@@ -45,8 +47,9 @@ CREATE INDEX idempotency_age ON idempotency (created_at);     -- the scheduler f
 
 -- Texts that come again and again, each once: users, actions, user agents, kinds of targets. Never removed.
 CREATE TABLE texts (
-    id   INTEGER PRIMARY KEY,
-    text TEXT NOT NULL UNIQUE
+    id       INTEGER PRIMARY KEY,
+    text     TEXT    NOT NULL UNIQUE,
+    checksum INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- What each job of the scheduler did last.
@@ -135,6 +138,7 @@ CREATE TABLE policies (
     version  INTEGER NOT NULL CHECK (version >= 1),
     document TEXT    NOT NULL CHECK (json_valid(document)),
     put_at   INTEGER NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (mailbox, version)
 ) STRICT, WITHOUT ROWID;
 
@@ -199,7 +203,8 @@ CREATE TABLE enforcement_events (
     limit_value     INTEGER NOT NULL CHECK (limit_value >= 0),
     message         TEXT,                                     -- null: the vendor's sentence, made when read
     created_at      INTEGER NOT NULL,                         -- the event's own time
-    recorded_at     INTEGER                                   -- when it was written here; null: created_at
+    recorded_at     INTEGER,                                  -- when it was written here; null: created_at
+    checksum        INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 -- Lists are newest first by (created_at, seq): of all, of a tenant, each of one action; of one mailbox. Every index
 -- ends in the row's number, `seq`, without naming it.
@@ -233,6 +238,7 @@ CREATE TABLE messages (
     sender_rule       INTEGER,                                -- fingerprint of the rule that matched, for its limits
     fingerprint       BLOB    NOT NULL CHECK (length(fingerprint) = 32), -- tells "the same again" from "another"
     recorded_at       INTEGER NOT NULL,
+    checksum          INTEGER NOT NULL DEFAULT 0,
     CHECK (capabilities IS NULL OR outcome = 1)
 ) STRICT;
 CREATE UNIQUE INDEX messages_message ON messages (mailbox, message_id); -- exactly one entry a message
@@ -255,7 +261,8 @@ CREATE TABLE message_facts (
     mailbox     INTEGER NOT NULL REFERENCES mailboxes (id),
     kind        INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 5), -- 1 thread, 2 reply, 3 bounce, 4 tools, 5 tokens
     data        TEXT    NOT NULL CHECK (json_valid(data)),
-    recorded_at INTEGER NOT NULL
+    recorded_at INTEGER NOT NULL,
+    checksum    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX message_facts_message ON message_facts (message);
 -- A message joins a thread once, and then the thread's list has it.
@@ -281,7 +288,8 @@ CREATE TABLE activity (
     -- Whose it is: a project, or, with a minus, the workspace itself.
     owner       INTEGER NOT NULL AS (coalesce(project, -workspace)) VIRTUAL,
     -- Days since 1970, rounded down also before.
-    day         INTEGER NOT NULL AS ((created_at - 86399999999 * (created_at < 0)) / 86400000000) VIRTUAL
+    day         INTEGER NOT NULL AS ((created_at - 86399999999 * (created_at < 0)) / 86400000000) VIRTUAL,
+    checksum    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 -- Lists are newest first by (created_at, seq). Every index ends in the row's number, `seq`, without naming it. With
 -- the day in front of what is looked for, a day's rows lie together, and those of a day long ago are not touched.

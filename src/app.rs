@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::http::{Body, Method, Request, Response};
 use crate::ids::sha256;
 use crate::jobs::Rounds;
+use crate::jobs::backups::UnderWay;
 use crate::messages::policy::Compiled;
 use crate::store::idempotency::{self, Answer, Key};
 use crate::store::{By, Note, Sharing, Store, Tx, migrate};
@@ -30,6 +31,7 @@ pub struct App {
     pub throttle: Throttle,
     pub usage: Usage,
     pub rounds: Rounds,
+    pub backups: UnderWay,
     pub keys: Known,
     /// Policies ready to match, by mailbox and version.
     pub policies: Mutex<HashMap<i64, Arc<Compiled>>>,
@@ -63,6 +65,7 @@ impl App {
             throttle: Throttle::default(),
             usage: Usage::default(),
             rounds: Rounds::default(),
+            backups: UnderWay::default(),
             keys: Known::default(),
             policies: Mutex::default(),
             license: RwLock::new(Licensed::No("no license key is configured".into())),

@@ -61,6 +61,9 @@ pub const SETTINGS: &[Setting] = &[
     setting("session_idle", "12h", "a session ends after so long without a request"),
     setting("session_lifetime", "7d", "a session ends after so long in any case"),
     setting("idempotency_lifetime", "24h", "how long the answer to an Idempotency-Key is kept"),
+    setting("backup_every", "never", "how often a backup is made by itself, as in 24h"),
+    setting("backups_kept", "7", "how many of them are kept"),
+    setting("backup_directory", "", "where they go; empty: `backups` in the data directory"),
     setting("max_body", "1MiB", "largest request body"),
     setting("max_bulk_body", "16MiB", "largest request body of a route that records many, or a message"),
     setting("max_connections", "1024", "open connections"),
@@ -98,12 +101,23 @@ pub struct Config {
     pub session_idle: Duration,
     pub session_lifetime: Duration,
     pub idempotency_lifetime: Duration,
+    /// `None`: none are made by themselves.
+    pub backups: Option<Backups>,
     pub max_body: usize,
     pub max_bulk_body: usize,
     pub limits: Limits,
     pub log: log::LevelFilter,
     /// As given, for `mailtrail config`.
     pub given: Vec<Given>,
+}
+
+/// The backups that are made by themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backups {
+    /// Seconds from one to the next.
+    pub every: i64,
+    pub kept: usize,
+    pub directory: PathBuf,
 }
 
 impl Config {
@@ -141,6 +155,12 @@ impl Config {
             exempt: trusted_proxies.clone(),
             ..Limits::default()
         };
+        let kept = read.count("backups_kept", 1, 10_000)?;
+        let directory = match of("backup_directory") {
+            "" => Path::new(of("data")).join("backups"),
+            directory => PathBuf::from(directory),
+        };
+        let backups = read.every("backup_every")?.map(|every| Backups { every, kept, directory });
         Ok(Self {
             data: PathBuf::from(of("data")),
             listen: of("listen").to_owned(),
@@ -155,6 +175,7 @@ impl Config {
             session_idle: read.duration("session_idle")?,
             session_lifetime: read.duration("session_lifetime")?,
             idempotency_lifetime: read.duration("idempotency_lifetime")?,
+            backups,
             max_body: read.bytes("max_body")?,
             max_bulk_body: read.bytes("max_bulk_body")?,
             limits,
@@ -333,6 +354,17 @@ impl Reader<'_> {
     fn duration(&self, key: &str) -> Result<Duration> {
         self.get(key, "a whole number and s, m, h or d, as in 12h", |text| {
             parse_duration(text).filter(|duration| !duration.is_zero())
+        })
+    }
+
+    /// Seconds; `None`: never.
+    fn every(&self, key: &str) -> Result<Option<i64>> {
+        self.get(key, "1m to 366d, as in 24h, or never", |text| match text {
+            "never" => Some(None),
+            text => {
+                let seconds = i64::try_from(parse_duration(text)?.as_secs()).ok()?;
+                (60..=366 * 86_400).contains(&seconds).then_some(Some(seconds))
+            }
         })
     }
 

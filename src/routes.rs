@@ -177,8 +177,7 @@ pub fn status(dialect: Dialect, error: &Error) -> u16 {
 /// An error as an answer in a vendor's words.
 fn refusal(dialect: Dialect, error: &Error) -> Response {
     let status = status(dialect, error);
-    let is_inside =
-        matches!(error, Error::Database(_) | Error::Io { .. } | Error::Internal(_) | Error::Mismatch(_));
+    let is_inside = matches!(error, Error::Database(_) | Error::Io { .. } | Error::Internal(_));
     let message = if is_inside { "internal error".to_owned() } else { error.to_string() };
     let (content_type, body) = match dialect {
         Dialect::TenantCore => {

@@ -69,6 +69,7 @@ impl Running {
 
     /// Stops accepting, answers what is in flight, ends the jobs, and leaves one database file without a WAL.
     pub fn stop(mut self) -> Result<()> {
+        self.app.backups.stop();
         let n_cut = self.server.stop(GRACE);
         if n_cut > 0 {
             log::warn!("{n_cut} connections were cut off");

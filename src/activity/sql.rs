@@ -206,8 +206,9 @@ pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry) -> Result<Entry> {
     let (target_type, user_agent) = (number(&entry.target_type)?, number(&entry.user_agent)?);
     tx.prepare_cached(
         "INSERT INTO activity (seq, workspace, project, user_id, actor, action, target_type, target_id, metadata,
-             ip_address, user_agent, created_at, recorded_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             ip_address, user_agent, created_at, recorded_at, checksum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+             checksum_of(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13))",
     )?
     .execute((
         entry.seq,

@@ -3,6 +3,7 @@
 //! Due times go by the application's clock, so that tests move it; the thread itself wakes often. A job that fails
 //! is logged, noted in its row, and tried again at its next time; the others go on.
 
+pub mod backups;
 pub mod housekeeping;
 pub mod resets;
 pub mod retention;
@@ -32,6 +33,8 @@ const JOBS: &[Job] = &[
     Job { name: "housekeeping", every: 600, run: housekeeping::forget },
     Job { name: "give_back", every: 10, run: housekeeping::give_back },
     Job { name: "retention", every: 3600, run: retention::scheduled },
+    // Notes itself how it ended.
+    Job { name: "backup", every: 60, run: backups::run },
 ];
 
 /// How often the thread looks at the clock.

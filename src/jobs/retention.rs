@@ -103,7 +103,7 @@ impl Deleted {
 /// last run; after a longer leap nothing is deleted until a person has looked and run it by hand.
 pub fn scheduled(app: &App) -> Result<Value> {
     let now = app.clock.now();
-    let trusted = app.store.read(|snapshot| last_trusted(snapshot))?;
+    let trusted = app.store.read(|snapshot| jobs::started_at(snapshot, COMPLETED))?;
     if let Some(trusted) = trusted.filter(|trusted| now > trusted.plus_days(LEAP_DAYS)) {
         log::warn!("retention is paused: the clock says {now}, the last run was at {trusted}");
         return Ok(json!({
@@ -121,11 +121,6 @@ pub fn scheduled(app: &App) -> Result<Value> {
 const LEAP_DAYS: i64 = 7;
 /// The row of `jobs` that says when the clock was last believed: a run that was paused or failed leaves it as it is.
 const COMPLETED: &str = "retention_completed";
-
-fn last_trusted(connection: &rusqlite::Connection) -> Result<Option<Timestamp>> {
-    let runs = jobs::list(connection)?;
-    Ok(runs.into_iter().find(|run| run.name == COMPLETED).map(|run| run.started_at))
-}
 
 /// A run by hand: always noted.
 pub fn run(app: &App, by: By) -> Result<Value> {

@@ -279,8 +279,10 @@ fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry) -> Result<Recorded>
     tx.prepare_cached(
         "INSERT INTO messages (seq, workspace, mailbox, message_id, thread_id, sender_address, recipient_address,
              received_at, outcome, reason, dkim, spf, dmarc, from_alignment, body_hash, message_hash, capabilities,
-             policy_version, sender_rule, fingerprint, recorded_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+             policy_version, sender_rule, fingerprint, recorded_at, checksum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+             checksum_of(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
+                 ?21))",
     )?
     .execute(rusqlite::params![
         seq,
@@ -363,7 +365,8 @@ pub fn append(tx: &mut Tx<'_>, mailbox: i64, message_id: &str, facts: &[NewFact]
 fn insert_fact(tx: &mut Tx<'_>, mailbox: i64, message: i64, (kind, data): &NewFact) -> Result<()> {
     let seq = tx.next_seq();
     tx.prepare_cached(
-        "INSERT INTO message_facts (seq, message, mailbox, kind, data, recorded_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO message_facts (seq, message, mailbox, kind, data, recorded_at, checksum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, checksum_of(?1, ?2, ?3, ?4, ?5, ?6))",
     )?
     .execute((seq, message, mailbox, *kind as i64, data.to_string(), tx.now.truncated()))?;
     Ok(())

@@ -223,7 +223,8 @@ pub fn put_policy(
         |row| row.get(0),
     )?;
     tx.execute(
-        "INSERT INTO policies (mailbox, version, document, put_at) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO policies (mailbox, version, document, put_at, checksum)
+         VALUES (?1, ?2, ?3, ?4, checksum_of(?1, ?2, ?3, ?4))",
         (id, version, document, tx.now),
     )?;
     Ok(version)

@@ -1,23 +1,29 @@
 //! One file that is a consistent copy of the database, and the examination of a database at rest.
 //!
-//! The copy is made by SQLite's backup interface in one step: a step of some pages at a time starts over at every
-//! write and never ends under load. It is written beside its destination, checked, flushed and then renamed, so
-//! that a file of the given name is always a whole backup.
+//! The copy is made by SQLite's backup interface, out of one snapshot: without it, it would start over at every write
+//! and never end under load. While it runs the WAL grows with what is written. It is written beside its destination,
+//! checked, flushed and then renamed, so that a file of the given name is always a whole backup.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Store, migrate};
+use super::{checksums, migrate};
 use crate::error::{Error, Result};
 
-/// Copies the live database into a new file at `destination` (mode 0600). Returns its size in bytes.
+/// Copies a database, which others may go on writing, into a new file at `destination` (mode 0600). Returns its size
+/// in bytes. `is_stopping` is asked now and then, and breaks it off.
 ///
 /// # Errors
-/// `Usage` when something is there already: a backup never takes the place of another.
-pub fn backup(store: &Store, destination: &Path) -> Result<u64> {
+/// `Usage` when something is there already: a backup never takes the place of another. `Mismatch` when the copy is
+/// not whole, for then the original is not either.
+pub fn backup(source: &Connection, destination: &Path, is_stopping: &Arc<AtomicBool>) -> Result<u64> {
     if destination.symlink_metadata().is_ok() {
         return Err(Error::usage(
             format!("{} exists already", destination.display()),
@@ -25,7 +31,7 @@ pub fn backup(store: &Store, destination: &Path) -> Result<u64> {
         ));
     }
     let partial = partial_name(destination)?;
-    let made = copy(store, &partial).and_then(|()| {
+    let made = copy(source, &partial, is_stopping).and_then(|()| {
         std::fs::hard_link(&partial, destination)
             .map_err(Error::io(format!("cannot create {}", destination.display())))
     });
@@ -38,19 +44,42 @@ pub fn backup(store: &Store, destination: &Path) -> Result<u64> {
     Ok(metadata.len())
 }
 
-fn copy(store: &Store, partial: &Path) -> Result<()> {
+/// Pages between two looks at whether to stop.
+const PAGES_A_STEP: i32 = 1000;
+/// Steps of SQLite's machine between two looks.
+const STEPS_A_LOOK: i32 = 100_000;
+
+fn copy(source: &Connection, partial: &Path, is_stopping: &Arc<AtomicBool>) -> Result<()> {
     let failed = || Error::io(format!("cannot write {}", partial.display()));
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial).map_err(failed())?;
-    store.read(|snapshot| Ok(snapshot.backup("main", partial, None)?))?;
-    let copy = Connection::open_with_flags(partial, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut copy = Connection::open_with_flags(partial, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // What is not flushed as it comes is flushed at the end, before the file gets its name.
+    copy.execute_batch("PRAGMA synchronous = OFF")?;
+    // A transaction has its snapshot from its first read on.
+    last_seq(source)?;
+    let steps = Backup::new(source, &mut copy)?;
+    loop {
+        match steps.step(PAGES_A_STEP)? {
+            StepResult::Done => break,
+            StepResult::More => {}
+            _ => std::thread::sleep(Duration::from_millis(10)),
+        }
+        if is_stopping.load(Ordering::Relaxed) {
+            return Err(Error::Unavailable { retry_after: 10, message: "the server is stopping".into() });
+        }
+    }
+    drop(steps);
     // Out of WAL mode, so that the one file is all there is; `serve` turns it on again.
     copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+    let stops = Arc::clone(is_stopping);
+    copy.progress_handler(STEPS_A_LOOK, Some(move || stops.load(Ordering::Relaxed)))?;
+    checksums::register(&copy)?;
     examine(&copy, partial)?;
     drop(copy);
     file.sync_all().map_err(failed())
 }
 
-/// Refuses a database that is not whole: structure, foreign keys, version.
+/// Refuses a database that is not whole: structure, foreign keys, checksums, version.
 pub fn examine(connection: &Connection, path: &Path) -> Result<i64> {
     let version = migrate::version(connection, path)?;
     match problems(connection)?.as_slice() {
@@ -64,22 +93,54 @@ pub fn examine(connection: &Connection, path: &Path) -> Result<i64> {
     }
 }
 
-/// What SQLite's own checks find; empty when all is well.
+/// Findings of one kind that are told one by one.
+const MOST_TOLD: usize = 20;
+
+/// What SQLite's own checks find, and every row that is not as it was recorded; empty when all is well.
 pub fn problems(connection: &Connection) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     if let Err(error) = find_problems(connection, &mut problems) {
         problems.push(damage(error)?);
+    }
+    if migrate::has_checksums(connection)? {
+        match checksums::schema_is_whole(connection) {
+            Ok(true) => {}
+            Ok(false) => problems.push("the schema is not as it was made".to_owned()),
+            Err(error) => problems.push(damage(error)?),
+        }
+    }
+    let tables = checksums::tables(connection).or_else(|error| {
+        problems.push(damage(error)?);
+        Ok::<_, Error>(Vec::new())
+    })?;
+    for table in tables {
+        let mut n_differing = 0;
+        let told = checksums::find_differing(connection, &table, |line| {
+            n_differing += 1;
+            if n_differing <= MOST_TOLD {
+                problems.push(line);
+            }
+        });
+        if n_differing > MOST_TOLD {
+            problems.push(format!("and {} more rows of {table}", n_differing - MOST_TOLD));
+        }
+        if let Err(error) = told {
+            problems.push(format!("{table}: {}", damage(error)?));
+        }
     }
     Ok(problems)
 }
 
 /// That a file is too damaged to be read on is a finding, not a failure. Any other error comes back.
 pub fn damage(error: Error) -> Result<String> {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
     match &error {
-        Error::Database(why) if matches!(why.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) => {
-            Ok(format!("it cannot be read to its end: {why}"))
-        }
+        Error::Database(why) => match why.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Ok(format!("it cannot be read to its end: {why}")),
+            // Our own statements are right: then the schema is not.
+            Some(Unknown) => Ok(format!("its schema is not as it was made: {why}")),
+            _ => Err(error),
+        },
         _ => Err(error),
     }
 }
@@ -98,7 +159,7 @@ fn find_problems(connection: &Connection, problems: &mut Vec<String>) -> Result<
         let (table, row, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok(format!("row {} of {table} names a row of {parent} that is not there", row.unwrap_or_default()))
     })?;
-    for line in rows.take(20) {
+    for line in rows.take(MOST_TOLD) {
         problems.push(line?);
     }
     Ok(())
@@ -106,7 +167,10 @@ fn find_problems(connection: &Connection, problems: &mut Vec<String>) -> Result<
 
 /// Opens a database that nobody serves, for looking only.
 pub fn open_at_rest(path: &Path) -> Result<Connection> {
-    Ok(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    checksums::register(&connection)?;
+    Ok(connection)
 }
 
 /// A name beside `destination` for the unfinished copy.

@@ -1,6 +1,6 @@
 //! What each job of the scheduler did last: for `stats` and the next start.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::Tx;
 use crate::error::Result;
@@ -22,6 +22,14 @@ pub fn note(tx: &Tx<'_>, name: &str, started_at: Timestamp, outcome: &serde_json
         (name, started_at, tx.now, outcome.to_string()),
     )?;
     Ok(())
+}
+
+/// When a job last ran.
+pub fn started_at(connection: &Connection, name: &str) -> Result<Option<Timestamp>> {
+    Ok(connection
+        .prepare_cached("SELECT started_at FROM jobs WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()?)
 }
 
 pub fn list(connection: &Connection) -> Result<Vec<Run>> {

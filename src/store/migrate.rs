@@ -1,25 +1,29 @@
 //! From no file, or an older one, to the schema of this program.
 //!
 //! The version stands in `user_version`, the kind of file in `application_id`. A new database is made from
-//! schema.sql; an older one goes through `STEPS`, all in one transaction. A newer one is refused untouched, a file
-//! that is no mailtrail database likewise, and a damaged one is never made anew.
+//! schema.sql; an older one goes through `STEPS`, all in one transaction, after a backup beside it. A newer one is
+//! refused untouched, a file that is no mailtrail database likewise, and a damaged one is never made anew.
+//!
+//! An upgrade needs room for the backup and, until it is done, for a WAL about as large as the database.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::{backup, checksums, connect};
 use crate::error::{Error, Result};
 
 /// "MTRL": tells `file` and us what this is.
 const APPLICATION_ID: i64 = 0x4D54_524C;
 
 /// The version that schema.sql describes.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
-/// What brings a file from version n to n + 1, oldest first. Steps are only ever added.
-const STEPS: &[(i64, &str)] = &[];
+/// What brings a file to a version from the one before, oldest first. Steps are only ever added.
+const STEPS: &[(i64, &str)] = &[(2, include_str!("upgrades/2.sql"))];
 
 /// SQLite before 3.51.3 can lose a committed write when two connections write and checkpoint at the same moment
 /// (the WAL-reset bug).
@@ -45,8 +49,9 @@ pub fn prepare(path: &Path) -> Result<()> {
         return create(&mut connection);
     }
     let version = version(&connection, path)?;
+    drop(connection);
     if version < VERSION {
-        upgrade(&mut connection, version)?;
+        upgrade(path, version)?;
     }
     Ok(())
 }
@@ -77,6 +82,12 @@ pub fn version(connection: &Connection, path: &Path) -> Result<i64> {
     Ok(version)
 }
 
+/// Whether the file is of a version whose rows have checksums: a backup of an older one is as good as it can be.
+pub(super) fn has_checksums(connection: &Connection) -> Result<bool> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(version >= 2)
+}
+
 fn create(connection: &mut Connection) -> Result<()> {
     // These two can only be chosen while the file is empty.
     connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;")?;
@@ -84,17 +95,29 @@ fn create(connection: &mut Connection) -> Result<()> {
     transaction.execute_batch(include_str!("../../schema.sql"))?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
+    checksums::register(&transaction)?;
+    checksums::keep_schema(&transaction)?;
     transaction.commit()?;
     Ok(())
 }
 
-fn upgrade(connection: &mut Connection, from: i64) -> Result<()> {
+/// All steps in one transaction, with a backup made before it: broken off at any point, the old file is whole.
+fn upgrade(path: &Path, from: i64) -> Result<()> {
+    let mut connection = connect(path)?;
+    let kept = path.with_extension(format!("db.v{from}"));
+    // Of an attempt that was broken off.
+    if kept.symlink_metadata().is_ok() {
+        std::fs::remove_file(&kept).map_err(Error::io(format!("cannot remove {}", kept.display())))?;
+    }
+    log::info!("the database of schema version {from} is kept as {}", kept.display());
+    backup::backup(&connection, &kept, &Arc::default())?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
     for (version, step) in STEPS.iter().filter(|(version, _)| *version > from) {
         log::info!("upgrading the database to schema version {version}");
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "user_version", VERSION)?;
+    checksums::keep_schema(&transaction)?;
     transaction.commit()?;
     Ok(())
 }

@@ -17,6 +17,7 @@
 //! This module knows no log: rows, counts and notes are named by those who record them.
 
 pub mod backup;
+pub mod checksums;
 pub mod counts;
 pub mod idempotency;
 pub mod jobs;
@@ -197,6 +198,7 @@ impl Store {
         let manager = SqliteConnectionManager::file(path).with_flags(flags).with_init(|connection| {
             connection.busy_timeout(Duration::from_secs(5))?;
             connection.set_prepared_statement_cache_capacity(64);
+            checksums::register(connection)?;
             connection.execute_batch(
                 "PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -1024;",
             )
@@ -329,6 +331,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(128);
+    checksums::register(&connection)?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;

@@ -24,8 +24,15 @@ impl Texts {
         let number = match known(connection, text)? {
             Some(number) => number,
             None => {
-                connection.prepare_cached("INSERT INTO texts (text) VALUES (?1)")?.execute([text])?;
-                connection.last_insert_rowid()
+                let number: i64 = connection
+                    .prepare_cached("SELECT coalesce(max(id), 0) + 1 FROM texts")?
+                    .query_row([], |row| row.get(0))?;
+                connection
+                    .prepare_cached(
+                        "INSERT INTO texts (id, text, checksum) VALUES (?1, ?2, checksum_of(?1, ?2))",
+                    )?
+                    .execute((number, text))?;
+                number
             }
         };
         if self.0.len() == REMEMBERED {

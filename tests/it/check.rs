@@ -81,3 +81,142 @@ fn empty_pages_are_given_back_step_by_step_and_some_are_kept() {
     assert!(free <= 2048, "{free} of {after} pages are empty");
     assert_eq!(server.operator(Method::Post, "/api/v1/admin/check", &Value::Null).json()["ok"], true);
 }
+
+/// What is in the tables that hold what was recorded; `None` when it cannot be read.
+fn recorded(path: &std::path::Path) -> Option<Vec<String>> {
+    let connection = rusqlite::Connection::open(path).ok()?;
+    let mut lines = Vec::new();
+    for table in ["texts", "policies", "enforcement_events", "messages", "message_facts", "activity"] {
+        let mut statement = connection.prepare(&format!("SELECT * FROM {table} NOT INDEXED")).ok()?;
+        let n_columns = statement.column_count();
+        let mut rows = statement.query([]).ok()?;
+        while let Some(row) = rows.next().ok()? {
+            let values: Vec<_> =
+                (0..n_columns).map(|at| row.get_ref(at)).collect::<rusqlite::Result<_>>().ok()?;
+            lines.push(format!("{table} {values:?}"));
+        }
+    }
+    Some(lines)
+}
+
+/// The first line that is not the same.
+fn difference(whole: &[String], damaged: Option<Vec<String>>) -> Option<(String, String)> {
+    let damaged = damaged?;
+    let at = (0..whole.len()).find(|&at| whole.get(at) != damaged.get(at))?;
+    Some((whole[at].clone(), damaged.get(at).cloned().unwrap_or_default()))
+}
+
+/// `MAILTRAIL_ROUNDS` sets how many flips.
+#[test]
+fn every_flipped_bit_of_what_was_recorded_is_found() {
+    let n_flips = std::env::var("MAILTRAIL_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
+    let mut server = Server::start();
+    let (workspace, mut random) = (server.workspace.clone(), 0x2545_F491_4F6C_DD1D_u64);
+    let tenant = server.add_tenant(&workspace, "Acme");
+    let mailbox = server.add_mailbox(&workspace, "sales@example.org", Some(&tenant), None);
+    let project = server.add_project(&workspace, "Site");
+    server
+        .put_policy(
+            mailbox,
+            &json!({ "defaultAction": "bounce", "senders": [], "auditLog": { "retentionDays": 99 } }),
+        )
+        .good();
+    for n in 0..60 {
+        let event = json!({
+            "tenant_id": tenant, "mailbox_address": "sales@example.org", "action_taken": "blocked", "sent_count": n,
+            "limit_value": 25, "message": format!("number {n}"),
+        });
+        server.post("/v1/enforcement/events", &event).status(201);
+        let entry = json!({
+            "message_id": format!("m{n}"), "sender_address": "ada@example.org", "outcome": "delivered",
+            "tokens_consumed": { "input": n, "output": 1 },
+        });
+        server.post(&format!("/v1/mailboxes/{mailbox}/audit-logs"), &entry).status(201);
+        let activity = json!({
+            "user_id": "018f1f1e-7c3a-7000-8000-0000000000aa", "action": "site.publish",
+            "metadata": { "n": n, "title": "a title of some length" },
+        });
+        server.post(&format!("/api/v1/projects/{project}/audit-log"), &activity).status(201);
+    }
+    server.stop();
+    let bytes = std::fs::read(server.database()).expect("the database");
+    let whole = recorded(&server.database()).expect("what was recorded");
+    let damaged = server.directory().join("damaged.db");
+    let (mut n_found, mut n_seen_by_sqlite) = (0, 0);
+    while n_found < n_flips {
+        // xorshift64*
+        random ^= random >> 12;
+        random ^= random << 25;
+        random ^= random >> 27;
+        let at = (random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 3) as usize % (bytes.len() * 8);
+        let mut flipped = bytes.clone();
+        flipped[at / 8] ^= 1 << (at % 8);
+        std::fs::write(&damaged, flipped).expect("a file");
+        if recorded(&damaged).as_ref() == Some(&whole) {
+            continue;
+        }
+        n_found += 1;
+        let problems = match mailtrail::store::backup::open_at_rest(&damaged) {
+            Ok(connection) => mailtrail::admin::appliance::check(&connection).map(|(problems, _)| problems),
+            Err(error) => Err(error),
+        };
+        let is_found = problems.as_ref().map_or(true, |problems| !problems.is_empty());
+        assert!(is_found, "bit {at}: {problems:?}, {:?}", difference(&whole, recorded(&damaged)));
+        let plain = rusqlite::Connection::open(&damaged).and_then(|connection| {
+            connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0))
+        });
+        n_seen_by_sqlite += usize::from(plain.as_deref() != Ok("ok"));
+    }
+    // Else the test would hold without the checksums.
+    assert!(
+        n_found - n_seen_by_sqlite > n_found / 20,
+        "SQLite's own check saw {n_seen_by_sqlite} of {n_found}"
+    );
+}
+
+#[test]
+fn a_row_that_is_not_as_it_was_recorded_is_named() {
+    let mut server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let event = json!({
+        "tenant_id": tenant, "mailbox_address": "sales@example.org", "action_taken": "blocked", "sent_count": 26,
+        "limit_value": 25,
+    });
+    let seq = server.post("/v1/enforcement/events", &event).status(201).json()["seq"].clone();
+    server.stop();
+    let connection = rusqlite::Connection::open(server.database()).expect("the database");
+    let edit = "DROP TRIGGER enforcement_events_no_update; UPDATE enforcement_events SET sent_count = 25;
+                DELETE FROM activity WHERE seq = (SELECT max(seq) FROM activity)";
+    connection
+        .execute_batch(&edit.replace("DELETE", "DROP TRIGGER activity_no_delete; DELETE"))
+        .expect("an edit");
+    drop(connection);
+    let found = run_check(&server);
+    assert_eq!(found["ok"], false);
+    let line = format!("row {seq} of enforcement_events is not as it was recorded");
+    assert_eq!(found["problems"], json!([line]));
+    // The missing one is one less than its counts say.
+    let missing = found["miscounts"].as_array().expect("a list");
+    assert!(
+        missing.iter().any(|count| count["log"] == "activity" && count["stored"] != count["counted"]),
+        "{found}"
+    );
+    // What is damaged is not kept as a backup.
+    server.restart();
+    let refused = server.operator(Method::Post, "/api/v1/admin/backups", &json!({ "file": "copy.db" }));
+    let refused = refused.status(500).json();
+    assert_eq!(refused["code"], "mismatch", "{refused}");
+    assert!(refused["detail"].as_str().is_some_and(|detail| detail.ends_with(&line)), "{refused}");
+    assert!(!server.config().data.join("backups/copy.db").exists());
+}
+
+/// `mailtrail check` of a database that nobody serves.
+fn run_check(server: &Server) -> Value {
+    let run = std::process::Command::new(env!("CARGO_BIN_EXE_mailtrail"))
+        .arg("--data")
+        .arg(server.config().data)
+        .args(["check", "--json"])
+        .output()
+        .expect("a run");
+    serde_json::from_slice(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"))
+}

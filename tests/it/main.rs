@@ -1,6 +1,7 @@
 //! The tests that use mailtrail from outside, in one binary. Each module is a subject.
 
 mod activity;
+mod backups;
 mod bad_input;
 mod callers;
 mod check;
@@ -20,4 +21,5 @@ mod readme;
 mod retention;
 mod streams;
 mod support;
+mod upgrades;
 mod writer;

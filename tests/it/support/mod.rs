@@ -50,20 +50,7 @@ impl Server {
 
     /// With settings, as `--set key=value` gives them.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut all = vec![
-            ("data".to_owned(), directory.path().join("data").display().to_string()),
-            ("listen".to_owned(), "127.0.0.1:0".to_owned()),
-        ];
-        all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        let mut server = Self {
-            clock: Clock::standing(time(START)),
-            key: String::new(),
-            workspace: String::new(),
-            running: None,
-            settings: all,
-            directory,
-        };
+        let mut server = Self::not_started(settings);
         let config = server.config();
         mailtrail::app::create_data_directory(&config.data).expect("a data directory");
         migrate::prepare(&config.database()).expect("a database");
@@ -71,6 +58,34 @@ impl Server {
         let (workspace, key) = server.add_workspace("Main", OWNER);
         (server.workspace, server.key) = (workspace, key);
         server.operator(Method::Post, "/api/v1/admin/licenses", &json!({ "holder": "Main" })).good();
+        server
+    }
+
+    fn not_started(settings: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut all = vec![
+            ("data".to_owned(), directory.path().join("data").display().to_string()),
+            ("listen".to_owned(), "127.0.0.1:0".to_owned()),
+        ];
+        all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        Self {
+            clock: Clock::standing(time(START)),
+            key: String::new(),
+            workspace: String::new(),
+            running: None,
+            settings: all,
+            directory,
+        }
+    }
+
+    /// On a database of an older version, from its SQL; nothing is added to it. The clock stands at `now`.
+    pub fn start_on(sql: &str, now: &str, key: &str, workspace: &str) -> Self {
+        let mut server = Self::not_started(&[]);
+        server.clock.set(time(now));
+        (server.key, server.workspace) = (key.to_owned(), workspace.to_owned());
+        mailtrail::app::create_data_directory(&server.config().data).expect("a data directory");
+        restore_sql(&server.database(), sql);
+        server.restart();
         server
     }
 
@@ -164,9 +179,13 @@ impl Server {
 
     /// The session cookie of a person, as `name=value`.
     pub fn login(&self, email: &str) -> String {
+        self.login_with(email, PASSWORD)
+    }
+
+    pub fn login_with(&self, email: &str, password: &str) -> String {
         let answer = self
             .request(Method::Post, "/api/v1/auth/login")
-            .json(&json!({ "email": email, "password": PASSWORD }))
+            .json(&json!({ "email": email, "password": password }))
             .send();
         let cookie =
             answer.header("set-cookie").unwrap_or_else(|| panic!("no session: {answer:?}")).to_owned();
@@ -226,6 +245,14 @@ impl Server {
     pub fn run_jobs(&self) {
         mailtrail::jobs::Due::default().run(&self.running().app);
     }
+}
+
+/// A database file of our own from what `sqlite3 .dump` wrote.
+pub fn restore_sql(path: &std::path::Path, sql: &str) {
+    let connection = rusqlite::Connection::open(path).expect("a new file");
+    connection.execute_batch(sql).expect("the dump");
+    drop(connection);
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode");
 }
 
 impl Drop for Server {

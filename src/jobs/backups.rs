@@ -1,0 +1,154 @@
+//! Backups that nobody has to think of: every so often one more in `backup_directory`, the oldest beyond
+//! `backups_kept` removed.
+//!
+//! A large database takes minutes to copy and examine, so a backup runs in a thread of its own, one at a time, and the
+//! other jobs go on. It is broken off when the program ends. Only files with a name of ours are ever removed.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::config::Backups;
+use crate::error::{Error, Result};
+use crate::store::{Store, backup, jobs};
+use crate::time::Timestamp;
+
+/// The row of `jobs` that tells of the last backup that was finished, whoever asked for it.
+const COMPLETED: &str = "backup_completed";
+/// The row of `jobs` that tells how the last scheduled one ended.
+const SCHEDULED: &str = "backup";
+
+/// The scheduled backup under way, and whether every backup is to be broken off.
+#[derive(Default)]
+pub struct UnderWay {
+    thread: Mutex<Option<JoinHandle<()>>>,
+    is_stopping: Arc<AtomicBool>,
+}
+
+impl UnderWay {
+    /// Breaks off what is under way, and waits for it.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Makes a backup of the live database. Returns its size in bytes.
+///
+/// # Errors
+/// As `store::backup::backup`.
+pub fn make(app: &App, destination: &Path) -> Result<u64> {
+    make_with(&app.store, app.clock.now(), destination, &app.backups.is_stopping)
+}
+
+fn make_with(
+    store: &Arc<Store>,
+    now: Timestamp,
+    destination: &Path,
+    is_stopping: &Arc<AtomicBool>,
+) -> Result<u64> {
+    let bytes = store.read(|snapshot| backup::backup(snapshot, destination, is_stopping))?;
+    let outcome = json!({ "file": destination, "bytes": bytes });
+    store.write(move |tx| jobs::note(tx, COMPLETED, now, &outcome))?;
+    Ok(bytes)
+}
+
+/// When the last finished backup was begun: nothing recorded later is in it.
+pub fn last(connection: &rusqlite::Connection) -> Result<Option<Timestamp>> {
+    jobs::started_at(connection, COMPLETED)
+}
+
+/// Starts a backup when one is due and none is under way.
+pub fn run(app: &App) -> Result<Value> {
+    let Some(Backups { every, kept, directory }) = app.config.backups.clone() else { return Ok(Value::Null) };
+    let mut thread = app.backups.thread.lock().unwrap_or_else(PoisonError::into_inner);
+    if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+        return Ok(Value::Null);
+    }
+    let now = app.clock.now();
+    // A failed one is tried again after as long: a disk that is full is not filled once a minute.
+    let tried = app.store.read(|snapshot| Ok(last(snapshot)?.max(jobs::started_at(snapshot, SCHEDULED)?)))?;
+    if tried.is_some_and(|tried| tried <= now && now < tried.plus_seconds(every)) {
+        return Ok(Value::Null);
+    }
+    let (store, is_stopping) = (Arc::clone(&app.store), Arc::clone(&app.backups.is_stopping));
+    let job = move || {
+        let made = scheduled(&store, now, &directory, kept, &is_stopping);
+        if is_stopping.load(Ordering::Relaxed) {
+            return;
+        }
+        let outcome = made.unwrap_or_else(|error| {
+            log::error!("the scheduled backup failed: {error}");
+            json!({ "error": error.to_string() })
+        });
+        if let Err(error) = store.write(move |tx| jobs::note(tx, SCHEDULED, now, &outcome)) {
+            log::error!("cannot note the scheduled backup: {error}");
+        }
+    };
+    let started = std::thread::Builder::new().name("backup".into()).spawn(job);
+    *thread = Some(started.map_err(Error::io("cannot start the backup thread"))?);
+    Ok(Value::Null)
+}
+
+fn scheduled(
+    store: &Arc<Store>,
+    now: Timestamp,
+    directory: &Path,
+    kept: usize,
+    is_stopping: &Arc<AtomicBool>,
+) -> Result<Value> {
+    crate::app::create_data_directory(directory)?;
+    remove(ours(directory, is_unfinished)?)?;
+    let destination = directory.join(file_name(now));
+    let bytes = make_with(store, now, &destination, is_stopping)?;
+    let mut finished = ours(directory, is_finished)?;
+    finished.sort();
+    finished.truncate(finished.len().saturating_sub(kept));
+    let n_removed = finished.len();
+    remove(finished)?;
+    Ok(json!({ "file": destination, "bytes": bytes, "removed": n_removed }))
+}
+
+/// `mailtrail-20260430T142211Z.db`: in the order of time when in the order of letters.
+fn file_name(now: Timestamp) -> String {
+    let time: String = now.truncated().to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    format!("mailtrail-{time}.db")
+}
+
+fn is_finished(name: &str) -> bool {
+    let time = name.strip_prefix("mailtrail-").and_then(|rest| rest.strip_suffix("Z.db"));
+    let is_time = |(at, byte): (usize, u8)| if at == 8 { byte == b'T' } else { byte.is_ascii_digit() };
+    time.is_some_and(|time| time.len() == 15 && time.bytes().enumerate().all(is_time))
+}
+
+/// What a backup left that was broken off.
+fn is_unfinished(name: &str) -> bool {
+    let hidden = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".partial"));
+    hidden.and_then(|rest| rest.rsplit_once('.')).is_some_and(|(name, _)| is_finished(name))
+}
+
+fn ours(directory: &Path, is_ours: fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    let failed = || Error::io(format!("cannot read {}", directory.display()));
+    let mut found = Vec::new();
+    for entry in directory.read_dir().map_err(failed())? {
+        let entry = entry.map_err(failed())?;
+        if entry.file_name().to_str().is_some_and(is_ours) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+fn remove(files: Vec<PathBuf>) -> Result<()> {
+    for file in files {
+        std::fs::remove_file(&file).map_err(Error::io(format!("cannot remove {}", file.display())))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! Databases of every released schema, frozen in tests/upgrades: `N.sql` is the file as a program of version N left it,
+//! `N.json` what that program answered. They are brought to the schema of today and answer the same.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use mailtrail::http::Method;
+use mailtrail::store::migrate;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::support::{Server, restore_sql};
+
+const FROZEN: [(i64, &str, &str); 1] =
+    [(1, include_str!("../upgrades/1.sql"), include_str!("../upgrades/1.json"))];
+
+/// After everything that was recorded in them.
+const LATER: &str = "2026-11-21T20:00:00Z";
+
+#[test]
+fn every_released_version_before_this_one_is_frozen() {
+    let frozen: Vec<_> = FROZEN.iter().map(|(version, ..)| *version).collect();
+    assert_eq!(frozen, (1..migrate::VERSION).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_older_database_is_upgraded_and_answers_as_before() {
+    for (version, sql, told) in FROZEN {
+        let told: Value = serde_json::from_str(told).expect("answers");
+        let text = |name: &str| told[name].as_str().expect("a text");
+        let server = Server::start_on(sql, LATER, text("key"), text("workspace"));
+        server.operator(Method::Post, "/api/v1/admin/licenses", &json!({ "holder": "Main" })).good();
+        let cookie = server.login_with(text("email"), text("password"));
+        for (path, expected) in told["answers"].as_object().expect("answers") {
+            let request = server.request(Method::Get, path);
+            let request = if path.starts_with("/v1/") {
+                request.key(text("key"))
+            } else {
+                request.header("cookie", &cookie)
+            };
+            assert_eq!(request.send().status(200).json(), *expected, "version {version}: {path}");
+        }
+        let checked = server.operator(Method::Post, "/api/v1/admin/check", &Value::Null).json();
+        assert_eq!(checked["ok"], true, "version {version}: {checked}");
+        // What was there is kept, whole, as it was.
+        let kept = server.database().with_extension(format!("db.v{version}"));
+        let kept = Connection::open(kept).expect("the backup");
+        assert_eq!(dump(&kept), dump(&frozen(sql)), "version {version}");
+    }
+}
+
+#[test]
+fn an_upgraded_database_has_the_schema_of_a_new_one() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let new = directory.path().join("new.db");
+    migrate::prepare(&new).expect("a database");
+    for (version, sql, _) in FROZEN {
+        let old = directory.path().join(format!("{version}.db"));
+        restore_sql(&old, sql);
+        migrate::prepare(&old).expect("an upgrade");
+        let [old, new] = [&old, &new].map(|path| structure(&Connection::open(path).expect("a database")));
+        assert_eq!(old, new, "version {version}");
+    }
+}
+
+#[test]
+fn a_newer_database_is_refused_and_left_as_it_is() {
+    let mut server = Server::start();
+    server.stop();
+    let database = server.database();
+    Connection::open(&database)
+        .and_then(|connection| connection.pragma_update(None, "user_version", migrate::VERSION + 1))
+        .expect("a newer version");
+    let files = || -> BTreeMap<_, _> {
+        let entries = server.config().data.read_dir().expect("the data directory");
+        let paths = entries.map(|entry| entry.expect("a file").path()).filter(|path| path.is_file());
+        paths.map(|path| (path.clone(), std::fs::read(path).expect("its content"))).collect()
+    };
+    let before = files();
+    for (command, code) in [("serve", 78), ("stats", 1), ("check", 1)] {
+        let data = server.config().data;
+        let run = Command::new(env!("CARGO_BIN_EXE_mailtrail")).arg("--data").arg(data).arg(command).output();
+        let run = run.expect("a run");
+        let told = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert_eq!(run.status.code(), Some(code), "{command}: {told}");
+        assert!(told.contains("has schema version"), "{command}: {told}");
+        assert!(told.contains("hint: install the newer mailtrail"), "{command}: {told}");
+    }
+    assert_eq!(files(), before);
+}
+
+fn frozen(sql: &str) -> Connection {
+    let connection = Connection::open_in_memory().expect("a database");
+    connection.execute_batch(sql).expect("the dump");
+    connection
+}
+
+/// Every row of every table, as text.
+fn dump(connection: &Connection) -> BTreeMap<String, Vec<String>> {
+    let names = strings(connection, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name");
+    let rows = |table: &String| {
+        let columns =
+            strings(connection, &format!("SELECT name FROM pragma_table_xinfo('{table}') ORDER BY cid"));
+        let quoted: Vec<_> = columns.iter().map(|column| format!("quote({column})")).collect();
+        strings(
+            connection,
+            &format!("SELECT concat_ws(',', {}) AS line FROM {table} ORDER BY line", quoted.join(", ")),
+        )
+    };
+    names.iter().map(|table| (table.clone(), rows(table))).collect()
+}
+
+/// Columns of every table, and the text of indexes and triggers.
+fn structure(connection: &Connection) -> Vec<String> {
+    let mut found = strings(
+        connection,
+        "SELECT concat_ws(' ', tables.name, columns.cid, columns.name, columns.type, columns.\"notnull\", columns.pk,
+             columns.hidden, columns.dflt_value)
+         FROM pragma_table_list AS tables JOIN pragma_table_xinfo(tables.name) AS columns
+         WHERE tables.schema = 'main' AND tables.name NOT LIKE 'sqlite_%' ORDER BY tables.name, columns.cid",
+    );
+    found.extend(strings(
+        connection,
+        "SELECT sql FROM sqlite_schema WHERE type IN ('index', 'trigger') AND sql IS NOT NULL ORDER BY name",
+    ));
+    found
+}
+
+fn strings(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(sql).expect("a query");
+    let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+    rows.collect::<rusqlite::Result<_>>().expect("texts")
+}
