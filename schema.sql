@@ -20,6 +20,13 @@ CREATE TABLE sequence (
 ) STRICT;
 INSERT INTO sequence (one, last_seq, last_now, salt) VALUES (1, 0, 0, random() & 16777215);
 
+-- Each time a person said that the clock had been wrong and is right now: from here on times start again.
+CREATE TABLE clock_steps (
+    seq       INTEGER PRIMARY KEY,                            -- the last number given out before
+    from_time INTEGER NOT NULL,                               -- the latest time a write had seen
+    to_time   INTEGER NOT NULL
+) STRICT;
+
 -- How many rows an owner (a tenant, a mailbox, a project, a workspace) has in a stretch of time, and how many of
 -- them are of one action, outcome or person. Kept by store/counts.rs in the transaction of the rows themselves;
 -- `total` and `offset` are answered from it, so that they cost the same however many rows there are.

@@ -76,6 +76,12 @@ impl App {
         Ok(app)
     }
 
+    /// What time it is for keys and sessions: never earlier than at any write, so that a clock that steps back gives
+    /// no ended key its life again.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now().max(self.store.last_now())
+    }
+
     /// Reads the license from the configuration, else as `init` left it. A bad one is not an error here: recording
     /// goes on without, and the read says why it does not.
     pub fn load_license(&self) -> Result<()> {

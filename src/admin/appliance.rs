@@ -1,19 +1,22 @@
-//! What concerns the appliance as a whole: licenses, retention, backups, checks, figures.
+//! What concerns the appliance as a whole: licenses, retention, backups, checks, the clock, figures.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::auth::license::{self, License};
-use crate::auth::{Admin, FIRST_WORKSPACE};
+use crate::auth::{Admin, FIRST_WORKSPACE, keys, sessions};
 use crate::error::{Error, Result};
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
 use crate::ids::Uuid;
 use crate::jobs::{backups, retention};
+use crate::owners::mailboxes;
 use crate::store::counts::Recount;
-use crate::store::{Note, Sharing, backup, counts, jobs};
+use crate::store::{Note, Sharing, backup, clock_steps, counts, idempotency, jobs};
+use crate::time::SECOND;
 use crate::{activity, enforcement, messages};
 
 fn appliance_note(admin: &Admin, action: &'static str, target_id: String, metadata: Value) -> Note {
@@ -184,6 +187,42 @@ fn recount(connection: &rusqlite::Connection) -> Result<Vec<counts::Miscount>> {
     messages::sql::recount(connection, &mut recount)?;
     activity::sql::recount(connection, &mut recount)?;
     recount.compare(connection)
+}
+
+/// What the clock says, and the latest time any write saw.
+pub fn show_clock(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    admin.must_run_the_appliance()?;
+    let (now, latest) = (app.clock.now(), app.store.last_now());
+    let seconds = (latest.micros() - now.micros()).max(0) / SECOND;
+    Response::json(200, &json!({ "clock": now, "latest_write": latest, "behind_seconds": seconds }))
+}
+
+/// Believes a clock that stands before the latest write: that one was made while the clock was wrong. From here on
+/// times start again at the clock's, and retention runs again. What was recorded meanwhile keeps its times; sessions
+/// that began, and keys that ended, in that future have ended; days of sends begun in it are those of today.
+///
+/// # Errors
+/// `clock_not_behind` when there is nothing to accept.
+pub fn accept_clock(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    admin.must_run_the_appliance()?;
+    let (clock, config, admin) = (app.clock.clone(), Arc::clone(&app.config), admin.clone());
+    app.store.write_as(Sharing::Alone, move |tx| {
+        let (wrong, now) = (tx.now, clock.now());
+        if now >= wrong {
+            let message = format!("the clock says {now}; no write has seen a later time");
+            return Err(Error::conflict("clock_not_behind", message));
+        }
+        clock_steps::step_back(tx, now)?;
+        keys::end_before_step(tx, wrong)?;
+        sessions::end_after_step(tx)?;
+        idempotency::date_back(tx)?;
+        mailboxes::begin_day_after_step(tx, config.window_start(now))?;
+        let shown = json!({ "before": wrong, "after": now });
+        tx.note(appliance_note(&admin, "clock.accept", String::new(), shown.clone()))?;
+        Response::json(200, &shown)
+    })
 }
 
 /// How much there is: rows by workspace and log, the size of the file, what the scheduler did.

@@ -67,6 +67,8 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/admin/retention/run", appliance::run_retention),
     post("/api/v1/admin/backups", appliance::post_backup),
     post("/api/v1/admin/check", appliance::post_check),
+    get("/api/v1/admin/clock", appliance::show_clock),
+    post("/api/v1/admin/clock/accept", appliance::accept_clock),
     get("/api/v1/admin/stats", appliance::show_stats),
 ];
 

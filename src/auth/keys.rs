@@ -242,6 +242,16 @@ pub fn end(tx: &Tx<'_>, key: &ApiKey, at: Timestamp) -> Result<()> {
     Ok(())
 }
 
+/// After the clock was put right: what ended while it was wrong has ended, though the time of it is yet to come.
+pub fn end_before_step(tx: &Tx<'_>, wrong: Timestamp) -> Result<()> {
+    tx.execute(
+        "UPDATE api_keys SET revoked_at = ?1 WHERE revoked_at > ?1 AND revoked_at <= ?2",
+        (tx.now.truncated(), wrong),
+    )?;
+    tx.execute("UPDATE api_keys SET last_used_at = ?1 WHERE last_used_at > ?1", [tx.now])?;
+    Ok(())
+}
+
 pub fn note_use(tx: &Tx<'_>, key: i64, at: Timestamp) -> Result<()> {
     tx.execute(
         "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), ?2) WHERE id = ?1",
@@ -272,7 +282,7 @@ pub fn authenticate(app: &App, request: &Request) -> Result<ApiKey> {
     if !is_well_formed(token) {
         return refused(Unauthenticated::Key);
     }
-    let now = app.clock.now();
+    let now = app.now();
     let found = app.keys.find(&app.store, sha256(token.as_bytes()))?;
     match found.filter(|key| key.is_live(now)) {
         Some(key) => {

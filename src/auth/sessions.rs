@@ -42,6 +42,16 @@ pub fn end_all(tx: &Tx<'_>, user: i64) -> Result<()> {
     Ok(())
 }
 
+/// After the clock was put right: a session that began in the future would live until then.
+pub fn end_after_step(tx: &Tx<'_>) -> Result<()> {
+    tx.execute(
+        "UPDATE sessions SET ended_at = CASE WHEN created_at > ?1 THEN coalesce(ended_at, ?1) ELSE ended_at END,
+             created_at = min(created_at, ?1), last_seen_at = ?1 WHERE last_seen_at > ?1",
+        [tx.now],
+    )?;
+    Ok(())
+}
+
 pub fn note_use(tx: &Tx<'_>, hash: &[u8; 32], at: Timestamp) -> Result<()> {
     tx.execute("UPDATE sessions SET last_seen_at = max(last_seen_at, ?2) WHERE hash = ?1", (&hash[..], at))?;
     Ok(())
@@ -79,7 +89,7 @@ pub fn authenticate(app: &App, request: &Request) -> Result<User> {
     }
     let missing = || Error::Unauthenticated(Unauthenticated::Session);
     let hash = sha256(token(request).ok_or_else(missing)?.as_bytes());
-    let now = app.clock.now();
+    let now = app.now();
     // Asked before the row: what is forgotten here by then is in the row.
     let unwritten = app.usage.session_seen(&hash);
     let (stored, user) = app.store.read(|snapshot| {

@@ -114,6 +114,11 @@ pub enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// What time it is here; `accept`, after it was wrong
+    Clock {
+        #[command(subcommand)]
+        command: Option<ClockCommand>,
+    },
     /// Examine the database, or a backup
     Check {
         /// A database nobody serves; otherwise the data directory's
@@ -353,6 +358,12 @@ pub enum RetentionCommand {
     },
     /// The days in force and the last run
     Show,
+}
+
+#[derive(Subcommand)]
+pub enum ClockCommand {
+    /// It is right now and was not before: times start again
+    Accept,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -141,6 +141,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Config => setup::config(&context),
         Command::Backup { file } => setup::backup(&context, &file),
         Command::Restore { file, dry_run } => setup::restore(&context, &file, dry_run),
+        Command::Clock { command } => setup::clock(&context, command),
         Command::Check { file, repair } => setup::check(&context, file.as_deref(), repair),
         Command::Retention(command) => setup::retention(&context, &command),
         Command::Stats => setup::stats(&context),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::arguments::RetentionCommand;
+use super::arguments::{ClockCommand, RetentionCommand};
 use super::client::Client;
 use super::table::{card, cell, table};
 use super::{Context, print};
@@ -306,6 +306,29 @@ fn put_in_place(file: &Path, database: &Path, kept: Option<&Path>) -> Result<()>
     }
     std::fs::rename(&partial, database).map_err(failed(database))?;
     copies::sync_directory(database)
+}
+
+/// What the clock says against what was written, or that it is right now.
+pub fn clock(context: &Context, command: Option<ClockCommand>) -> Result<()> {
+    let client = Client::open(context)?;
+    match command {
+        None => context.answer(&client.get("/api/v1/admin/clock", Vec::new())?, |shown| {
+            let behind = match shown["behind_seconds"].as_i64() {
+                None | Some(0) => "it is not behind: nothing to do".to_owned(),
+                Some(seconds) => format!(
+                    "it is {seconds} seconds behind: later writes get the latest time until it has caught up; \
+                     if it is right, say `mailtrail clock accept`"
+                ),
+            };
+            format!("clock {}, latest write {}\n{behind}", cell(&shown["clock"]), cell(&shown["latest_write"]))
+        }),
+        Some(ClockCommand::Accept) => {
+            let stepped = client.post("/api/v1/admin/clock/accept", &Value::Null)?;
+            context.answer(&stepped, |stepped| {
+                format!("times start again at {}; before it was {}", cell(&stepped["after"]), cell(&stepped["before"]))
+            })
+        }
+    }
 }
 
 pub fn check(context: &Context, file: Option<&Path>, repair: bool) -> Result<()> {

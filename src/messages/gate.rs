@@ -160,14 +160,14 @@ fn count(
         [(rule.per_hour, hour_ago, "rate_limit_per_hour"), (rule.per_day, day_ago, "rate_limit_per_day")]
     {
         if let Some(most) = most
-            && sql::n_delivered_since(tx, mailbox.id, fingerprint, since)? >= most
+            && sql::n_delivered_of_rule(tx, mailbox.id, fingerprint, (since, tx.now))? >= most
         {
             refuse(Outcome::RateLimited, reason);
             return Ok(());
         }
     }
     if let Some(most) = rule.tokens_per_day
-        && sql::n_tokens_since(tx, mailbox.id, fingerprint, day_ago)? >= most
+        && sql::n_tokens_of_rule(tx, mailbox.id, fingerprint, (day_ago, tx.now))? >= most
     {
         refuse(Outcome::BudgetExhausted, "token_budget_per_day");
         return Ok(());

@@ -9,8 +9,8 @@ use crate::app::{MOST_AHEAD, check_not_ahead};
 use crate::error::{Error, Result, Subject};
 use crate::ids::hex;
 use crate::owners::mailboxes::Mailbox;
-use crate::store::Tx;
 use crate::store::counts::{Log, Recount, Series};
+use crate::store::{Tx, clock_steps};
 use crate::time::Timestamp;
 
 const COLUMNS: &str = "seq, mailbox, message_id, thread_id, sender_address, recipient_address, received_at, outcome,
@@ -173,25 +173,36 @@ fn stretch(
 }
 
 /// An id below which nothing was received at `from` or later. Found in few steps: entries are recorded in the order
-/// of ids, at times that only rise, and none is received much later than it is recorded.
+/// of ids, at times that only rise between two steps of the clock, and none is received much later than it is
+/// recorded.
 fn first_since(connection: &Connection, mailbox: i64, from: Timestamp) -> Result<i64> {
     // One second more, since `recorded_at` is whole seconds.
     let earliest = from.plus_seconds(-(MOST_AHEAD + 1));
     let last: Option<i64> = connection
         .prepare_cached("SELECT max(seq) FROM messages WHERE mailbox = ?1")?
         .query_row([mailbox], |row| row.get(0))?;
+    let last = last.unwrap_or(0);
     let mut recorded_at = connection.prepare_cached(
-        "SELECT seq, recorded_at FROM messages WHERE mailbox = ?1 AND seq >= ?2 ORDER BY seq LIMIT 1",
+        "SELECT seq, recorded_at FROM messages WHERE mailbox = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq LIMIT 1",
     )?;
-    let (mut first, mut end) = (0, last.unwrap_or(0).saturating_add(1));
-    while first < end {
-        let middle = first + (end - first) / 2;
-        let found = recorded_at
-            .query_row((mailbox, middle), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Timestamp>(1)?)))
-            .optional()?;
-        match found {
-            Some((seq, at)) if at < earliest => first = seq.saturating_add(1),
-            _ => end = middle,
+    let ends = clock_steps::ends_before(connection, last)?.into_iter().chain([last]);
+    let mut first = 0;
+    for stretch_end in ends.map(|seq| seq.saturating_add(1)) {
+        let mut end = stretch_end;
+        while first < end {
+            let middle = first + (end - first) / 2;
+            let found = recorded_at
+                .query_row((mailbox, middle, end), |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, Timestamp>(1)?))
+                })
+                .optional()?;
+            match found {
+                Some((seq, at)) if at < earliest => first = seq.saturating_add(1),
+                _ => end = middle,
+            }
+        }
+        if first < stretch_end {
+            break;
         }
     }
     Ok(first)
@@ -372,24 +383,38 @@ fn insert_fact(tx: &mut Tx<'_>, mailbox: i64, message: i64, (kind, data): &NewFa
     Ok(())
 }
 
-/// How many messages a sender rule let through since an instant.
-pub fn n_delivered_since(connection: &Connection, mailbox: i64, rule: i64, since: Timestamp) -> Result<i64> {
+/// From after one instant to another. There may be rows later than now: those of a time when the clock was wrong.
+type Window = (Timestamp, Timestamp);
+
+/// How many messages a sender rule let through.
+pub fn n_delivered_of_rule(
+    connection: &Connection,
+    mailbox: i64,
+    rule: i64,
+    (since, now): Window,
+) -> Result<i64> {
     Ok(connection
         .prepare_cached(
             "SELECT count(*) FROM messages
-             WHERE mailbox = ?1 AND sender_rule = ?2 AND recorded_at > ?3 AND outcome = 1 AND sender_rule IS NOT NULL",
+             WHERE mailbox = ?1 AND sender_rule = ?2 AND recorded_at > ?3 AND recorded_at <= ?4 AND outcome = 1
+               AND sender_rule IS NOT NULL",
         )?
-        .query_row((mailbox, rule, since), |row| row.get(0))?)
+        .query_row((mailbox, rule, since, now), |row| row.get(0))?)
 }
 
-/// How many tokens were reported for the messages a sender rule let through since an instant.
-pub fn n_tokens_since(connection: &Connection, mailbox: i64, rule: i64, since: Timestamp) -> Result<i64> {
+/// How many tokens were reported for the messages a sender rule let through.
+pub fn n_tokens_of_rule(
+    connection: &Connection,
+    mailbox: i64,
+    rule: i64,
+    (since, now): Window,
+) -> Result<i64> {
     let mut statement = connection.prepare_cached(
         "SELECT message_facts.data FROM messages JOIN message_facts ON message_facts.message = messages.seq
          WHERE messages.mailbox = ?1 AND messages.sender_rule = ?2 AND messages.recorded_at > ?3
-           AND messages.outcome = 1 AND messages.sender_rule IS NOT NULL AND message_facts.kind = 5",
+           AND messages.recorded_at <= ?4 AND messages.outcome = 1 AND messages.sender_rule IS NOT NULL AND message_facts.kind = 5",
     )?;
-    let reports = statement.query_map((mailbox, rule, since), |row| row.get::<_, String>(0))?;
+    let reports = statement.query_map((mailbox, rule, since, now), |row| row.get::<_, String>(0))?;
     add_reports(reports)
 }
 

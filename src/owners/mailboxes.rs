@@ -230,6 +230,12 @@ pub fn put_policy(
     Ok(version)
 }
 
+/// After the clock was put right: a day of sends that began in the future would last until then.
+pub fn begin_day_after_step(tx: &Tx<'_>, window: Timestamp) -> Result<()> {
+    tx.execute("UPDATE mailboxes SET window_start = ?1 WHERE window_start > ?1", [window])?;
+    Ok(())
+}
+
 /// The document in force; `None` when none was ever put.
 pub fn policy(connection: &Connection, id: i64) -> Result<Option<(i64, String)>> {
     Ok(connection

@@ -18,6 +18,7 @@
 
 pub mod backup;
 pub mod checksums;
+pub mod clock_steps;
 pub mod counts;
 pub mod idempotency;
 pub mod jobs;
@@ -28,7 +29,7 @@ mod writer;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -97,6 +98,8 @@ struct Shared {
     commits: AtomicU64,
     writes: AtomicU64,
     changes_noted: AtomicU64,
+    /// The latest time any write saw, in microseconds.
+    last_now: AtomicI64,
     /// Commits by the number of writes in them: of 1, 2, up to 4, 8 … 256.
     sizes: [AtomicU64; 9],
 }
@@ -138,7 +141,7 @@ impl Deref for Snapshot<'_> {
 /// One write in the making. It commits with all that the writer took up at the same time, or rolls back alone.
 pub struct Tx<'c> {
     connection: &'c Connection,
-    /// Read once for the transaction; never before that of an earlier one, whatever the clock did.
+    /// Read once for the transaction; never before that of an earlier one, whatever the clock did (`clock_steps`).
     pub now: Timestamp,
     /// In every id that is made of a row's number.
     pub salt: i64,
@@ -284,6 +287,11 @@ impl Store {
     /// grows before the change is answered.
     pub fn changes_noted(&self) -> u64 {
         self.shared.changes_noted.load(Ordering::Acquire)
+    }
+
+    /// The latest time any write saw: later than the clock's when that stepped back.
+    pub fn last_now(&self) -> Timestamp {
+        Timestamp::from_micros(self.shared.last_now.load(Ordering::Relaxed))
     }
 
     /// Commits and the writes they carried, since the start: their quotient is the size of a batch.

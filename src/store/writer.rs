@@ -182,6 +182,7 @@ impl State {
             [],
             |row| Ok((row.get("last_seq")?, row.get("last_now")?, row.get("salt")?)),
         )?;
+        shared.last_now.store(Timestamp::micros(last_now), Ordering::Relaxed);
         connection.wal_hook(Some(|_, n_pages| {
             WAL_PAGES.set(n_pages);
             Ok(())
@@ -250,6 +251,7 @@ impl State {
             log::error!("a commit of {} writes failed: {error}", batch.len());
         }
         if let Ok(has_noted) = &committed {
+            self.shared.last_now.store(self.last_now.micros(), Ordering::Relaxed);
             self.shared.changes_noted.fetch_add(u64::from(*has_noted), Ordering::Release);
             self.shared.commits.fetch_add(1, Ordering::Relaxed);
             self.shared.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);
@@ -323,6 +325,7 @@ impl State {
             match work.run(&mut tx) {
                 Ok(()) => {
                     self.last_seq = tx.last_seq;
+                    self.last_now = tx.now;
                     deltas.merge(tx.deltas);
                     has_noted |= tx.has_noted;
                 }

@@ -1338,6 +1338,7 @@ fn administration(at: &Place) -> Vec<Row> {
         "retention/run",
         "backups",
         "check",
+        "clock/accept",
     ] {
         let message = "work_space: unknown parameter; accepted: none";
         rows.push(

@@ -251,6 +251,8 @@ const WITHOUT_IDS: &[&str] = &[
     "POST /api/v1/admin/retention/run",
     "POST /api/v1/admin/backups",
     "POST /api/v1/admin/check",
+    "GET /api/v1/admin/clock",
+    "POST /api/v1/admin/clock/accept",
     "GET /api/v1/admin/stats",
 ];
 
@@ -434,6 +436,8 @@ fn another_workspaces_admin_does_not_run_the_appliance() {
         (Method::Post, "licenses", json!({ "holder": "x" })),
         (Method::Get, "retention", Value::Null),
         (Method::Post, "retention/run", json!({ "dry_run": true })),
+        (Method::Get, "clock", Value::Null),
+        (Method::Post, "clock/accept", Value::Null),
         (Method::Post, "backups", json!({ "file": "x" })),
         (Method::Post, "check", Value::Null),
     ] {

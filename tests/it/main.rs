@@ -5,6 +5,7 @@ mod backups;
 mod bad_input;
 mod callers;
 mod check;
+mod clock;
 mod counts;
 mod crash;
 mod enforcement;

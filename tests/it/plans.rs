@@ -324,7 +324,7 @@ fn intended_for_messages(bits: u32) -> &'static str {
 fn one_message_its_thread_and_the_limits_counted_from_the_log() {
     let fixture = Fixture::new();
     let connection = fixture.connection();
-    let since = time("2026-04-20T00:00:00Z");
+    let (since, now) = (time("2026-04-20T00:00:00Z"), time(START));
     let seen = statements(&connection, |connection| {
         messages::sql::find(connection, fixture.mailbox, "<7@example.org>").expect("an entry");
         let new = messages::NewEntry { references: vec!["<8@example.org>".into()], ..Default::default() };
@@ -332,8 +332,8 @@ fn one_message_its_thread_and_the_limits_counted_from_the_log() {
     });
     check(&connection, "find, thread_for", &seen, &["messages_message"]);
     let seen = statements(&connection, |connection| {
-        messages::sql::n_delivered_since(connection, fixture.mailbox, 1, since).expect("a number");
-        messages::sql::n_tokens_since(connection, fixture.mailbox, 1, since).expect("a number");
+        messages::sql::n_delivered_of_rule(connection, fixture.mailbox, 1, (since, now)).expect("a number");
+        messages::sql::n_tokens_of_rule(connection, fixture.mailbox, 1, (since, now)).expect("a number");
     });
     check(&connection, "limits of a rule", &seen, &["messages_rule"]);
     let seen = statements(&connection, |connection| {

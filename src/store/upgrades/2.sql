@@ -1,6 +1,13 @@
--- From version 1 to 2: every recorded row gets a checksum of its other columns, the schema one of its own.
+-- From version 1 to 2: every recorded row gets a checksum of its other columns, the schema one of its own; steps of
+-- the clock that a person believed are written down.
 
 DROP INDEX IF EXISTS projects_held; -- nothing reads by it any more
+
+CREATE TABLE clock_steps (
+    seq       INTEGER PRIMARY KEY,
+    from_time INTEGER NOT NULL,
+    to_time   INTEGER NOT NULL
+) STRICT;
 
 ALTER TABLE sequence ADD COLUMN schema_checksum INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE texts ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;

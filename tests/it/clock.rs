@@ -1,0 +1,178 @@
+//! A clock that is moved: steps of a day and an hour both ways, the hours that daylight saving takes and gives,
+//! midnight, 2038; and the way out after it was wrong.
+
+use mailtrail::http::Method;
+use mailtrail::time::Timestamp;
+use serde_json::{Value, json};
+
+use crate::support::{OWNER, START, Server, time};
+
+const DAY: i64 = 86_400;
+
+fn check(server: &Server) {
+    let checked = server.operator(Method::Post, "/api/v1/admin/check", &Value::Null).json();
+    assert_eq!(checked["ok"], true, "{checked}");
+}
+
+fn accept(server: &Server) -> crate::support::Answer {
+    server.operator(Method::Post, "/api/v1/admin/clock/accept", &Value::Null)
+}
+
+/// An entry of the mailbox, recorded now; its number.
+fn record(server: &Server, mailbox: i64, id: &str) -> i64 {
+    let entry = json!({ "message_id": id, "outcome": "delivered" });
+    let answer = server.post(&format!("/v1/mailboxes/{mailbox}/audit-logs"), &entry).status(201);
+    answer.json()["id"].as_i64().expect("a number")
+}
+
+fn listed(server: &Server, mailbox: i64, query: &str) -> Vec<String> {
+    let shown = server.get(&format!("/v1/mailboxes/{mailbox}/audit-logs?{query}")).status(200).json();
+    let items = shown["items"].as_array().expect("a list").iter();
+    items.map(|item| item["message_id"].as_str().expect("a text").to_owned()).collect()
+}
+
+/// What a mailbox with a limit of one sent: one send an hour, over the hours between two instants.
+fn unblocked(server: &Server, from: &str, hours: i64) -> Vec<String> {
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    server.add_mailbox(&server.workspace, "sales@example.org", Some(&tenant), Some(1));
+    let send = json!({ "tenant_id": tenant, "mailbox_address": "sales@example.org" });
+    for half_hour in 0..hours * 2 {
+        server.clock.set(time(from).plus_seconds(half_hour * 1800));
+        server.run_jobs();
+        if half_hour % 2 == 0 {
+            server.post("/v1/enforcement/sends", &send).good();
+        }
+    }
+    let shown = server.get("/v1/enforcement/events?action=unblocked&order=asc&limit=100").status(200).json();
+    let events = shown["events"].as_array().expect("a list").iter();
+    events.map(|event| event["created_at"].as_str().expect("a time").to_owned()).collect()
+}
+
+#[test]
+fn a_day_ends_once_also_when_it_has_23_or_25_hours() {
+    for (zone, reset, from, expected) in [
+        // Clocks go forward at 01:00 UTC on the 28th of March, back on the 25th of October.
+        ("Europe/Berlin", "00:00", "2027-03-27T12:00:00Z", ["2027-03-27T23:00:00Z", "2027-03-28T22:00:00Z"]),
+        ("Europe/Berlin", "00:00", "2026-10-24T12:00:00Z", ["2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"]),
+        // The time of the reset is in the hour that is left out, or comes twice.
+        ("Europe/Berlin", "02:30", "2027-03-27T12:00:00Z", ["2027-03-28T01:30:00Z", "2027-03-29T00:30:00Z"]),
+        ("Europe/Berlin", "02:30", "2026-10-24T12:00:00Z", ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]),
+        // Over the end of 31 bits of seconds.
+        ("UTC", "03:00", "2038-01-18T12:00:00Z", ["2038-01-19T03:00:00Z", "2038-01-20T03:00:00Z"]),
+    ] {
+        let server = Server::start_with(&[("daily_reset_zone", zone), ("daily_reset_time", reset)]);
+        assert_eq!(unblocked(&server, from, 40), expected, "{zone} {reset} from {from}");
+        check(&server);
+    }
+}
+
+#[test]
+fn steps_of_a_day_and_an_hour_lose_nothing_and_delete_nothing_early() {
+    let server = Server::start_with(&[("messages_retention_days", "5")]);
+    let mailbox = server.add_mailbox(&server.workspace, "sales@example.org", None, None);
+    let project = server.add_project(&server.workspace, "Site");
+    let activity = json!({ "user_id": "018f1f1e-7c3a-7000-8000-0000000000aa", "action": "site.publish" });
+    let (mut numbers, mut ulids, mut clock) = (Vec::new(), Vec::new(), 0);
+    let steps = [25, -25, 25, 25, -25, 1, -1, -25, 50, -25, 25];
+    for (n, hours) in steps.into_iter().enumerate() {
+        clock += hours * 3600;
+        server.clock.set(time(START).plus_seconds(clock));
+        server.run_jobs();
+        numbers.push(record(&server, mailbox, &format!("m{n}")));
+        let answer =
+            server.post(&format!("/api/v1/projects/{project}/audit-log"), &activity).status(201).json();
+        ulids.push(answer["id"].as_str().expect("an id").to_owned());
+    }
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    assert!(ulids.is_sorted_by(|a, b| a < b), "{ulids:?}");
+    // At most three days have passed, whatever the clock did.
+    assert_eq!(listed(&server, mailbox, "limit=50").len(), steps.len());
+    check(&server);
+}
+
+#[test]
+fn after_a_clock_that_was_wrong_times_start_again_when_somebody_says_so() {
+    let mut server = Server::start_with(&[("messages_retention_days", "30")]);
+    let mailbox = server.add_mailbox(&server.workspace, "sales@example.org", None, None);
+    record(&server, mailbox, "before");
+    assert_eq!(accept(&server).status(409).json()["code"], "clock_not_behind");
+    // A battery fails, and it is 2036 for a while: somebody logs in, a key is revoked, a message comes.
+    server.clock.set(time("2036-01-01T00:00:00Z"));
+    record(&server, mailbox, "in 2036");
+    let in_the_leap = server.login(OWNER);
+    let revoked = server.operator(Method::Get, "/api/v1/admin/keys", &Value::Null).json();
+    let id = revoked["keys"][0]["id"].as_str().expect("an id").to_owned();
+    let key = server.add_key(&server.workspace, &["messages:read", "messages:write"]);
+    server.operator(Method::Delete, &format!("/api/v1/admin/keys/{id}"), &Value::Null).status(204);
+    let list = format!("/v1/mailboxes/{mailbox}/audit-logs");
+    server.request(Method::Get, &list).key(&server.key).send().status(401);
+    // The clock is put right. What ended has ended; new rows still get the time of the leap.
+    let now = time(START).plus_seconds(3600);
+    server.clock.set(now);
+    server.request(Method::Get, &list).key(&server.key).send().status(401);
+    server.key = key;
+    let shown = server.operator(Method::Get, "/api/v1/admin/clock", &Value::Null).good().json();
+    assert_eq!(shown["clock"], now.to_string());
+    assert_eq!(shown["latest_write"], "2036-01-01T00:00:00Z");
+    record(&server, mailbox, "after, in 2036 still");
+    let stuck = server.operator(Method::Post, "/api/v1/admin/retention/run", &Value::Null).status(409).json();
+    assert_eq!(stuck["code"], "clock_stepped_back");
+
+    let stepped = accept(&server).status(200).json();
+    assert_eq!(stepped, json!({ "before": "2036-01-01T00:00:00Z", "after": now.to_string() }));
+    server.clock.set(now.plus_seconds(60));
+    let right = record(&server, mailbox, "right");
+    let shown = server.get(&format!("{list}/right")).status(200).json();
+    assert_eq!(shown["recorded_at"], now.plus_seconds(60).micros() / 1_000_000);
+    server.operator(Method::Post, "/api/v1/admin/retention/run", &Value::Null).good();
+    // Also when it is started anew; and what ended in the leap stays ended.
+    server.restart();
+    assert!(record(&server, mailbox, "right still") > right);
+    let revoked =
+        server.operator(Method::Get, &format!("/api/v1/admin/keys/{id}"), &Value::Null).good().json();
+    let ended = Timestamp::parse(revoked["revoked_at"].as_str().expect("a time")).expect("a time");
+    assert!(ended <= now, "{revoked}");
+    let trail = format!("/api/v1/workspaces/{}/audit-log", server.workspace);
+    server.request(Method::Get, &trail).header("cookie", &in_the_leap).send().status(401);
+    // A list by time finds what is on both sides of the step.
+    let after = now.plus_seconds(30);
+    assert_eq!(
+        listed(&server, mailbox, &format!("from={after}&order=asc")),
+        ["in 2036", "after, in 2036 still", "right", "right still"]
+    );
+    assert_eq!(
+        listed(&server, mailbox, &format!("from={after}&to={}", after.plus_days(1))),
+        ["right still", "right"]
+    );
+    assert_eq!(listed(&server, mailbox, "from=2035-01-01T00:00:00Z").len(), 2);
+    check(&server);
+    // The step is in the trail.
+    let db = server.db();
+    let noted: i64 = db
+        .query_row(
+            "SELECT count(*) FROM activity WHERE action = (SELECT id FROM texts WHERE text = 'clock.accept')",
+            [],
+            |row| row.get(0),
+        )
+        .expect("a number");
+    assert_eq!(noted, 1);
+}
+
+#[test]
+fn a_mailbox_that_was_blocked_while_the_clock_was_wrong_is_free_on_the_next_day() {
+    let server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    server.add_mailbox(&server.workspace, "sales@example.org", Some(&tenant), Some(1));
+    let send = json!({ "tenant_id": tenant, "mailbox_address": "sales@example.org" });
+    server.clock.set(time(START).plus_days(4000));
+    for action in ["allowed", "blocked"] {
+        assert_eq!(server.post("/v1/enforcement/sends", &send).good().json()["action"], action);
+    }
+    server.clock.set(time(START).plus_seconds(60));
+    accept(&server).status(200);
+    assert_eq!(server.post("/v1/enforcement/sends", &send).good().json()["action"], "blocked");
+    server.clock.set(time(START).plus_seconds(DAY));
+    server.run_jobs();
+    assert_eq!(server.post("/v1/enforcement/sends", &send).good().json()["action"], "allowed");
+    check(&server);
+}
