@@ -119,6 +119,7 @@ fn facts(flags: &Flags) -> Result<()> {
 fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)?;
     connection.set_prepared_statement_cache_capacity(16);
+    mailtrail::store::checksums::register(&connection)?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON;
          PRAGMA secure_delete = ON; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16000;
@@ -232,8 +233,9 @@ fn record(connection: &Connection, texts: &mut Texts, row: &Row, seq: i64) -> Re
     connection
         .prepare_cached(
             "INSERT INTO activity (seq, workspace, project, user_id, actor, action, target_type, target_id, metadata,
-                 ip_address, user_agent, created_at, recorded_at)
-             VALUES (?1, 1, ?2, ?3, NULL, ?4, ?5, ?6, ?7, ?8, ?9, ?10, NULL)",
+                 ip_address, user_agent, created_at, recorded_at, checksum)
+             VALUES (?1, 1, ?2, ?3, NULL, ?4, ?5, ?6, ?7, ?8, ?9, ?10, NULL,
+                 checksum_of(?1, 1, ?2, ?3, NULL, ?4, ?5, ?6, ?7, ?8, ?9, ?10, NULL))",
         )?
         .execute((
             seq,
@@ -274,8 +276,15 @@ impl Texts {
         let number = match found {
             Some(number) => number,
             None => {
-                connection.prepare_cached("INSERT INTO texts (text) VALUES (?1)")?.execute([text])?;
-                connection.last_insert_rowid()
+                let number: i64 =
+                    connection
+                        .query_row("SELECT coalesce(max(id), 0) + 1 FROM texts", [], |row| row.get(0))?;
+                connection
+                    .prepare_cached(
+                        "INSERT INTO texts (id, text, checksum) VALUES (?1, ?2, checksum_of(?1, ?2))",
+                    )?
+                    .execute((number, text))?;
+                number
             }
         };
         self.0.insert(text.to_owned(), number);

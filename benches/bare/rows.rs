@@ -122,34 +122,22 @@ impl Row {
 
     /// As a client posts it.
     pub fn json(&self) -> String {
+        let Self { user_id, action, target_type, target_id, metadata, ip_address, user_agent, .. } = self;
+        let created_at = rfc3339(self.created_at);
         format!(
-            "{{\"user_id\":\"{}\",\"action\":\"{}\",\"target_type\":\"{}\",\"target_id\":\"{}\",\"metadata\":{},\
-             \"ip_address\":\"{}\",\"user_agent\":\"{}\",\"created_at\":\"{}\"}}",
-            self.user_id,
-            self.action,
-            self.target_type,
-            self.target_id,
-            self.metadata,
-            self.ip_address,
-            self.user_agent,
-            rfc3339(self.created_at),
+            r#"{{"user_id":"{user_id}","action":"{action}","target_type":"{target_type}","target_id":"{target_id}","#,
+        ) + &format!(
+            r#""metadata":{metadata},"ip_address":"{ip_address}","user_agent":"{user_agent}","created_at":"{created_at}"}}"#,
         )
     }
 
     /// Its values with tabs between, the number of the project first: what PostgreSQL's COPY reads.
     pub fn tabs(&self) -> String {
-        format!(
-            "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
-            self.project,
-            self.user_id,
-            self.action,
-            self.target_type,
-            self.target_id,
-            self.metadata,
-            self.ip_address,
-            self.user_agent,
-            rfc3339(self.created_at),
-        )
+        let (project, created_at) = (self.project.to_string(), rfc3339(self.created_at));
+        let (first, last) =
+            ([&project, &self.user_id, self.action, self.target_type], [self.user_agent, &created_at]);
+        let middle: [&str; 3] = [&self.target_id, &self.metadata, &self.ip_address];
+        [&first[..], &middle, &last].concat().join("\t")
     }
 }
 

@@ -7,6 +7,8 @@ two years, and all answer with the same totals: `run.py` checks that before it m
 import json
 import pathlib
 
+import harness
+
 BATCH = 500
 PAGE = 50
 
@@ -50,8 +52,7 @@ class Peer:
         raise NotImplementedError
 
     def data_bytes(self):
-        from harness import bytes_under
-        return sum(bytes_under(path) for path in self.data())
+        return sum(harness.bytes_under(path) for path in self.data())
 
     def read(self, **asked):
         """The bytes of a request for a list: offset, action, user_id, start, end."""
@@ -71,9 +72,8 @@ class Peer:
 
     def write(self):
         """The bytes of a request that records one row."""
-        from harness import request
         path, headers, bodies = self.posts(1)
-        return request("POST", path, bodies[0], headers)
+        return harness.request("POST", path, bodies[0], headers)
 
     def can_delete(self):
         return False
@@ -85,5 +85,7 @@ class Peer:
         """Removes them; returns when they are gone."""
 
     def rate(self, clients, size, seconds):
-        """Rows a second in writes of `size` rows."""
-        raise NotImplementedError
+        """Rows a second in writes of `size` rows; `None` where that is not to be had."""
+        path, headers, bodies = self.posts(size)
+        posts = harness.Posts(self.work / f"posts-{size}", path, headers, bodies)
+        return size * posts.rate(self.port, clients, seconds)

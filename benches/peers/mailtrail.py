@@ -108,11 +108,6 @@ class Mailtrail(Peer):
         rows = [b"".join(json_line(row) for row in batch) for batch in self.rows.samples(size)]
         return self.path(10), self.headers(size > 1), rows
 
-    def rate(self, clients, size, seconds):
-        path, headers, bodies = self.posts(size)
-        posts = harness.Posts(self.work / f"posts-{size}", path, headers, bodies)
-        return size * posts.rate(self.port, clients, seconds)
-
     def can_delete(self):
         return True
 

@@ -138,11 +138,6 @@ class NodePg(Peer):
             bodies.append(json.dumps(batch[0] if size == 1 else {"entries": batch}).encode())
         return f"/api/v1/projects/{SCRATCH}/audit-log", ["Content-Type: application/json"], bodies
 
-    def rate(self, clients, size, seconds):
-        path, headers, bodies = self.posts(size)
-        posts = harness.Posts(self.work / f"posts-{size}", path, headers, bodies)
-        return size * posts.rate(self.port, clients, seconds)
-
     def can_delete(self):
         return True
 

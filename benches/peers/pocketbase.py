@@ -136,11 +136,6 @@ class PocketBase(Peer):
             path = "/api/batch"
         return path, ["Content-Type: application/json"], bodies
 
-    def rate(self, clients, size, seconds):
-        path, headers, bodies = self.posts(size)
-        posts = harness.Posts(self.work / f"posts-{size}", path, headers, bodies)
-        return size * posts.rate(self.port, clients, seconds)
-
 
 def project(number):
     return f"00000000-0000-4000-8000-{number:012x}"

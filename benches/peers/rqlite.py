@@ -117,11 +117,6 @@ class Rqlite(Peer):
         bodies = [json.dumps([statement(row) for row in batch]).encode() for batch in self.rows.samples(size)]
         return path, ["Content-Type: application/json"], bodies
 
-    def rate(self, clients, size, seconds):
-        path, headers, bodies = self.posts(size)
-        posts = harness.Posts(self.work / f"posts-{size}", path, headers, bodies)
-        return size * posts.rate(self.port, clients, seconds)
-
     def can_delete(self):
         return True
 
