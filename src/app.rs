@@ -17,6 +17,7 @@ use crate::http::{Body, Method, Request, Response};
 use crate::ids::sha256;
 use crate::jobs::Rounds;
 use crate::messages::policy::Compiled;
+use crate::store::disk::Disk;
 use crate::store::idempotency::{self, Answer, Key};
 use crate::store::{By, Note, Store, Tx, migrate};
 use crate::time::{Clock, SECOND, Timestamp};
@@ -54,8 +55,10 @@ impl App {
         refuse_empty(&database)?;
         refuse_open_modes(&config.data)?;
         refuse_network(&config.data)?;
+        // Before SQLite touches a file: on a disk without a byte left it could not open the database.
+        let disk = Disk::new(&config.data, config.disk_reserve);
         migrate::prepare(&database)?;
-        let store = Store::open(&database, clock.clone(), crate::activity::note)?;
+        let store = Store::open(&database, disk, clock.clone(), crate::activity::note)?;
         let app = Self {
             store: Arc::new(store),
             clock,

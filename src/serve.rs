@@ -45,6 +45,8 @@ impl Running {
         let limits = config.limits.clone();
         let listeners = Listeners { tcp: Some(address), unix: Some(config.socket()) };
         let app = Arc::new(App::open(config, clock, lock)?);
+        // Says so when there is too little, and makes the ballast.
+        app.store.disk().room();
         let server = Server::start(listeners, limits, Arc::new(Routes(Arc::clone(&app))))?;
         let scheduler = Some(Scheduler::start(Arc::clone(&app))?);
         Ok(Self { app, server, scheduler })

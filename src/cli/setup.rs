@@ -150,6 +150,8 @@ pub fn wait(running: Running) -> Result<()> {
             Ok(_) | Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 if let Some(failure) = running.failure() {
+                    // As it is: an end in good order would have SQLite move a WAL of which nobody knows what is on disk.
+                    std::mem::forget(running);
                     return Err(failure);
                 }
             }
@@ -284,10 +286,13 @@ fn examine(path: &Path) -> Result<Examined> {
 fn put_in_place(file: &Path, database: &Path, kept: Option<&Path>) -> Result<()> {
     let failed = |path: &Path| Error::io(format!("cannot write {}", path.display()));
     let partial = copies::partial_name(database)?;
-    std::fs::copy(file, &partial).map_err(failed(&partial))?;
-    std::fs::set_permissions(&partial, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .map_err(failed(&partial))?;
-    std::fs::File::open(&partial).and_then(|copy| copy.sync_all()).map_err(failed(&partial))?;
+    let copied = std::fs::copy(file, &partial)
+        .and_then(|_| std::fs::set_permissions(&partial, std::os::unix::fs::PermissionsExt::from_mode(0o600)))
+        .and_then(|()| std::fs::File::open(&partial)?.sync_all());
+    if let Err(error) = copied {
+        let _ = std::fs::remove_file(&partial);
+        return Err(failed(&partial)(error));
+    }
     if let Some(kept) = kept {
         std::fs::rename(database, kept).map_err(failed(kept))?;
     }

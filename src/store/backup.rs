@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Store, migrate};
+use super::{Store, disk, migrate, pages};
 use crate::error::{Error, Result};
+
+/// Bytes of a page: SQLite's own number, which nothing of ours changes.
+const PAGE: u64 = 4096;
 
 /// Copies the live database into a new file at `destination` (mode 0600). Returns its size in bytes.
 ///
@@ -24,12 +27,19 @@ pub fn backup(store: &Store, destination: &Path) -> Result<u64> {
             "name a file that is not there yet, for example with the date in it",
         ));
     }
+    let (n_pages, _) = store.read(|snapshot| pages(snapshot))?;
+    disk::must_fit(destination, n_pages as u64 * PAGE)?;
     let partial = partial_name(destination)?;
-    let made = copy(store, &partial).and_then(|()| {
+    let made = copy(store, &partial).map_err(disk::or_full).and_then(|()| {
         std::fs::hard_link(&partial, destination)
             .map_err(Error::io(format!("cannot create {}", destination.display())))
     });
     let removed = std::fs::remove_file(&partial);
+    for suffix in ["-journal", "-wal", "-shm"] {
+        let mut name = partial.clone().into_os_string();
+        name.push(suffix);
+        let _ = std::fs::remove_file(name);
+    }
     made?;
     removed.map_err(Error::io(format!("cannot remove {}", partial.display())))?;
     sync_directory(destination)?;

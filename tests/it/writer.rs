@@ -15,6 +15,7 @@ use mailtrail::ids::Uuid;
 use mailtrail::owners::tenants::{self, NewTenant};
 use mailtrail::owners::workspaces;
 use mailtrail::store::counts::{Log, Series};
+use mailtrail::store::disk::Disk;
 use mailtrail::store::{Store, Tx, last_now, migrate};
 use mailtrail::time::Clock;
 
@@ -58,7 +59,13 @@ impl Fixture {
     /// Closes the store, when it is open, and opens it again on the same file.
     fn reopen(&mut self) {
         self.store = None;
-        let store = Store::open(&self.path(), self.clock.clone(), activity::note).expect("a store");
+        let store = Store::open(
+            &self.path(),
+            Disk::new(self.directory.path(), 0),
+            self.clock.clone(),
+            activity::note,
+        )
+        .expect("a store");
         self.store = Some(Arc::new(store));
     }
 
