@@ -17,8 +17,10 @@ use crate::error::{Error, Result};
 
 /// The largest WAL: the writer moves it once it has 64 MB.
 const BALLAST: u64 = 64 << 20;
-/// Less than this is left to nobody: opening the database and a transaction that deletes would fail.
+/// Too little for a transaction that deletes.
 const SCARCE: u64 = 4 << 20;
+/// What SQLite needs to open the database: a file of 32 KiB for each 16 MiB of WAL.
+const OPENING: u64 = 256 << 10;
 /// How old what is known of the disk may be.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -50,13 +52,20 @@ pub struct Room {
 
 impl Disk {
     /// Of this data directory. `reserve`: bytes that recording leaves free. The ballast is given up at once where
-    /// there is not even room to open the database.
-    pub fn new(directory: &Path, reserve: u64) -> Self {
+    /// there is next to no room.
+    ///
+    /// # Errors
+    /// `Io` when not even the database can be opened: SQLite would call it damaged.
+    pub fn open(directory: &Path, reserve: u64) -> Result<Self> {
         let disk = Self { directory: directory.to_owned(), reserve, seen: Mutex::default() };
         if disk.free() < SCARCE {
             disk.give_up_ballast();
         }
-        disk
+        if disk.free() < OPENING {
+            let full = std::io::ErrorKind::StorageFull.into();
+            return Err(Error::io(format!("cannot open the database in {}", directory.display()))(full));
+        }
+        Ok(disk)
     }
 
     pub fn reserve(&self) -> u64 {

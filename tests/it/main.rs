@@ -6,6 +6,7 @@ mod callers;
 mod check;
 mod counts;
 mod crash;
+mod disk;
 mod enforcement;
 mod http_server;
 mod invariants;

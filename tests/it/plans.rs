@@ -92,7 +92,7 @@ impl Fixture {
         migrate::prepare(&path).expect("a database");
         let store = Store::open(
             &path,
-            Disk::new(directory.path(), 0),
+            Disk::open(directory.path(), 0).expect("a disk"),
             Clock::standing(time(START)),
             mailtrail::activity::note,
         )
@@ -404,9 +404,13 @@ fn dense(n_rows: i64) -> (tempfile::TempDir, Connection, i64) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("mailtrail.db");
     migrate::prepare(&path).expect("a database");
-    let store =
-        Store::open(&path, Disk::new(directory.path(), 0), Clock::standing(time(START)), activity::note)
-            .expect("a store");
+    let store = Store::open(
+        &path,
+        Disk::open(directory.path(), 0).expect("a disk"),
+        Clock::standing(time(START)),
+        activity::note,
+    )
+    .expect("a store");
     let project = store.write(move |tx| {
         let workspace = workspaces::create(tx, "Main")?.key;
         let project = projects::create(tx, workspace, "Newsletter")?;

@@ -61,7 +61,7 @@ impl Fixture {
         self.store = None;
         let store = Store::open(
             &self.path(),
-            Disk::new(self.directory.path(), 0),
+            Disk::open(self.directory.path(), 0).expect("a disk"),
             self.clock.clone(),
             activity::note,
         )
