@@ -60,13 +60,16 @@ impl Running {
     /// Why it cannot go on, when it cannot: writing has stopped, or a thread of ours has died.
     pub fn failure(&self) -> Option<Error> {
         if let Some(reason) = self.app.store.failure() {
-            return Some(Error::Io {
-                context: format!("writing has stopped: {reason}"),
-                source: std::io::ErrorKind::Other.into(),
-            });
+            return Some(Error::io("writing has stopped")(std::io::Error::other(reason.to_owned())));
         }
-        let is_alive = self.scheduler.as_ref().is_some_and(Scheduler::is_alive);
-        (!is_alive).then(|| Error::Internal("the scheduler thread has died".into()))
+        let died = |thread| Some(Error::Internal(format!("the {thread} thread has died")));
+        if !self.app.store.is_writer_alive() {
+            return died("writer");
+        }
+        if !self.scheduler.as_ref().is_some_and(Scheduler::is_alive) {
+            return died("scheduler");
+        }
+        None
     }
 
     /// Stops accepting, answers what is in flight, ends the jobs, and leaves one database file without a WAL.

@@ -308,6 +308,11 @@ impl Store {
         self.shared.failure.get().map(String::as_str)
     }
 
+    /// Whether the writer thread is still there.
+    pub fn is_writer_alive(&self) -> bool {
+        self.writer.is_alive()
+    }
+
     /// Commits and the writes they carried, since the start: their quotient is the size of a batch.
     pub fn batches(&self) -> (u64, u64) {
         (self.shared.commits.load(Ordering::Relaxed), self.shared.writes.load(Ordering::Relaxed))

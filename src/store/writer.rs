@@ -115,6 +115,20 @@ fn code(error: &Error) -> Option<ErrorCode> {
     }
 }
 
+/// An error that ends all writing, with what was being done; SQLite's text for all of them is "disk I/O error".
+fn reason(error: &Error) -> String {
+    let Error::Database(rusqlite::Error::SqliteFailure(failure, _)) = error else { return error.to_string() };
+    let what = match failure.extended_code {
+        rusqlite::ffi::SQLITE_IOERR_READ | rusqlite::ffi::SQLITE_IOERR_SHORT_READ => "a read failed",
+        rusqlite::ffi::SQLITE_IOERR_WRITE => "a write failed",
+        rusqlite::ffi::SQLITE_IOERR_FSYNC => "a flush failed",
+        rusqlite::ffi::SQLITE_IOERR_TRUNCATE => "a truncation failed",
+        rusqlite::ffi::SQLITE_IOERR_SHMSIZE => "the -shm file cannot grow",
+        _ => "an operation failed",
+    };
+    format!("{what}: {error} (SQLite's code {})", failure.extended_code)
+}
+
 impl Writer {
     pub fn start(connection: Connection, clock: Clock, sink: NoteSink, shared: Arc<Shared>) -> Result<Self> {
         let (queue, waiting) = sync_channel(QUEUE);
@@ -145,6 +159,11 @@ impl Writer {
         let (answer, answered) = sync_channel(1);
         self.send(Message::Checkpoint(answer))?;
         answered.recv().map_err(|_| gone())?
+    }
+
+    /// Whether the thread is still there: without it every write fails.
+    pub fn is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     fn send(&self, message: Message) -> Result<()> {
@@ -311,7 +330,7 @@ impl State {
                     | FileLockingProtocolFailed
             )
         ) {
-            self.stop(error.to_string());
+            self.stop(reason(error));
         }
     }
 
@@ -370,6 +389,8 @@ impl State {
                     }
                     if has_savepoint {
                         self.connection.prepare_cached("ROLLBACK TO work")?.execute([])?;
+                    } else if is_full(error) {
+                        return Err(copy(error));
                     } else if self.connection.total_changes() != n_changes {
                         return Err(Error::Internal(format!("a write failed half-way: {error}")));
                     }
