@@ -59,8 +59,8 @@ impl Running {
 
     /// Why it cannot go on, when it cannot: writing has stopped, or a thread of ours has died.
     pub fn failure(&self) -> Option<Error> {
-        if let Some(reason) = self.app.store.failure() {
-            return Some(Error::io("writing has stopped")(std::io::Error::other(reason.to_owned())));
+        if let Some(lost) = self.lost() {
+            return Some(lost);
         }
         let died = |thread| Some(Error::Internal(format!("the {thread} thread has died")));
         if !self.app.store.is_writer_alive() {
@@ -79,6 +79,20 @@ impl Running {
             log::warn!("{n_cut} connections were cut off");
         }
         self.scheduler = None;
-        self.app.store.checkpoint()
+        let ended = self.app.store.checkpoint();
+        match self.lost() {
+            None => ended,
+            Some(lost) => {
+                // Left as it is, as after any such failure.
+                std::mem::forget(self);
+                Err(lost)
+            }
+        }
+    }
+
+    /// An input/output error that nothing is written after.
+    fn lost(&self) -> Option<Error> {
+        let reason = self.app.store.failure()?;
+        Some(Error::io("writing has stopped")(std::io::Error::other(reason.to_owned())))
     }
 }

@@ -128,7 +128,8 @@ def one_run(base, owners, scratch, call, error, n, more=""):
         must(server.url, f"it does not start again: {server.wait()[1] if not server.url else ''}")
         client = load.Client(owners, server.address)
         must(client.send(*owners.write(0, [f"afteri0of1{load.MARK}"])) == 201, "it does not record again")
-        must(server.stop()[0] == 0, "no clean end")
+        ended = server.stop()
+        must(ended[0] == 0, f"no clean end: {ended}")
         must(load.run(data, "check")["ok"], "check finds something wrong")
     except RuntimeError as failure:
         must(False, str(failure))
