@@ -176,6 +176,7 @@ def main():
                     n = 1
                     while n <= given.most and attempt(call, error, n):
                         n += 1
+                    print(f"{call} {error}: {n - 1} calls failed in turn", flush=True)
                     # And from there on always, as a disk that is gone.
                     for n in sorted({dice.randint(1, max(1, n)) for _ in range(5)}):
                         attempt(call, error, n, "+")

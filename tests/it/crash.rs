@@ -188,7 +188,7 @@ fn a_file_that_may_not_grow_ends_the_process_with_74_and_loses_nothing() {
             _ => break,
         }
     }
-    let status = serving.process.wait().expect("an end");
+    let status = serving.end();
     assert_eq!(status.code(), Some(74), "{status}");
     assert!(answered.len() > 10, "{} rows", answered.len());
     let found = exported(&data, &owners);

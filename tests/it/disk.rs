@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::Answer;
 use crate::support::process::{Owners, Serving, agent, exported, mailtrail, run, run_json};
+use crate::support::{Answer, process};
 
 /// A file system of its own, gone when it is dropped.
 struct Disk(tempfile::TempDir);
@@ -262,7 +262,7 @@ fn what_cannot_be_written_is_refused_with_a_hint() {
     let elsewhere = tempfile::tempdir().expect("a temporary directory");
     mode(elsewhere.path(), 0o755);
     let binary = elsewhere.path().join("mailtrail");
-    std::fs::copy(env!("CARGO_BIN_EXE_mailtrail"), &binary).expect("a copy");
+    std::fs::copy(process::binary(), &binary).expect("a copy");
     mode(&binary, 0o755);
     own(&data);
     for entry in std::fs::read_dir(&data).expect("a directory").flatten() {

@@ -12,8 +12,13 @@ use serde_json::{Value, json};
 
 use super::Answer;
 
+/// The one that was built with the tests, or another, as for a long run beside other work.
+pub fn binary() -> String {
+    std::env::var("MAILTRAIL_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_mailtrail").to_owned())
+}
+
 pub fn mailtrail(data: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mailtrail"));
+    let mut command = Command::new(binary());
     command.args(arguments).arg("--data").arg(data);
     command
 }
@@ -68,6 +73,18 @@ impl Serving {
         lines.read_line(&mut url).expect("its first line");
         assert!(url.starts_with("http://"), "the first line is {url:?}");
         Self { process, url: url.trim_end().to_owned() }
+    }
+
+    /// The end that it comes to by itself.
+    #[track_caller]
+    pub fn end(&mut self) -> ExitStatus {
+        for _ in 0..600 {
+            if let Some(status) = self.process.try_wait().expect("a child") {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("it still serves after 30 s");
     }
 
     /// SIGTERM, and the end it comes to.
