@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use rustix::fs::Access;
+use rustix::io::Errno;
 use serde_json::json;
 
 use crate::auth::keys::Known;
@@ -18,6 +20,7 @@ use crate::ids::sha256;
 use crate::jobs::Rounds;
 use crate::jobs::backups::UnderWay;
 use crate::messages::policy::Compiled;
+use crate::store::disk::Disk;
 use crate::store::idempotency::{self, Answer, Key};
 use crate::store::{By, Note, Sharing, Store, Tx, migrate};
 use crate::time::{Clock, SECOND, Timestamp};
@@ -56,8 +59,10 @@ impl App {
         refuse_empty(&database)?;
         refuse_open_modes(&config.data)?;
         refuse_network(&config.data)?;
+        // Before SQLite touches a file.
+        let disk = Disk::open(&config.data, config.disk_reserve)?;
         migrate::prepare(&database)?;
-        let store = Store::open(&database, clock.clone(), crate::activity::note)?;
+        let store = Store::open(&database, disk, clock.clone(), crate::activity::note)?;
         let app = Self {
             store: Arc::new(store),
             clock,
@@ -253,6 +258,7 @@ impl Lock {
         if !data.is_dir() {
             return Err(no_database(data));
         }
+        refuse_read_only(data)?;
         let path = data.join("mailtrail.lock");
         let file = File::options()
             .create(true)
@@ -262,7 +268,7 @@ impl Lock {
             .map_err(Error::io(format!("cannot open {}", path.display())))?;
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Self(file))),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(Error::io(format!("cannot lock {}", path.display()))(errno.into())),
         }
     }
@@ -292,8 +298,32 @@ pub fn refuse_open_modes(data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// File systems over a network whose locks and flushes are not to be relied on: the numbers that statfs(2) gives.
-const NETWORK: [(rustix::fs::FsWord, &str); 8] = [
+/// What cannot be written cannot be served: also a WAL that a command run as root has left.
+fn refuse_read_only(data: &Path) -> Result<()> {
+    let names = ["", "mailtrail.db", "mailtrail.db-wal", "mailtrail.db-shm", "mailtrail.lock"];
+    for path in names.map(|name| if name.is_empty() { data.to_owned() } else { data.join(name) }) {
+        let access = Access::READ_OK | Access::WRITE_OK;
+        let access = if path == data { access | Access::EXEC_OK } else { access };
+        let hint = match rustix::fs::accessat(rustix::fs::CWD, &path, access, rustix::fs::AtFlags::EACCESS) {
+            Err(Errno::ROFS) => {
+                "mount the file system for writing, or name another directory with --data".to_owned()
+            }
+            Err(Errno::ACCESS | Errno::PERM) => {
+                format!(
+                    "run it as the owner, or give it to this user: chown -R USER {}; chmod -R u+rwX",
+                    data.display()
+                )
+            }
+            _ => continue,
+        };
+        return Err(Error::refused(format!("{} cannot be written by this process", path.display()), hint));
+    }
+    Ok(())
+}
+
+/// File systems over a network, or of another machine, whose locks and flushes are not to be relied on: the numbers
+/// that statfs(2) gives. What gVisor shows of its host is 9p too; there a volume of its own is the way.
+const NETWORK: [(rustix::fs::FsWord, &str); 11] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
     (0xff53_4d42, "CIFS"),
@@ -302,14 +332,22 @@ const NETWORK: [(rustix::fs::FsWord, &str); 8] = [
     (0x5346_414f, "AFS"),
     (0x00c3_6400, "Ceph"),
     (0x7375_7245, "Coda"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x786f_4256, "a shared folder of VirtualBox"),
+    (0xbacb_acbc, "a shared folder of VMware"),
 ];
+
+/// The name of the network file system that statfs(2) gives this number for.
+fn network(magic: rustix::fs::FsWord) -> Option<&'static str> {
+    NETWORK.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
+}
 
 /// SQLite's WAL needs memory that all its processes share and locks that hold; a network gives neither.
 fn refuse_network(data: &Path) -> Result<()> {
     let Ok(found) = rustix::fs::statfs(data) else { return Ok(()) };
-    match NETWORK.iter().find(|(magic, _)| *magic == found.f_type) {
+    match network(found.f_type) {
         None => Ok(()),
-        Some((_, name)) => Err(Error::refused(
+        Some(name) => Err(Error::refused(
             format!("{} is on a network file system ({name})", data.display()),
             "put the data directory on a disk of this machine",
         )),
@@ -359,4 +397,43 @@ impl Usage {
 pub struct Uses {
     pub keys: HashMap<i64, Timestamp>,
     pub sessions: HashMap<[u8; 32], Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// linux/magic.h and the file systems' own sources; FUSE may be anything, and is let through.
+    #[test]
+    fn network_file_systems_are_known_by_their_numbers() {
+        let names = [
+            (0x6969, Some("NFS")),
+            (0x517b, Some("SMB")),
+            (0xff53_4d42, Some("CIFS")),
+            (0xfe53_4d42, Some("SMB")),
+            (0x0102_1997, Some("9p")),
+            (0x5346_414f, Some("AFS")),
+            (0x00c3_6400, Some("Ceph")),
+            (0x7375_7245, Some("Coda")),
+            (0x0bd0_0bd0, Some("Lustre")),
+            (0x786f_4256, Some("a shared folder of VirtualBox")),
+            (0xbacb_acbc, Some("a shared folder of VMware")),
+            // ext4, XFS, Btrfs, ZFS, F2FS, tmpfs, overlayfs, bcachefs, eCryptfs, FUSE
+            (0xef53, None),
+            (0x5846_5342, None),
+            (0x9123_683e, None),
+            (0x2fc1_2fc1, None),
+            (0xf2f5_2010, None),
+            (0x0102_1994, None),
+            (0x794c_7630, None),
+            (0xca45_1a4e, None),
+            (0xf15f, None),
+            (0x6573_5546, None),
+        ];
+        for (magic, name) in names {
+            assert_eq!(network(magic), name, "{magic:#x}");
+        }
+        assert_eq!(names.iter().filter(|(_, name)| name.is_some()).count(), NETWORK.len());
+        assert!(refuse_network(Path::new("/dev/shm")).is_ok());
+    }
 }

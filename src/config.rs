@@ -64,6 +64,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("backup_every", "never", "how often a backup is made by itself, as in 24h"),
     setting("backups_kept", "7", "how many of them are kept"),
     setting("backup_directory", "", "where they go; empty: `backups` in the data directory"),
+    setting(
+        "disk_reserve",
+        "256MiB",
+        "nothing is recorded while less of the disk is free; and 64 MiB more are held for cleaning up",
+    ),
     setting("max_body", "1MiB", "largest request body"),
     setting("max_bulk_body", "16MiB", "largest request body of a route that records many, or a message"),
     setting("max_connections", "1024", "open connections"),
@@ -103,6 +108,7 @@ pub struct Config {
     pub idempotency_lifetime: Duration,
     /// `None`: none are made by themselves.
     pub backups: Option<Backups>,
+    pub disk_reserve: u64,
     pub max_body: usize,
     pub max_bulk_body: usize,
     pub limits: Limits,
@@ -176,6 +182,7 @@ impl Config {
             session_lifetime: read.duration("session_lifetime")?,
             idempotency_lifetime: read.duration("idempotency_lifetime")?,
             backups,
+            disk_reserve: read.bytes("disk_reserve")? as u64,
             max_body: read.bytes("max_body")?,
             max_bulk_body: read.bytes("max_bulk_body")?,
             limits,

@@ -260,6 +260,7 @@ impl Error {
                 431 => "header_too_large",
                 501 => "not_implemented",
                 505 => "http_version_not_supported",
+                507 => "insufficient_storage",
                 _ => "bad_request",
             },
             Self::TooMany { .. } => "too_many_requests",

@@ -26,6 +26,7 @@ fn readyz(app: &App, request: &Request) -> Result<Response> {
     if app.store.failure().is_some() {
         return Err(Error::Unavailable { retry_after: 10, message: "writing has stopped".into() });
     }
+    app.store.disk().must_have_room()?;
     app.store.read(|snapshot| crate::store::last_now(snapshot))?;
     Response::json(200, &json!({ "status": "ready" }))
 }

@@ -81,6 +81,9 @@ fn call(app: &App, route: &Route, request: &Request, name: &mut String) -> Resul
         Handler::Key(scope, handle) => {
             let caller = auth::caller(app, request, scope)?;
             caller.log_id.clone_into(name);
+            if scope.records() {
+                app.store.disk().must_have_room()?;
+            }
             handle(app, &caller, request)
         }
         Handler::Session(handle) => {
@@ -150,7 +153,8 @@ fn fail(request_id: &str, dialect: Dialect, error: &Error) -> Response {
 }
 
 fn log_error(request_id: &str, error: &Error) {
-    if status(Dialect::Problem, error) >= 500 {
+    // A full disk is told once, by who noticed it: a line for each refused write would fill it up for good.
+    if !matches!(status(Dialect::Problem, error), ..500 | 507) {
         log::error!("{request_id} {error}");
     }
 }

@@ -45,6 +45,8 @@ impl Running {
         let limits = config.limits.clone();
         let listeners = Listeners { tcp: Some(address), unix: Some(config.socket()) };
         let app = Arc::new(App::open(config, clock, lock)?);
+        // Says so when there is too little, and makes the ballast.
+        app.store.disk().room();
         let server = Server::start(listeners, limits, Arc::new(Routes(Arc::clone(&app))))?;
         let scheduler = Some(Scheduler::start(Arc::clone(&app))?);
         Ok(Self { app, server, scheduler })
@@ -57,14 +59,17 @@ impl Running {
 
     /// Why it cannot go on, when it cannot: writing has stopped, or a thread of ours has died.
     pub fn failure(&self) -> Option<Error> {
-        if let Some(reason) = self.app.store.failure() {
-            return Some(Error::Io {
-                context: format!("writing has stopped: {reason}"),
-                source: std::io::ErrorKind::Other.into(),
-            });
+        if let Some(lost) = self.lost() {
+            return Some(lost);
         }
-        let is_alive = self.scheduler.as_ref().is_some_and(Scheduler::is_alive);
-        (!is_alive).then(|| Error::Internal("the scheduler thread has died".into()))
+        let died = |thread| Some(Error::Internal(format!("the {thread} thread has died")));
+        if !self.app.store.is_writer_alive() {
+            return died("writer");
+        }
+        if !self.scheduler.as_ref().is_some_and(Scheduler::is_alive) {
+            return died("scheduler");
+        }
+        None
     }
 
     /// Stops accepting, answers what is in flight, ends the jobs, and leaves one database file without a WAL.
@@ -75,6 +80,20 @@ impl Running {
             log::warn!("{n_cut} connections were cut off");
         }
         self.scheduler = None;
-        self.app.store.checkpoint()
+        let ended = self.app.store.checkpoint();
+        match self.lost() {
+            None => ended,
+            Some(lost) => {
+                // Left as it is, as after any such failure.
+                std::mem::forget(self);
+                Err(lost)
+            }
+        }
+    }
+
+    /// An input/output error that nothing is written after.
+    fn lost(&self) -> Option<Error> {
+        let reason = self.app.store.failure()?;
+        Some(Error::io("writing has stopped")(std::io::Error::other(reason.to_owned())))
     }
 }

@@ -63,6 +63,11 @@ impl Scope {
         self.0 & other.0 == other.0
     }
 
+    /// Whether what it opens adds rows to a log.
+    pub fn records(self) -> bool {
+        [Self::ENFORCEMENT_WRITE, Self::MESSAGES_WRITE, Self::ACTIVITY_WRITE].contains(&self)
+    }
+
     pub fn words(self) -> Vec<&'static str> {
         Self::WORDS.iter().filter(|(_, scope)| self.contains(*scope)).map(|(name, _)| *name).collect()
     }

@@ -186,6 +186,7 @@ fn refusal(answer: Answer) -> Error {
     if status >= 500 {
         return match status {
             503 => Error::Unavailable { retry_after: 1, message },
+            507 => Error::Unavailable { retry_after: 60, message },
             _ => Error::Internal(message),
         };
     }

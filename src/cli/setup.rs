@@ -122,17 +122,22 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
 
 pub fn serve(context: Context) -> Result<()> {
     let running = Running::start(context.config, Clock::system())?;
+    let signals = signals()?;
     print(&running.url())?;
     log::info!("listening on {} and {}", running.url(), running.app.config.socket().display());
     if let Err(why) = running.app.license() {
         log::warn!("the activity log cannot be read: {why}");
     }
-    wait(running)
+    wait(running, signals)
+}
+
+/// To be had before anybody is told that it serves: a signal that comes right then is to be heard.
+pub fn signals() -> Result<Signals> {
+    Signals::new([SIGTERM, SIGINT]).map_err(Error::io("cannot listen for signals"))
 }
 
 /// Until a signal or a failure; then the drain. A second signal ends it at once.
-pub fn wait(running: Running) -> Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(Error::io("cannot listen for signals"))?;
+pub fn wait(running: Running, mut signals: Signals) -> Result<()> {
     let (told, signalled) = channel();
     std::thread::Builder::new()
         .name("signals".into())
@@ -146,13 +151,15 @@ pub fn wait(running: Running) -> Result<()> {
         })
         .map_err(Error::io("cannot start the signal thread"))?;
     loop {
-        match signalled.recv_timeout(Duration::from_millis(500)) {
+        let signalled = signalled.recv_timeout(Duration::from_millis(500));
+        if let Some(failure) = running.failure() {
+            // As it is: an end in good order would have SQLite move a WAL of which nobody knows what is on disk.
+            std::mem::forget(running);
+            return Err(failure);
+        }
+        match signalled {
             Ok(_) | Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                if let Some(failure) = running.failure() {
-                    return Err(failure);
-                }
-            }
+            Err(RecvTimeoutError::Timeout) => {}
         }
     }
     log::info!("stopping");
@@ -284,10 +291,13 @@ fn examine(path: &Path) -> Result<Examined> {
 fn put_in_place(file: &Path, database: &Path, kept: Option<&Path>) -> Result<()> {
     let failed = |path: &Path| Error::io(format!("cannot write {}", path.display()));
     let partial = copies::partial_name(database)?;
-    std::fs::copy(file, &partial).map_err(failed(&partial))?;
-    std::fs::set_permissions(&partial, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .map_err(failed(&partial))?;
-    std::fs::File::open(&partial).and_then(|copy| copy.sync_all()).map_err(failed(&partial))?;
+    let copied = std::fs::copy(file, &partial)
+        .and_then(|_| std::fs::set_permissions(&partial, std::os::unix::fs::PermissionsExt::from_mode(0o600)))
+        .and_then(|()| std::fs::File::open(&partial)?.sync_all());
+    if let Err(error) = copied {
+        let _ = std::fs::remove_file(&partial);
+        return Err(failed(&partial)(error));
+    }
     if let Some(kept) = kept {
         std::fs::rename(database, kept).map_err(failed(kept))?;
     }

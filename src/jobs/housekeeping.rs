@@ -57,18 +57,22 @@ const PAGES: i64 = 512;
 const STEPS: usize = 50;
 
 /// Gives empty pages back to the file system once they are more than a twentieth of the file: what retention left.
-/// Step by step, so that no writer waits long.
+/// Step by step, so that no writer waits long. On a disk that is too full to record, all of them.
 pub fn give_back(app: &App) -> Result<Value> {
+    let is_low = app.store.disk().room().is_low;
     let mut n_given = 0;
     for _ in 0..STEPS {
         let (n_pages, n_free) = app.store.read(|snapshot| crate::store::pages(snapshot))?;
-        let n_spare = SPARE.max(n_pages / 20);
+        let n_spare = if is_low { 0 } else { SPARE.max(n_pages / 20) };
         if n_free <= n_spare {
             break;
         }
         let n = PAGES.min(n_free - n_spare);
         app.store.write(move |tx| crate::store::give_back(tx, n))?;
         n_given += n;
+    }
+    if is_low && n_given > 0 {
+        app.store.checkpoint()?;
     }
     Ok(if n_given == 0 { Value::Null } else { json!({ "pages": n_given }) })
 }

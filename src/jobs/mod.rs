@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::store::disk::is_full;
 use crate::time::Timestamp;
 
 struct Job {
@@ -36,6 +37,9 @@ const JOBS: &[Job] = &[
     // Notes itself how it ended.
     Job { name: "backup", every: 60, run: backups::run },
 ];
+
+/// Seconds after which a job is tried again that met a full disk: it may have the ballast's room by then.
+const WHEN_FULL: i64 = 30;
 
 /// How often the thread looks at the clock.
 const TICK: Duration = Duration::from_millis(200);
@@ -119,6 +123,9 @@ impl Due {
                 Ok(Value::Null) => {}
                 Ok(outcome) => note(app, job.name, now, outcome),
                 Err(error) => {
+                    if is_full(&error) {
+                        self.0.insert(job.name, now.plus_seconds(job.every.min(WHEN_FULL)));
+                    }
                     log::error!("job {}: {error}", job.name);
                     note(app, job.name, now, json!({ "error": error.to_string() }));
                 }

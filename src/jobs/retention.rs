@@ -162,6 +162,7 @@ fn delete(app: &App) -> Result<Deleted> {
     for scope in app.store.read(|snapshot| scopes(app, snapshot))? {
         loop {
             let limit = piece;
+            app.store.disk().make_room();
             let started = Instant::now();
             let is_due = move |snapshot: &Snapshot<'_>| scope.has_old(snapshot, now);
             let n = app.store.write_if(is_due, move |tx| scope.prune(tx, now, limit))?.unwrap_or(0) as i64;

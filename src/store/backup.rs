@@ -14,8 +14,11 @@ use std::time::Duration;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::{checksums, migrate};
+use super::{checksums, disk, migrate, pages};
 use crate::error::{Error, Result};
+
+/// Bytes of a page: SQLite's own number, which nothing of ours changes.
+const PAGE: u64 = 4096;
 
 /// Copies a database, which others may go on writing, into a new file at `destination` (mode 0600). Returns its size
 /// in bytes. `is_stopping` is asked now and then, and breaks it off.
@@ -30,12 +33,20 @@ pub fn backup(source: &Connection, destination: &Path, is_stopping: &Arc<AtomicB
             "name a file that is not there yet, for example with the date in it",
         ));
     }
+    // A transaction has its snapshot from its first read on, which this is.
+    let (n_pages, _) = pages(source)?;
+    disk::must_fit(destination, n_pages as u64 * PAGE)?;
     let partial = partial_name(destination)?;
-    let made = copy(source, &partial, is_stopping).and_then(|()| {
+    let made = copy(source, &partial, is_stopping).map_err(disk::or_full).and_then(|()| {
         std::fs::hard_link(&partial, destination)
             .map_err(Error::io(format!("cannot create {}", destination.display())))
     });
     let removed = std::fs::remove_file(&partial);
+    for suffix in ["-journal", "-wal", "-shm"] {
+        let mut name = partial.clone().into_os_string();
+        name.push(suffix);
+        let _ = std::fs::remove_file(name);
+    }
     made?;
     removed.map_err(Error::io(format!("cannot remove {}", partial.display())))?;
     sync_directory(destination)?;
@@ -55,8 +66,6 @@ fn copy(source: &Connection, partial: &Path, is_stopping: &Arc<AtomicBool>) -> R
     let mut copy = Connection::open_with_flags(partial, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // What is not flushed as it comes is flushed at the end, before the file gets its name.
     copy.execute_batch("PRAGMA synchronous = OFF")?;
-    // A transaction has its snapshot from its first read on.
-    last_seq(source)?;
     let steps = Backup::new(source, &mut copy)?;
     loop {
         match steps.step(PAGES_A_STEP)? {

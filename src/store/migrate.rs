@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{backup, checksums, connect};
 use crate::error::{Error, Result};
@@ -59,11 +59,12 @@ pub fn prepare(path: &Path) -> Result<()> {
 /// The schema version of a mailtrail database; anything else is refused.
 pub fn version(connection: &Connection, path: &Path) -> Result<i64> {
     let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    let unreadable = |error| {
-        Error::refused(
+    let unreadable = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::refused(
             format!("{} cannot be read as a database: {error}", path.display()),
             "keep the file as it is and restore a backup with `mailtrail restore`",
-        )
+        ),
+        _ => error.into(),
     };
     let application_id = read("application_id").map_err(unreadable)?;
     if application_id != APPLICATION_ID {

@@ -7,7 +7,8 @@
 //! # Durability
 //! WAL with `synchronous=FULL`: an answered write survives a kill, a crash and a power cut on storage that honours
 //! flushes. An input/output error of the writer ends all writing (`failure`): SQLite itself would go on after a
-//! lost fsync, and the next success would be a lie.
+//! lost fsync, and the next success would be a lie. A full disk ends nothing but the transaction that met it
+//! (`disk`).
 //!
 //! # Dangers
 //! A closure given to `write` must never call `write`: there is one writer, and it would wait for itself.
@@ -20,6 +21,7 @@ pub mod backup;
 pub mod checksums;
 pub mod clock_steps;
 pub mod counts;
+pub mod disk;
 pub mod idempotency;
 pub mod jobs;
 pub mod listing;
@@ -40,6 +42,7 @@ use crate::error::{Error, Result};
 use crate::ids::Uuid;
 use crate::time::{Clock, Timestamp};
 use counts::{Deltas, Log, Series};
+use disk::Disk;
 use texts::Texts;
 pub use writer::Sharing;
 
@@ -92,8 +95,8 @@ pub struct Store {
 }
 
 /// What the writer thread and the rest both look at.
-#[derive(Default)]
 struct Shared {
+    disk: Disk,
     failure: OnceLock<String>,
     commits: AtomicU64,
     writes: AtomicU64,
@@ -194,9 +197,19 @@ impl Tx<'_> {
 
 impl Store {
     /// Opens the database at `path`, which must exist at the program's schema version (`migrate::prepare`).
-    pub fn open(path: &Path, clock: Clock, sink: NoteSink) -> Result<Self> {
-        let shared = Arc::new(Shared::default());
+    pub fn open(path: &Path, disk: Disk, clock: Clock, sink: NoteSink) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            disk,
+            failure: OnceLock::new(),
+            commits: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+            changes_noted: AtomicU64::new(0),
+            last_now: AtomicI64::new(0),
+            sizes: Default::default(),
+        });
         let writer = writer::Writer::start(connect(path)?, clock, sink, Arc::clone(&shared))?;
+        // The name of the WAL that was made just now: SQLite does this too, and does not look whether it went well.
+        backup::sync_directory(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let manager = SqliteConnectionManager::file(path).with_flags(flags).with_init(|connection| {
             connection.busy_timeout(Duration::from_secs(5))?;
@@ -278,6 +291,11 @@ impl Store {
         if self.read(is_due)? { self.write(change).map(Some) } else { Ok(None) }
     }
 
+    /// The disk that the database is on.
+    pub fn disk(&self) -> &Disk {
+        &self.shared.disk
+    }
+
     /// Why writing has stopped for good, when it has.
     pub fn failure(&self) -> Option<&str> {
         self.shared.failure.get().map(String::as_str)
@@ -292,6 +310,11 @@ impl Store {
     /// The latest time any write saw: later than the clock's when that stepped back.
     pub fn last_now(&self) -> Timestamp {
         Timestamp::from_micros(self.shared.last_now.load(Ordering::Relaxed))
+    }
+
+    /// Whether the writer thread is still there.
+    pub fn is_writer_alive(&self) -> bool {
+        self.writer.is_alive()
     }
 
     /// Commits and the writes they carried, since the start: their quotient is the size of a batch.

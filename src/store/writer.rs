@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use rusqlite::{Connection, ErrorCode};
 
 use super::counts::Deltas;
+use super::disk::{is_full, or_full};
 use super::texts::Texts;
 use super::{NoteSink, Shared, Tx};
 use crate::error::{Error, Result};
@@ -84,7 +85,7 @@ impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Result<T> + Send> Work for Waiting<F, T>
         let Some(change) = self.change.take() else { return Ok(()) };
         let outcome = catch_unwind(AssertUnwindSafe(|| change(tx)))
             .unwrap_or_else(|_| Err(Error::Internal("a write panicked".into())));
-        self.outcome.insert(outcome).as_ref().map(|_| ())
+        self.outcome.insert(outcome.map_err(or_full)).as_ref().map(|_| ())
     }
 
     fn finish(mut self: Box<Self>, committed: std::result::Result<(), &Error>) {
@@ -112,6 +113,20 @@ fn code(error: &Error) -> Option<ErrorCode> {
         Error::Database(rusqlite::Error::SqliteFailure(failure, _)) => Some(failure.code),
         _ => None,
     }
+}
+
+/// An error that ends all writing, with what was being done; SQLite's text for all of them is "disk I/O error".
+fn reason(error: &Error) -> String {
+    let Error::Database(rusqlite::Error::SqliteFailure(failure, _)) = error else { return error.to_string() };
+    let what = match failure.extended_code {
+        rusqlite::ffi::SQLITE_IOERR_READ | rusqlite::ffi::SQLITE_IOERR_SHORT_READ => "a read failed",
+        rusqlite::ffi::SQLITE_IOERR_WRITE => "a write failed",
+        rusqlite::ffi::SQLITE_IOERR_FSYNC => "a flush failed",
+        rusqlite::ffi::SQLITE_IOERR_TRUNCATE => "a truncation failed",
+        rusqlite::ffi::SQLITE_IOERR_SHMSIZE => "the -shm file cannot grow",
+        _ => "an operation failed",
+    };
+    format!("{what}: {error} (SQLite's code {})", failure.extended_code)
 }
 
 impl Writer {
@@ -144,6 +159,11 @@ impl Writer {
         let (answer, answered) = sync_channel(1);
         self.send(Message::Checkpoint(answer))?;
         answered.recv().map_err(|_| gone())?
+    }
+
+    /// Whether the thread is still there: without it every write fails.
+    pub fn is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     fn send(&self, message: Message) -> Result<()> {
@@ -228,12 +248,19 @@ impl State {
             && let Err(error) = self.move_wal("PASSIVE")
         {
             log::error!("a checkpoint failed: {error}");
-            self.stop_if_lost(&error);
         }
     }
 
     fn move_wal(&self, mode: &str) -> Result<()> {
-        self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))?;
+        if let Some(failure) = self.failure() {
+            return Err(failure);
+        }
+        let run = || {
+            let moved = self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
+            moved.map_err(|error| self.failed(error.into()))
+        };
+        // When the disk was full, the ballast has made room meanwhile.
+        run().or_else(|error| if is_full(&error) { run() } else { Err(error) })?;
         WAL_PAGES.set(0);
         Ok(())
     }
@@ -277,19 +304,38 @@ impl State {
             {
                 self.stop(format!("rollback: {error}"));
             }
-            self.stop_if_lost(&error);
-            match code(&error) {
-                Some(ErrorCode::DiskFull) => Error::http(507, "the disk is full; nothing was recorded"),
-                _ => error,
-            }
+            self.failed(error)
         })
+    }
+
+    /// What an error of the database means for what comes after it: nothing, or that the ballast is given up, or the
+    /// end of all writing.
+    fn failed(&self, error: Error) -> Error {
+        self.stop_if_lost(&error);
+        let error = or_full(error);
+        if is_full(&error) {
+            self.shared.disk.give_up_ballast();
+        }
+        error
     }
 
     /// Whatever statement met it, the commit's or a closure's own: after such an error no success can be believed.
     fn stop_if_lost(&self, error: &Error) {
-        use ErrorCode::{DatabaseCorrupt, NotADatabase, SystemIoFailure};
-        if matches!(code(error), Some(SystemIoFailure | DatabaseCorrupt | NotADatabase)) {
-            self.stop(error.to_string());
+        use ErrorCode::{
+            CannotOpen, DatabaseCorrupt, FileLockingProtocolFailed, NotADatabase, ReadOnly, SystemIoFailure,
+        };
+        if matches!(
+            code(error),
+            Some(
+                SystemIoFailure
+                    | DatabaseCorrupt
+                    | NotADatabase
+                    | CannotOpen
+                    | ReadOnly
+                    | FileLockingProtocolFailed
+            )
+        ) {
+            self.stop(reason(error));
         }
     }
 
@@ -323,6 +369,10 @@ impl State {
                 has_noted: false,
             };
             match work.run(&mut tx) {
+                // It met an error that ended the transaction, and took it for something else.
+                Ok(()) if self.connection.is_autocommit() => {
+                    return Err(Error::Internal("a write lost its transaction".into()));
+                }
                 Ok(()) => {
                     self.last_seq = tx.last_seq;
                     self.last_now = tx.now;
@@ -337,12 +387,10 @@ impl State {
                     }
                     // An error such as a full disk can have ended the whole transaction already.
                     if self.connection.is_autocommit() {
-                        return Err(match code(error) {
-                            Some(ErrorCode::DiskFull) => {
-                                Error::http(507, "the disk is full; nothing was recorded")
-                            }
-                            _ => copy(error),
-                        });
+                        return Err(copy(error));
+                    }
+                    if is_full(error) {
+                        self.shared.disk.give_up_ballast();
                     }
                     if is_alone {
                         self.connection.execute_batch("ROLLBACK")?;
@@ -350,6 +398,8 @@ impl State {
                     }
                     if has_savepoint {
                         self.connection.prepare_cached("ROLLBACK TO work")?.execute([])?;
+                    } else if is_full(error) {
+                        return Err(copy(error));
                     } else if self.connection.total_changes() != n_changes {
                         return Err(Error::Internal(format!("a write failed half-way: {error}")));
                     }

@@ -8,6 +8,7 @@ mod check;
 mod clock;
 mod counts;
 mod crash;
+mod disk;
 mod enforcement;
 mod http_server;
 mod invariants;

@@ -14,6 +14,7 @@ use mailtrail::owners::mailboxes::{self, NewMailbox};
 use mailtrail::owners::tenants::{self, NewTenant};
 use mailtrail::owners::{projects, workspaces};
 use mailtrail::store::counts::{Log, Series};
+use mailtrail::store::disk::Disk;
 use mailtrail::store::listing::{Cursor, Listing, Start};
 use mailtrail::store::{Store, Tx, migrate};
 use mailtrail::time::{Clock, Timestamp};
@@ -89,8 +90,13 @@ impl Fixture {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("mailtrail.db");
         migrate::prepare(&path).expect("a database");
-        let store =
-            Store::open(&path, Clock::standing(time(START)), mailtrail::activity::note).expect("a store");
+        let store = Store::open(
+            &path,
+            Disk::open(directory.path(), 0).expect("a disk"),
+            Clock::standing(time(START)),
+            mailtrail::activity::note,
+        )
+        .expect("a store");
         let (workspace, tenant, mailbox, project) = store.write(fill).expect("rows");
         Self { directory, store, workspace, tenant, mailbox, project }
     }
@@ -398,7 +404,13 @@ fn dense(n_rows: i64) -> (tempfile::TempDir, Connection, i64) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("mailtrail.db");
     migrate::prepare(&path).expect("a database");
-    let store = Store::open(&path, Clock::standing(time(START)), activity::note).expect("a store");
+    let store = Store::open(
+        &path,
+        Disk::open(directory.path(), 0).expect("a disk"),
+        Clock::standing(time(START)),
+        activity::note,
+    )
+    .expect("a store");
     let project = store.write(move |tx| {
         let workspace = workspaces::create(tx, "Main")?.key;
         let project = projects::create(tx, workspace, "Newsletter")?;

@@ -15,6 +15,7 @@ use mailtrail::ids::Uuid;
 use mailtrail::owners::tenants::{self, NewTenant};
 use mailtrail::owners::workspaces;
 use mailtrail::store::counts::{Log, Series};
+use mailtrail::store::disk::Disk;
 use mailtrail::store::{Sharing, Store, Tx, last_now, migrate};
 use mailtrail::time::Clock;
 
@@ -58,7 +59,13 @@ impl Fixture {
     /// Closes the store, when it is open, and opens it again on the same file.
     fn reopen(&mut self) {
         self.store = None;
-        let store = Store::open(&self.path(), self.clock.clone(), activity::note).expect("a store");
+        let store = Store::open(
+            &self.path(),
+            Disk::open(self.directory.path(), 0).expect("a disk"),
+            self.clock.clone(),
+            activity::note,
+        )
+        .expect("a store");
         self.store = Some(Arc::new(store));
     }
 
@@ -278,6 +285,67 @@ fn a_checked_write_fails_alone_before_its_first_row_and_fails_all_after_it() {
         assert_eq!(fixture.number("SELECT last_seq FROM sequence"), n_recorded);
     }
     assert_eq!(store.write(fixture.recording(3)).expect("a recorded event").seq, 3);
+}
+
+#[test]
+fn a_full_database_fails_the_transaction_and_leaves_the_writer_as_it_was() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    store.write(fixture.recording(1)).expect("a recorded event");
+    // SQLite's own end of the disk, which it says in the words of the other one.
+    let limit = |n_more: i64| {
+        let set = store.write(move |tx| {
+            let n_pages: i64 = tx.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            Ok(tx.pragma_update_and_check(None, "max_page_count", n_pages + n_more, |_| Ok(()))?)
+        });
+        set.expect("a limit");
+    };
+    // More than fit, with a text that is new, as the log of activities gives numbers to.
+    let too_much = |round: i32| {
+        let many: Vec<_> = (0..200).map(|n| fixture.recording(100 + n)).collect();
+        move |tx: &mut Tx<'_>| {
+            tx.text(&format!("new in round {round}"))?;
+            many.into_iter().try_for_each(|record| record(tx).map(|_| ()))
+        }
+    };
+    let is_full = |error: Error| matches!(error, Error::Http { status: 507, .. });
+    for round in 0..3 {
+        limit(2);
+        let (n_before, counted) = (fixture.number("SELECT last_seq FROM sequence"), fixture.counted());
+        match round {
+            // Alone, under a savepoint beside others, and without one beside others.
+            0 => assert!(is_full(store.write(too_much(round)).expect_err("a full database"))),
+            _ => {
+                let held = Held::new(store);
+                let neighbours = [start(store, fixture.recording(2)), start(store, fixture.recording(3))];
+                let big = if round == 1 {
+                    start(store, too_much(round))
+                } else {
+                    start_checked(store, too_much(round))
+                };
+                settle();
+                held.let_go();
+                assert!(is_full(big.recv().expect("an answer").expect_err("a full database")));
+                for neighbour in neighbours {
+                    let outcome = neighbour.recv().expect("an answer");
+                    assert!(outcome.is_err_and(is_full));
+                }
+            }
+        }
+        assert_eq!(fixture.number("SELECT last_seq FROM sequence"), n_before);
+        assert_eq!(fixture.number("SELECT count(*) FROM enforcement_events"), n_before);
+        assert_eq!(fixture.counted(), counted);
+        limit(1000);
+        assert!(store.failure().is_none());
+        let text = store.write(move |tx| {
+            let number = tx.text(&format!("new in round {round}"))?;
+            Ok(tx
+                .query_row("SELECT text FROM texts WHERE id = ?1", [number], |row| row.get::<_, String>(0))?)
+        });
+        assert_eq!(text.expect("the number of a text that is there"), format!("new in round {round}"));
+        assert_eq!(store.write(fixture.recording(4)).expect("a recorded event").seq, n_before + 1);
+        assert_eq!(fixture.counted(), counted + 1);
+    }
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "not every module uses every helper")]
 
+pub mod process;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
