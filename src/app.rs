@@ -4,19 +4,23 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde_json::json;
 
 use crate::auth::keys::Known;
 use crate::auth::license::{self, License};
+use crate::auth::rates::Rates;
 use crate::auth::throttle::Throttle;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::http::server::Counters;
 use crate::http::{Body, Method, Request, Response};
 use crate::ids::sha256;
 use crate::jobs::Rounds;
 use crate::messages::policy::Compiled;
+use crate::metrics::Requests;
 use crate::store::idempotency::{self, Answer, Key};
 use crate::store::{By, Note, Store, Tx, migrate};
 use crate::time::{Clock, SECOND, Timestamp};
@@ -30,6 +34,13 @@ pub struct App {
     pub throttle: Throttle,
     pub usage: Usage,
     pub rounds: Rounds,
+    pub rates: Rates,
+    /// Requests by route, in the order of `routes::TABLES`, and last those that have none.
+    pub requests: Vec<Requests>,
+    /// Of the server in front.
+    pub counters: Arc<Counters>,
+    /// Set when the process is to end: a long run ends at its next step.
+    pub stopping: AtomicBool,
     pub keys: Known,
     /// Policies ready to match, by mailbox and version.
     pub policies: Mutex<HashMap<i64, Arc<Compiled>>>,
@@ -56,7 +67,12 @@ impl App {
         refuse_network(&config.data)?;
         migrate::prepare(&database)?;
         let store = Store::open(&database, clock.clone(), crate::activity::note)?;
+        let rates = Rates::new(config.requests_per_key, config.requests_per_address);
         let app = Self {
+            rates,
+            requests: std::iter::repeat_with(Requests::default).take(crate::routes::count() + 1).collect(),
+            counters: Arc::default(),
+            stopping: AtomicBool::new(false),
             store: Arc::new(store),
             clock,
             uid: rustix::process::geteuid().as_raw(),

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::client::{Call, Client};
-use super::setup::{make, wait};
+use super::setup::{make, signals, wait};
 use super::{Context, print};
 use crate::error::{Error, Result};
 use crate::http::Method;
@@ -57,9 +57,10 @@ pub fn run(context: Context) -> Result<()> {
     })();
     let served = shown.and_then(|(made, filled)| {
         config.license_key = None;
+        let signals = signals()?;
         let running = Running::start(config, Clock::system())?;
         show(&running.url(), &made, &filled, &data, context.json)?;
-        wait(running)
+        wait(running, &signals)
     });
     let removed =
         std::fs::remove_dir_all(&data).map_err(Error::io(format!("cannot remove {}", data.display())));
