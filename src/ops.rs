@@ -21,10 +21,8 @@ use crate::store::{jobs, last_now};
 use crate::time::{SECOND, Timestamp};
 use crate::{activity, enforcement, messages};
 
-pub const HEALTHZ: &str = "/healthz";
-
 pub const ROUTES: &[Route] = &[
-    route(Method::Get, HEALTHZ, Dialect::Problem, Handler::Open(healthz)),
+    route(Method::Get, "/healthz", Dialect::Problem, Handler::Open(healthz)),
     route(Method::Get, "/readyz", Dialect::Problem, Handler::Open(readyz)),
     route(Method::Get, "/metrics", Dialect::Problem, Handler::Admin(metrics)),
 ];
@@ -35,7 +33,7 @@ pub fn watch(app: &App, request: &Request) -> Result<Response> {
         return Err(Error::http(405, "only GET and HEAD are for this listener"));
     }
     match request.path.as_str() {
-        HEALTHZ => healthz(app, request),
+        "/healthz" => healthz(app, request),
         "/readyz" => readyz(app, request),
         "/metrics" => {
             request.query.only(&[])?;

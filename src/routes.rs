@@ -88,13 +88,7 @@ pub fn answer(app: &App, mut request: Request) -> Response {
             let result = call(app, route, &request, &mut caller);
             (route.path, result.unwrap_or_else(|error| fail(&request.id, route.dialect, &error)))
         }
-        Err(NoRoute::Path) => {
-            ("-", fail(&request.id, dialect(&request.path), &Error::NotFound(Subject::Route)))
-        }
-        Err(NoRoute::Method { dialect, allowed }) => {
-            let message = format!("{} is not for this route; accepted: {allowed}", request.method.as_str());
-            ("-", fail(&request.id, dialect, &Error::http(405, message)).with("Allow", allowed))
-        }
+        Err(no_route) => ("-", no_route.refusal(app, &request)),
     };
     let took = started.elapsed();
     app.requests[at.unwrap_or(app.requests.len() - 1)].note(response.status, took);
@@ -121,10 +115,7 @@ fn call(app: &App, route: &Route, request: &Request, name: &mut String) -> Resul
 fn authorise_and_call(app: &App, route: &Route, request: &Request, name: &mut String) -> Result<Response> {
     match route.handler {
         Handler::Open(handle) => {
-            // It costs less than its refusal, and whoever watches must not take a limit for a failure.
-            if route.path != ops::HEALTHZ {
-                app.rates.stranger(app, request)?;
-            }
+            app.rates.stranger(app, request)?;
             handle(app, request)
         }
         Handler::Key(scope, handle) => {
@@ -151,6 +142,26 @@ enum NoRoute {
     Path,
     /// A route of this dialect has the path, for other methods.
     Method { dialect: Dialect, allowed: String },
+}
+
+impl NoRoute {
+    fn refusal(self, app: &App, request: &Request) -> Response {
+        let dialect = match &self {
+            Self::Path => dialect(&request.path),
+            Self::Method { dialect, .. } => *dialect,
+        };
+        if let Err(error) = app.rates.stranger(app, request) {
+            return fail(&request.id, dialect, &error);
+        }
+        match self {
+            Self::Path => fail(&request.id, dialect, &Error::NotFound(Subject::Route)),
+            Self::Method { allowed, .. } => {
+                let message =
+                    format!("{} is not for this route; accepted: {allowed}", request.method.as_str());
+                fail(&request.id, dialect, &Error::http(405, message)).with("Allow", allowed)
+            }
+        }
+    }
 }
 
 /// The route of a path, and the values of its `{names}`. `/api/v1/…` stands for `/v1/…` wherever there is no route

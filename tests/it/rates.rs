@@ -80,10 +80,9 @@ fn an_address_without_a_key_has_a_smaller_rate_that_no_key_shares() {
     from(&server, "2001:db8::1", events).status(401);
     assert_limited(&from(&server, "2001:db8::ffff:1", events), &refused);
     from(&server, "2001:db8:0:1::1", events).status(401);
-    // The proxy's own requests, and whoever asks whether the process lives.
+    // The proxy's own requests.
     for _ in 0..3 {
         server.request(Method::Get, events).send().status(401);
-        from(&server, "203.0.113.7", "/healthz").status(200);
     }
     let metrics = server.get("/metrics").body_text();
     assert!(metrics.contains("mailtrail_http_limited_total{by=\"address\"} 5\n"), "{metrics}");
@@ -101,5 +100,19 @@ fn unlimited_is_unlimited() {
     let server = Server::start_with(&[("max_requests_per_address", "unlimited"), ("trusted_proxies", "")]);
     for _ in 0..300 {
         server.request(Method::Get, "/v1/enforcement/events").send().status(401);
+    }
+}
+
+/// A flood sent ahead costs the server as much as one that waits for its answers: it ends with the first refusal.
+#[test]
+fn a_refusal_ends_the_connection_and_what_was_sent_ahead_on_it() {
+    let server = Server::start_with(&[("max_requests_per_address", ONE), ("trusted_proxies", "")]);
+    for path in ["/healthz", "/no/such/route"] {
+        let answers = server.raw(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").repeat(50).as_bytes());
+        let text = String::from_utf8_lossy(&answers);
+        let n_ok = if path == "/healthz" { 1 } else { 0 };
+        assert_eq!(text.matches("HTTP/1.1 200 OK").count(), n_ok, "{text}");
+        assert_eq!(text.matches("HTTP/1.1 ").count(), n_ok + 1, "{text}");
+        assert!(text.contains("HTTP/1.1 429 ") && text.contains("\r\nConnection: close\r\n"), "{text}");
     }
 }
