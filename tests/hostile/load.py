@@ -55,7 +55,7 @@ class Served:
             os.chown(self.place + "/home", uid, uid)
             who = {"user": uid, "group": uid, "extra_groups": []}
         data = self.place + ("/home/data" if uid is not None else "/data")
-        base = [binary, "--data", data, *(f"--set={setting}" for setting in settings)]
+        base = [binary, "--data", data, "--set=log=warn", *(f"--set={setting}" for setting in settings)]
         made = subprocess.run(
             [*base, "--json", "init", "--email", "ada@example.org"],
             check=True, capture_output=True, env=ENVIRONMENT, **who,
@@ -69,7 +69,7 @@ class Served:
 
         self.log = open(self.place + "/log", "wb")
         self.process = subprocess.Popen(
-            [*base, "serve", "--listen", "127.0.0.1:0", "--set=log=warn"],
+            [*base, "serve", "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE, stderr=self.log, preexec_fn=limit, env=ENVIRONMENT, **who,
         )
         url = self.process.stdout.readline().decode().strip()
