@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustix::fs::Access;
@@ -12,14 +13,17 @@ use serde_json::json;
 
 use crate::auth::keys::Known;
 use crate::auth::license::{self, License};
+use crate::auth::rates::Rates;
 use crate::auth::throttle::Throttle;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::http::server::Counters;
 use crate::http::{Body, Method, Request, Response};
 use crate::ids::sha256;
 use crate::jobs::Rounds;
-use crate::jobs::backups::UnderWay;
+use crate::jobs::backups::Maker;
 use crate::messages::policy::Compiled;
+use crate::metrics::Requests;
 use crate::store::disk::Disk;
 use crate::store::idempotency::{self, Answer, Key};
 use crate::store::{By, Note, Sharing, Store, Tx, migrate};
@@ -34,7 +38,14 @@ pub struct App {
     pub throttle: Throttle,
     pub usage: Usage,
     pub rounds: Rounds,
-    pub backups: UnderWay,
+    pub backups: Arc<Maker>,
+    pub rates: Rates,
+    /// Requests by route, in the order of `routes::TABLES`, and last those that have none.
+    pub requests: Vec<Requests>,
+    /// Of the server in front.
+    pub counters: Arc<Counters>,
+    /// Set when the process is to end: a long run ends at its next step, a backup is broken off.
+    pub stopping: Arc<AtomicBool>,
     pub keys: Known,
     /// Policies ready to match, by mailbox and version.
     pub policies: Mutex<HashMap<i64, Arc<Compiled>>>,
@@ -62,15 +73,22 @@ impl App {
         // Before SQLite touches a file.
         let disk = Disk::open(&config.data, config.disk_reserve)?;
         migrate::prepare(&database)?;
-        let store = Store::open(&database, disk, clock.clone(), crate::activity::note)?;
+        let store = Arc::new(Store::open(&database, disk, clock.clone(), crate::activity::note)?);
+        let stopping: Arc<AtomicBool> = Arc::default();
+        let backups = Arc::new(Maker::open(Arc::clone(&store), Arc::clone(&stopping))?);
+        let rates = Rates::new(config.requests_per_key, config.requests_per_address);
         let app = Self {
-            store: Arc::new(store),
+            rates,
+            requests: std::iter::repeat_with(Requests::default).take(crate::routes::count() + 1).collect(),
+            counters: Arc::default(),
+            stopping,
+            store,
             clock,
             uid: rustix::process::geteuid().as_raw(),
             throttle: Throttle::default(),
             usage: Usage::default(),
             rounds: Rounds::default(),
-            backups: UnderWay::default(),
+            backups,
             keys: Known::default(),
             policies: Mutex::default(),
             license: RwLock::new(Licensed::No("no license key is configured".into())),

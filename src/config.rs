@@ -4,6 +4,8 @@
 //! prints and the table in the README all come from it. Values are text until `Config` has read them all; a
 //! `Config` that exists cannot be wrong.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -77,7 +79,19 @@ pub const SETTINGS: &[Setting] = &[
         "64",
         "open connections of one address (IPv6: one /64); trusted proxies excepted",
     ),
-    setting("max_handlers", "64", "requests at work at once"),
+    setting("max_handlers", "64", "requests at work at once; one more waits shortly and gets a 503"),
+    setting("max_body_memory", "256MiB", "bodies held at the same time; past it a request gets a 503"),
+    setting("max_requests_per_key", "20000/s", "requests of one API key or person; past it a 429"),
+    setting(
+        "max_requests_per_address",
+        "20/s",
+        "requests of one address (IPv6: one /64) without a valid key or session; trusted proxies excepted",
+    ),
+    setting("idle_timeout", "30s", "a connection without a request is closed"),
+    setting("head_timeout", "10s", "from the first byte of a request to the end of its head"),
+    setting("body_timeout", "20s", "for a body, beside a second for each 32 KiB of it"),
+    setting("answer_timeout", "20s", "for a client to take its answer, beside a second for each 8 KiB of it"),
+    setting("metrics_listen", "", "another address and port, for /metrics without a key; empty: none"),
     setting("log", "info", "what goes to standard error: error, warn, info or debug"),
 ];
 
@@ -112,6 +126,10 @@ pub struct Config {
     pub max_body: usize,
     pub max_bulk_body: usize,
     pub limits: Limits,
+    /// `None`: as many as they like.
+    pub requests_per_key: Option<Rate>,
+    pub requests_per_address: Option<Rate>,
+    pub metrics_listen: Option<SocketAddr>,
     pub log: log::LevelFilter,
     /// As given, for `mailtrail config`.
     pub given: Vec<Given>,
@@ -159,6 +177,11 @@ impl Config {
             connections_per_address: read.count("max_connections_per_address", 1, 100_000)?,
             handlers: read.count("max_handlers", 1, 4096)?,
             exempt: trusted_proxies.clone(),
+            bodies: read.bytes("max_body_memory")?,
+            idle_time: read.duration("idle_timeout")?,
+            head_time: read.duration("head_timeout")?,
+            body_time: read.duration("body_timeout")?,
+            answer_time: read.duration("answer_timeout")?,
             ..Limits::default()
         };
         let kept = read.count("backups_kept", 1, 10_000)?;
@@ -186,6 +209,9 @@ impl Config {
             max_body: read.bytes("max_body")?,
             max_bulk_body: read.bytes("max_bulk_body")?,
             limits,
+            requests_per_key: read.rate("max_requests_per_key")?,
+            requests_per_address: read.rate("max_requests_per_address")?,
+            metrics_listen: read.address("metrics_listen")?,
             log: read.level("log")?,
             given,
         })
@@ -386,10 +412,61 @@ impl Reader<'_> {
         })
     }
 
+    fn rate(&self, key: &str) -> Result<Option<Rate>> {
+        self.get(key, "1 to 1000000 and /s, /m or /h, as in 20/s, or unlimited", |text| match text {
+            "unlimited" => Some(None),
+            text => Rate::parse(text).map(Some),
+        })
+    }
+
+    fn address(&self, key: &str) -> Result<Option<SocketAddr>> {
+        self.get(key, "an address and a port, as in 127.0.0.1:9465, or nothing", |text| match text.trim() {
+            "" => Some(None),
+            text => text.parse().ok().map(Some),
+        })
+    }
+
     fn level(&self, key: &str) -> Result<log::LevelFilter> {
         self.get(key, "error, warn, info or debug", |text| {
             ["error", "warn", "info", "debug"].contains(&text).then(|| text.parse().ok()).flatten()
         })
+    }
+}
+
+/// So many in a second, a minute or an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    count: u32,
+    unit: char,
+}
+
+impl Rate {
+    /// `20/s`, `600/m` or `1/h`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (count, unit) = text.split_once('/')?;
+        let count = count.parse().ok().filter(|count| (1..=1_000_000).contains(count))?;
+        let unit = unit.parse().ok().filter(|unit| ['s', 'm', 'h'].contains(unit))?;
+        Some(Self { count, unit })
+    }
+
+    /// From one to the next.
+    pub fn interval(self) -> Duration {
+        let seconds = match self.unit {
+            's' => 1,
+            'm' => 60,
+            _ => 3600,
+        };
+        Duration::from_secs(seconds) / self.count
+    }
+
+    pub fn per_second(self) -> f64 {
+        1.0 / self.interval().as_secs_f64()
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.count, self.unit)
     }
 }
 

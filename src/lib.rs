@@ -21,6 +21,7 @@ pub mod error;
 pub mod time;
 pub mod ids;
 pub mod config;
+pub mod metrics;
 pub mod app;
 pub mod routes;
 pub mod ops;

@@ -16,7 +16,7 @@ use crate::http::{Method, Request, Response, Service};
 use crate::{activity, admin, enforcement, messages, ops, owners};
 
 /// Every route there is, in the order in which they are tried.
-pub const TABLES: &[&[Route]] = &[
+pub static TABLES: &[&[Route]] = &[
     ops::ROUTES,
     auth::api::ROUTES,
     owners::api::ROUTES,
@@ -25,6 +25,16 @@ pub const TABLES: &[&[Route]] = &[
     activity::api::ROUTES,
     admin::ROUTES,
 ];
+
+/// How many there are.
+pub fn count() -> usize {
+    TABLES.iter().map(|table| table.len()).sum()
+}
+
+/// Its place among them.
+fn place(route: &Route) -> Option<usize> {
+    TABLES.iter().copied().flatten().position(|known| std::ptr::eq(known, route))
+}
 
 /// The program as the server sees it.
 pub struct Routes(pub Arc<App>);
@@ -47,37 +57,67 @@ impl Service for Routes {
     }
 }
 
+/// What the listener for metrics serves, without a key: `/healthz`, `/readyz` and `/metrics`.
+pub struct Watched(pub Arc<App>);
+
+impl Service for Watched {
+    fn body_limit(&self, _: Method, _: &str) -> usize {
+        0
+    }
+
+    fn answer(&self, request: Request) -> Response {
+        let answered = ops::watch(&self.0, &request);
+        let response = answered.unwrap_or_else(|error| fail(&request.id, Dialect::Problem, &error));
+        secure(response).with("X-Request-Id", request.id)
+    }
+
+    fn refuse(&self, _: &str, _: Option<&str>, error: &Error) -> Response {
+        refusal(Dialect::Problem, error)
+    }
+}
+
 /// Answers a request, whatever happens.
 pub fn answer(app: &App, mut request: Request) -> Response {
     let started = Instant::now();
     let mut caller = "-".to_owned();
+    let mut at = None;
     let (pattern, response) = match find(request.method, &request.path) {
         Ok((route, parameters)) => {
+            at = place(route);
             request.parameters = parameters;
             let result = call(app, route, &request, &mut caller);
             (route.path, result.unwrap_or_else(|error| fail(&request.id, route.dialect, &error)))
         }
-        Err(NoRoute::Path) => {
-            ("-", fail(&request.id, dialect(&request.path), &Error::NotFound(Subject::Route)))
-        }
-        Err(NoRoute::Method { dialect, allowed }) => {
-            let message = format!("{} is not for this route; accepted: {allowed}", request.method.as_str());
-            ("-", fail(&request.id, dialect, &Error::http(405, message)).with("Allow", allowed))
-        }
+        Err(no_route) => ("-", no_route.refusal(app, &request)),
     };
+    let took = started.elapsed();
+    app.requests[at.unwrap_or(app.requests.len() - 1)].note(response.status, took);
     log::info!(
         "{} {pattern} {} {}ms {} {caller}",
         request.method.as_str(),
         response.status,
-        started.elapsed().as_millis(),
+        took.as_millis(),
         request.id,
     );
     secure(response).with("X-Request-Id", request.id)
 }
 
 fn call(app: &App, route: &Route, request: &Request, name: &mut String) -> Result<Response> {
+    let answered = authorise_and_call(app, route, request, name);
+    if let (Err(Error::Unauthenticated(_)), Handler::Key(..) | Handler::Session(_) | Handler::Admin(_)) =
+        (&answered, route.handler)
+    {
+        app.rates.stranger(app, request)?;
+    }
+    answered
+}
+
+fn authorise_and_call(app: &App, route: &Route, request: &Request, name: &mut String) -> Result<Response> {
     match route.handler {
-        Handler::Open(handle) => handle(app, request),
+        Handler::Open(handle) => {
+            app.rates.stranger(app, request)?;
+            handle(app, request)
+        }
         Handler::Key(scope, handle) => {
             let caller = auth::caller(app, request, scope)?;
             caller.log_id.clone_into(name);
@@ -105,6 +145,26 @@ enum NoRoute {
     Path,
     /// A route of this dialect has the path, for other methods.
     Method { dialect: Dialect, allowed: String },
+}
+
+impl NoRoute {
+    fn refusal(self, app: &App, request: &Request) -> Response {
+        let dialect = match &self {
+            Self::Path => dialect(&request.path),
+            Self::Method { dialect, .. } => *dialect,
+        };
+        if let Err(error) = app.rates.stranger(app, request) {
+            return fail(&request.id, dialect, &error);
+        }
+        match self {
+            Self::Path => fail(&request.id, dialect, &Error::NotFound(Subject::Route)),
+            Self::Method { allowed, .. } => {
+                let message =
+                    format!("{} is not for this route; accepted: {allowed}", request.method.as_str());
+                fail(&request.id, dialect, &Error::http(405, message)).with("Allow", allowed)
+            }
+        }
+    }
 }
 
 /// The route of a path, and the values of its `{names}`. `/api/v1/…` stands for `/v1/…` wherever there is no route

@@ -4,23 +4,30 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::app::{App, Lock};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::http::server::{Listeners, Server};
+use crate::http::server::{Limits, Listeners, Server, descriptors};
 use crate::jobs::Scheduler;
-use crate::routes::Routes;
+use crate::routes::{Routes, Watched};
 use crate::time::Clock;
 
-/// What is in flight when it is told to stop may take so long.
-const GRACE: Duration = Duration::from_secs(5);
+/// What is in flight when it is told to stop may take so long: with the WAL to be emptied after it, the whole end
+/// takes less than five seconds.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// Connections of the listener for metrics.
+const WATCHERS: usize = 64;
 
 /// Dropping it stops it; `stop` says whether all went well.
 pub struct Running {
     pub app: Arc<App>,
     server: Server,
+    /// The listener for metrics, where one is wanted.
+    watched: Option<Server>,
     scheduler: Option<Scheduler>,
 }
 
@@ -42,19 +49,40 @@ impl Running {
                 "stop it first, or name another directory with --data",
             ));
         };
+        let mut config = config;
+        config.limits.connections = config.limits.connections.min(descriptors());
         let limits = config.limits.clone();
+        let metrics_listen = config.metrics_listen;
         let listeners = Listeners { tcp: Some(address), unix: Some(config.socket()) };
         let app = Arc::new(App::open(config, clock, lock)?);
         // Says so when there is too little, and makes the ballast.
         app.store.disk().room();
-        let server = Server::start(listeners, limits, Arc::new(Routes(Arc::clone(&app))))?;
+        let (service, counters) = (Arc::new(Routes(Arc::clone(&app))), Arc::clone(&app.counters));
+        let server = Server::start_counting(listeners, limits.clone(), service, counters)?;
+        let watched = match metrics_listen {
+            None => None,
+            tcp => {
+                let limits = Limits { connections: WATCHERS, ..limits };
+                Some(Server::start(
+                    Listeners { tcp, unix: None },
+                    limits,
+                    Arc::new(Watched(Arc::clone(&app))),
+                )?)
+            }
+        };
         let scheduler = Some(Scheduler::start(Arc::clone(&app))?);
-        Ok(Self { app, server, scheduler })
+        Ok(Self { app, server, watched, scheduler })
     }
 
     /// Where it listens, with the port it got.
     pub fn url(&self) -> String {
         self.server.address().map_or_else(String::new, |address| format!("http://{address}"))
+    }
+
+    /// Where the listener for metrics is, when there is one.
+    pub fn metrics_url(&self) -> Option<String> {
+        let address = self.watched.as_ref()?.address()?;
+        Some(format!("http://{address}/metrics"))
     }
 
     /// Why it cannot go on, when it cannot: writing has stopped, or a thread of ours has died.
@@ -74,12 +102,14 @@ impl Running {
 
     /// Stops accepting, answers what is in flight, ends the jobs, and leaves one database file without a WAL.
     pub fn stop(mut self) -> Result<()> {
-        self.app.backups.stop();
+        self.app.stopping.store(true, Ordering::Relaxed);
         let n_cut = self.server.stop(GRACE);
+        self.watched = None;
         if n_cut > 0 {
             log::warn!("{n_cut} connections were cut off");
         }
         self.scheduler = None;
+        self.app.backups.wait();
         let ended = self.app.store.checkpoint();
         match self.lost() {
             None => ended,

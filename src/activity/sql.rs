@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::redact::Metadata;
 use super::{Entry, NewEntry, Place};
@@ -168,6 +168,14 @@ fn series(owner: i64, action: i64, user: Option<i64>) -> impl Iterator<Item = Se
     [Some(all), Some(all.of_kind(action)), user.map(|user| all.of_person(user))].into_iter().flatten()
 }
 
+/// The own time of the activity that was recorded first of all that are still there.
+pub fn oldest(connection: &Connection) -> Result<Option<Timestamp>> {
+    Ok(connection
+        .prepare_cached("SELECT created_at FROM activity ORDER BY seq LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?)
+}
+
 /// How many activities a workspace has, with those of its projects.
 pub fn total(connection: &Connection, workspace: i64) -> Result<i64> {
     let owners = Scope::Workspace(workspace).owners(connection)?;
@@ -184,7 +192,7 @@ pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry) -> Result<Entry> {
         (None, Some(user)) => users::member_email(tx, workspace, user)?,
         (actor, _) => actor,
     };
-    let (recorded_at, seq) = (tx.now.truncated(), tx.next_seq());
+    let (recorded_at, seq) = (tx.now.truncated(), tx.next_seq(Log::Activity));
     let entry = Entry {
         id: Ulid::of(recorded_at, tx.salt, seq),
         user_id: new.user_id,

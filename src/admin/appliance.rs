@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
 use crate::ids::Uuid;
-use crate::jobs::{backups, retention};
+use crate::jobs::retention;
 use crate::owners::mailboxes;
 use crate::store::counts::Recount;
 use crate::store::{Note, Sharing, backup, clock_steps, counts, idempotency, jobs};
@@ -133,7 +133,7 @@ pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Respon
         return Err(fields.refuse("file", message));
     };
     fields.done()?;
-    let bytes = backups::make(app, &destination)?;
+    let bytes = app.backups.make(app.clock.now(), &destination)?;
     let shown = json!({ "file": destination, "bytes": bytes });
     let (admin, metadata) = (admin.clone(), shown.clone());
     app.store.write(move |tx| tx.note(appliance_note(&admin, "backup.create", String::new(), metadata)))?;

@@ -269,7 +269,7 @@ pub fn note_use(tx: &Tx<'_>, key: i64, at: Timestamp) -> Result<()> {
 ///
 /// # Errors
 /// `invalid_auth_header`: no header, several, or another scheme. `missing_api_key`: nothing after `Bearer`.
-/// `invalid_api_key`: wrong form, unknown, expired or revoked.
+/// `invalid_api_key`: wrong form, unknown, expired or revoked. `TooMany`: past what the key may do.
 pub fn authenticate(app: &App, request: &Request) -> Result<ApiKey> {
     let refused = |why| Err(Error::Unauthenticated(why));
     let Ok(Some(value)) = request.single_header("authorization") else {
@@ -291,6 +291,7 @@ pub fn authenticate(app: &App, request: &Request) -> Result<ApiKey> {
     let found = app.keys.find(&app.store, sha256(token.as_bytes()))?;
     match found.filter(|key| key.is_live(now)) {
         Some(key) => {
+            app.rates.key(key.key)?;
             app.usage.key(key.key, now);
             Ok(key)
         }

@@ -11,6 +11,7 @@ pub mod api;
 pub mod keys;
 pub mod license;
 pub mod password;
+pub mod rates;
 pub mod sessions;
 pub mod throttle;
 

@@ -104,6 +104,7 @@ pub fn authenticate(app: &App, request: &Request) -> Result<User> {
     if is_idle || is_old || user.deleted_at.is_some() {
         return Err(missing());
     }
+    app.rates.person(user.key)?;
     app.usage.session(hash, now);
     Ok(user)
 }

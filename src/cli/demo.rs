@@ -57,10 +57,10 @@ pub fn run(context: Context) -> Result<()> {
     })();
     let served = shown.and_then(|(made, filled)| {
         config.license_key = None;
-        let running = Running::start(config, Clock::system())?;
         let signals = signals()?;
+        let running = Running::start(config, Clock::system())?;
         show(&running.url(), &made, &filled, &data, context.json)?;
-        wait(running, signals)
+        wait(running, &signals)
     });
     let removed =
         std::fs::remove_dir_all(&data).map_err(Error::io(format!("cannot remove {}", data.display())));

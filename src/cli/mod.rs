@@ -35,7 +35,7 @@ struct Context {
 }
 
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments = match Arguments::try_parse_from(settings_first(arguments)) {
         Ok(arguments) => arguments,
         Err(error) => return show_usage(&error),
     };
@@ -58,6 +58,29 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// Of a list that may stand on both sides of the command, clap keeps the values behind it alone: a `--set` ahead of it
+/// would be lost without a word.
+fn settings_first(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments = arguments.into_iter();
+    let mut settings: Vec<OsString> = arguments.next().into_iter().collect();
+    let mut others = Vec::new();
+    while let Some(argument) = arguments.next() {
+        if argument == "--" {
+            others.push(argument);
+            others.extend(arguments.by_ref());
+        } else if argument == "--set" {
+            settings.push(argument);
+            settings.extend(arguments.next());
+        } else if argument.as_encoded_bytes().starts_with(b"--set=") {
+            settings.push(argument);
+        } else {
+            others.push(argument);
+        }
+    }
+    settings.append(&mut others);
+    settings
 }
 
 /// clap's own message (help, version, a wrong argument) with our exit codes.
@@ -97,7 +120,7 @@ fn exit_code(error: &Error, is_serving: bool) -> u8 {
 /// also for a configuration or a data directory that somebody has to put right.
 fn sysexits(error: &Error) -> u8 {
     match error {
-        Error::Refused { .. } => 75,
+        Error::Refused { .. } | Error::TooMany { .. } => 75,
         error if exit_code(error, false) == 1 => 65,
         _ => 75,
     }

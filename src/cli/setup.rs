@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -121,23 +121,23 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
 // ---------------------------------------------------------------------------------------------- serve
 
 pub fn serve(context: Context) -> Result<()> {
-    let running = Running::start(context.config, Clock::system())?;
+    // From here on a signal is a drain, also one that comes as soon as the URL is printed.
     let signals = signals()?;
+    let running = Running::start(context.config, Clock::system())?;
     print(&running.url())?;
     log::info!("listening on {} and {}", running.url(), running.app.config.socket().display());
+    if let Some(url) = running.metrics_url() {
+        log::info!("metrics without a key: {url}");
+    }
     if let Err(why) = running.app.license() {
         log::warn!("the activity log cannot be read: {why}");
     }
-    wait(running, signals)
+    wait(running, &signals)
 }
 
-/// To be had before anybody is told that it serves: a signal that comes right then is to be heard.
-pub fn signals() -> Result<Signals> {
-    Signals::new([SIGTERM, SIGINT]).map_err(Error::io("cannot listen for signals"))
-}
-
-/// Until a signal or a failure; then the drain. A second signal ends it at once.
-pub fn wait(running: Running, mut signals: Signals) -> Result<()> {
+/// Catches SIGTERM and SIGINT from now on: the first is told, the second ends the process at once.
+pub fn signals() -> Result<Receiver<i32>> {
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(Error::io("cannot listen for signals"))?;
     let (told, signalled) = channel();
     std::thread::Builder::new()
         .name("signals".into())
@@ -150,6 +150,11 @@ pub fn wait(running: Running, mut signals: Signals) -> Result<()> {
             }
         })
         .map_err(Error::io("cannot start the signal thread"))?;
+    Ok(signalled)
+}
+
+/// Until a signal or a failure; then the drain.
+pub fn wait(running: Running, signalled: &Receiver<i32>) -> Result<()> {
     loop {
         let signalled = signalled.recv_timeout(Duration::from_millis(500));
         if let Some(failure) = running.failure() {

@@ -1,7 +1,7 @@
 //! The SQL of the enforcement log. `record` is the one door in, `prune` the one way out.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Action, Event, NewEvent, sentence};
 use crate::error::Result;
@@ -107,6 +107,14 @@ fn series(workspace: i64, tenant: i64, action: i64) -> [Series; 4] {
     [workspace.of_kind(action), tenant.of_kind(action), workspace, tenant]
 }
 
+/// The own time of the event that was recorded first of all that are still there.
+pub fn oldest(connection: &Connection) -> Result<Option<Timestamp>> {
+    Ok(connection
+        .prepare_cached("SELECT created_at FROM enforcement_events ORDER BY seq LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?)
+}
+
 /// How many events a workspace has.
 pub fn total(connection: &Connection, workspace: i64) -> Result<i64> {
     of_workspace(workspace).total(connection)
@@ -129,7 +137,7 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, tenant: i64, new: &NewEvent) -> R
         message: message.unwrap_or(&usual).to_owned(),
         created_at,
         recorded_at: tx.now.truncated(),
-        seq: tx.next_seq(),
+        seq: tx.next_seq(Log::Enforcement),
     };
     tx.prepare_cached(
         "INSERT INTO enforcement_events (seq, id, workspace, tenant, mailbox_address, action, sent_count, limit_value,

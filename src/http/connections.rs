@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, Shutdown};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use socket2::Socket;
 
 use super::Peer;
 
-/// How long a newcomer waits for the place that is being vacated; after that it is let in regardless.
+/// How long a newcomer waits for the place that is being vacated when all are taken; after that it is let in regardless.
 const VACATING: Duration = Duration::from_millis(100);
 
 /// What a connection is doing.
@@ -68,6 +68,8 @@ pub(super) struct Connection {
     source: Option<IpAddr>,
     /// Microseconds since `start` above, the phase in the lowest three bits.
     word: AtomicU64,
+    /// Set, and counted, while `open` below is locked.
+    is_leaving: AtomicBool,
     start: Instant,
 }
 
@@ -114,8 +116,16 @@ pub(super) struct Registry {
 #[derive(Default)]
 struct Open {
     connections: HashMap<u64, Arc<Connection>>,
-    by_source: HashMap<IpAddr, usize>,
+    by_source: HashMap<IpAddr, Count>,
     last_number: u64,
+}
+
+/// The connections of one address.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    open: usize,
+    /// Of these, sent away for another of the same address, and not gone yet.
+    leaving: usize,
 }
 
 /// What became of a newcomer.
@@ -135,16 +145,19 @@ impl Registry {
         let source = self.source(peer);
         let mut pushed_out = 0;
         let mut open = lock(&self.open);
-        let full_for_it = source.and_then(|source| open.by_source.get(&source).copied()).unwrap_or(0);
-        if full_for_it >= self.room.per_source {
-            match self.make_room(open, source) {
-                Some(reopened) => open = reopened,
-                None => return Admission::Full(socket),
+        let count = source.and_then(|source| open.by_source.get(&source).copied()).unwrap_or_default();
+        if count.open - count.leaving >= self.room.per_source {
+            // Nobody waits for one address: whoever sends more than it may would make all others wait with it.
+            let chosen = if count.leaving < self.room.per_source { choose(&open, source) } else { None };
+            let Some(chosen) = chosen else { return Admission::Full(socket) };
+            chosen.is_leaving.store(true, Ordering::Relaxed);
+            if let Some(count) = source.and_then(|source| open.by_source.get_mut(&source)) {
+                count.leaving += 1;
             }
             pushed_out += 1;
         }
         if open.connections.len() >= self.room.connections {
-            match self.make_room(open, None) {
+            match self.make_room(open) {
                 Some(reopened) => open = reopened,
                 None => return Admission::Full(socket),
             }
@@ -153,33 +166,20 @@ impl Registry {
         open.last_number += 1;
         let number = open.last_number;
         let word = AtomicU64::new(word(self.start, Phase::Idle));
-        let connection = Arc::new(Connection { number, socket, peer, source, word, start: self.start });
+        let is_leaving = AtomicBool::new(false);
+        let connection =
+            Arc::new(Connection { number, socket, peer, source, word, is_leaving, start: self.start });
         open.connections.insert(number, Arc::clone(&connection));
         if let Some(source) = source {
-            *open.by_source.entry(source).or_default() += 1;
+            open.by_source.entry(source).or_default().open += 1;
         }
         let place = Place { registry: Arc::clone(self), connection };
         Admission::In { place, pushed_out }
     }
 
-    /// Sends one connection away, of `source` only when given, and waits until its place is free.
-    fn make_room<'a>(
-        &self,
-        open: MutexGuard<'a, Open>,
-        source: Option<IpAddr>,
-    ) -> Option<MutexGuard<'a, Open>> {
-        let gone = loop {
-            let candidates = open.connections.values().filter(|c| source.is_none() || c.source == source);
-            let (_, seen, connection) = candidates
-                .filter_map(|connection| {
-                    let seen = connection.word.load(Ordering::SeqCst);
-                    Phase::of(seen).order_of_leaving().map(|order| (order, seen, connection))
-                })
-                .min_by_key(|(order, seen, _)| (*order, *seen))?;
-            if connection.send_away(seen) {
-                break connection.number;
-            }
-        };
+    /// Sends one connection away and waits until its place is free.
+    fn make_room<'a>(&self, open: MutexGuard<'a, Open>) -> Option<MutexGuard<'a, Open>> {
+        let gone = choose(&open, None)?.number;
         let still_there = |open: &mut Open| open.connections.contains_key(&gone);
         let waited = self.left.wait_timeout_while(open, VACATING, still_there);
         Some(waited.unwrap_or_else(PoisonError::into_inner).0)
@@ -223,6 +223,22 @@ impl Registry {
     }
 }
 
+/// The connection that goes first, of `source` only when given; it is sent away already.
+fn choose(open: &Open, source: Option<IpAddr>) -> Option<Arc<Connection>> {
+    loop {
+        let candidates = open.connections.values().filter(|c| source.is_none() || c.source == source);
+        let (_, seen, connection) = candidates
+            .filter_map(|connection| {
+                let seen = connection.word.load(Ordering::SeqCst);
+                Phase::of(seen).order_of_leaving().map(|order| (order, seen, connection))
+            })
+            .min_by_key(|(order, seen, _)| (*order, *seen))?;
+        if connection.send_away(seen) {
+            return Some(Arc::clone(connection));
+        }
+    }
+}
+
 /// Held by the connection's thread; dropping it frees the place and closes the socket, also while unwinding.
 pub(super) struct Place {
     registry: Arc<Registry>,
@@ -236,8 +252,9 @@ impl Drop for Place {
         if let Some(source) = self.connection.source
             && let Some(count) = open.by_source.get_mut(&source)
         {
-            *count -= 1;
-            if *count == 0 {
+            count.open -= 1;
+            count.leaving -= usize::from(self.connection.is_leaving.load(Ordering::Relaxed));
+            if count.open == 0 {
                 open.by_source.remove(&source);
             }
         }

@@ -145,6 +145,8 @@ impl Conversation<'_> {
                 self.shared.worded(id, Some(&head.path), &error)
             }
         };
+        // What is sent ahead of its turn costs as much as the first: who asks too much begins anew.
+        let keep_alive = keep_alive && response.status != 429;
         // Asked after the handler: the server may have begun to stop meanwhile.
         let persistence = match version {
             _ if !keep_alive || self.shared.is_stopping() => Persistence::Close,

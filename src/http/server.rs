@@ -151,7 +151,7 @@ impl Drop for Server {
 
 /// How many connections the process has descriptors for, beside what the store needs. Past it `accept` fails, and
 /// nobody would be closed to let a newcomer in.
-fn descriptors() -> usize {
+pub fn descriptors() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     limit - (limit / 2).min(256)

@@ -5,7 +5,7 @@
 //! other jobs go on. It is broken off when the program ends. Only files with a name of ours are ever removed.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -22,98 +22,97 @@ const COMPLETED: &str = "backup_completed";
 /// The row of `jobs` that tells how the last scheduled one ended.
 const SCHEDULED: &str = "backup";
 
-/// The scheduled backup under way, and whether every backup is to be broken off.
-#[derive(Default)]
-pub struct UnderWay {
-    thread: Mutex<Option<JoinHandle<()>>>,
+/// Makes backups of the live database, and knows of the last.
+pub struct Maker {
+    store: Arc<Store>,
     is_stopping: Arc<AtomicBool>,
+    /// Microseconds; 0: there was none.
+    last: AtomicI64,
+    /// The scheduled one.
+    under_way: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl UnderWay {
-    /// Breaks off what is under way, and waits for it.
-    pub fn stop(&self) {
-        self.is_stopping.store(true, Ordering::Relaxed);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
-        }
+impl Maker {
+    /// `is_stopping` breaks off what is under way.
+    pub fn open(store: Arc<Store>, is_stopping: Arc<AtomicBool>) -> Result<Self> {
+        let last = store.read(|snapshot| jobs::started_at(snapshot, COMPLETED))?;
+        let last = AtomicI64::new(last.map_or(0, Timestamp::micros));
+        Ok(Self { store, is_stopping, last, under_way: Mutex::default() })
     }
-}
 
-/// Makes a backup of the live database. Returns its size in bytes.
-///
-/// # Errors
-/// As `store::backup::backup`.
-pub fn make(app: &App, destination: &Path) -> Result<u64> {
-    make_with(&app.store, app.clock.now(), destination, &app.backups.is_stopping)
-}
-
-fn make_with(
-    store: &Arc<Store>,
-    now: Timestamp,
-    destination: &Path,
-    is_stopping: &Arc<AtomicBool>,
-) -> Result<u64> {
-    let bytes = store.read(|snapshot| backup::backup(snapshot, destination, is_stopping))?;
-    let outcome = json!({ "file": destination, "bytes": bytes });
-    store.write(move |tx| jobs::note(tx, COMPLETED, now, &outcome))?;
-    Ok(bytes)
-}
-
-/// When the last finished backup was begun: nothing recorded later is in it.
-pub fn last(connection: &rusqlite::Connection) -> Result<Option<Timestamp>> {
-    jobs::started_at(connection, COMPLETED)
-}
-
-/// Starts a backup when one is due and none is under way.
-pub fn run(app: &App) -> Result<Value> {
-    let Some(Backups { every, kept, directory }) = app.config.backups.clone() else { return Ok(Value::Null) };
-    let mut thread = app.backups.thread.lock().unwrap_or_else(PoisonError::into_inner);
-    if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
-        return Ok(Value::Null);
+    /// When the last finished backup was begun: nothing recorded later is in it.
+    pub fn last(&self) -> Option<Timestamp> {
+        Some(Timestamp::from_micros(self.last.load(Ordering::Relaxed))).filter(|last| last.micros() != 0)
     }
-    let now = app.clock.now();
-    // A failed one is tried again after as long: a disk that is full is not filled once a minute.
-    let tried = app.store.read(|snapshot| Ok(last(snapshot)?.max(jobs::started_at(snapshot, SCHEDULED)?)))?;
-    if tried.is_some_and(|tried| tried <= now && now < tried.plus_seconds(every)) {
-        return Ok(Value::Null);
+
+    /// Makes one. Returns its size in bytes.
+    ///
+    /// # Errors
+    /// As `store::backup::backup`.
+    pub fn make(&self, now: Timestamp, destination: &Path) -> Result<u64> {
+        let bytes = self.store.read(|snapshot| backup::backup(snapshot, destination, &self.is_stopping))?;
+        let outcome = json!({ "file": destination, "bytes": bytes });
+        self.store.write(move |tx| jobs::note(tx, COMPLETED, now, &outcome))?;
+        self.last.store(now.micros(), Ordering::Relaxed);
+        Ok(bytes)
     }
-    let (store, is_stopping) = (Arc::clone(&app.store), Arc::clone(&app.backups.is_stopping));
-    let job = move || {
-        let made = scheduled(&store, now, &directory, kept, &is_stopping);
-        if is_stopping.load(Ordering::Relaxed) {
+
+    /// Makes one of the schedule, removes those beyond `kept`, and notes how it went.
+    fn make_scheduled(&self, now: Timestamp, directory: &Path, kept: usize) {
+        let made = self.make_and_keep(now, directory, kept);
+        if self.is_stopping.load(Ordering::Relaxed) {
             return;
         }
         let outcome = made.unwrap_or_else(|error| {
             log::error!("the scheduled backup failed: {error}");
             json!({ "error": error.to_string() })
         });
-        if let Err(error) = store.write(move |tx| jobs::note(tx, SCHEDULED, now, &outcome)) {
+        if let Err(error) = self.store.write(move |tx| jobs::note(tx, SCHEDULED, now, &outcome)) {
             log::error!("cannot note the scheduled backup: {error}");
         }
-    };
-    let started = std::thread::Builder::new().name("backup".into()).spawn(job);
-    *thread = Some(started.map_err(Error::io("cannot start the backup thread"))?);
-    Ok(Value::Null)
+    }
+
+    fn make_and_keep(&self, now: Timestamp, directory: &Path, kept: usize) -> Result<Value> {
+        crate::app::create_data_directory(directory)?;
+        remove(ours(directory, is_unfinished)?)?;
+        let destination = directory.join(file_name(now));
+        let bytes = self.make(now, &destination)?;
+        let mut finished = ours(directory, is_finished)?;
+        finished.sort();
+        finished.truncate(finished.len().saturating_sub(kept));
+        let n_removed = finished.len();
+        remove(finished)?;
+        Ok(json!({ "file": destination, "bytes": bytes, "removed": n_removed }))
+    }
+
+    /// Waits for the scheduled one, when it is under way.
+    pub fn wait(&self) {
+        let thread = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
 }
 
-fn scheduled(
-    store: &Arc<Store>,
-    now: Timestamp,
-    directory: &Path,
-    kept: usize,
-    is_stopping: &Arc<AtomicBool>,
-) -> Result<Value> {
-    crate::app::create_data_directory(directory)?;
-    remove(ours(directory, is_unfinished)?)?;
-    let destination = directory.join(file_name(now));
-    let bytes = make_with(store, now, &destination, is_stopping)?;
-    let mut finished = ours(directory, is_finished)?;
-    finished.sort();
-    finished.truncate(finished.len().saturating_sub(kept));
-    let n_removed = finished.len();
-    remove(finished)?;
-    Ok(json!({ "file": destination, "bytes": bytes, "removed": n_removed }))
+/// Starts a backup when one is due and none is under way.
+pub fn run(app: &App) -> Result<Value> {
+    let Some(Backups { every, kept, directory }) = app.config.backups.clone() else { return Ok(Value::Null) };
+    let mut thread = app.backups.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+    if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+        return Ok(Value::Null);
+    }
+    let now = app.clock.now();
+    // A failed one is tried again after as long: a disk that is full is not filled once a minute.
+    let tried = app.store.read(|snapshot| jobs::started_at(snapshot, SCHEDULED))?.max(app.backups.last());
+    if tried.is_some_and(|tried| tried <= now && now < tried.plus_seconds(every)) {
+        return Ok(Value::Null);
+    }
+    let maker = Arc::clone(&app.backups);
+    let started = std::thread::Builder::new()
+        .name("backup".into())
+        .spawn(move || maker.make_scheduled(now, &directory, kept));
+    *thread = Some(started.map_err(Error::io("cannot start the backup thread"))?);
+    Ok(Value::Null)
 }
 
 /// `mailtrail-20260430T142211Z.db`: in the order of time when in the order of letters.

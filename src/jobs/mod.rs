@@ -9,6 +9,7 @@ pub mod resets;
 pub mod retention;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::metrics::Durations;
 use crate::store::disk::is_full;
 use crate::time::Timestamp;
 
@@ -28,7 +30,7 @@ struct Job {
     run: fn(&App) -> Result<Value>,
 }
 
-const JOBS: &[Job] = &[
+const JOBS: [Job; 6] = [
     Job { name: "resets", every: 5, run: resets::run },
     Job { name: "usage", every: 60, run: housekeeping::write_usage },
     Job { name: "housekeeping", every: 600, run: housekeeping::forget },
@@ -89,18 +91,50 @@ impl Drop for Scheduler {
     }
 }
 
-/// When the scheduler last went through all jobs: how far behind it is says whether a job hangs.
+/// When the scheduler last went through all jobs: how far behind it is says whether a job hangs. And what it did.
+pub struct Rounds {
+    opened: Instant,
+    last: Mutex<Option<Instant>>,
+    jobs: [Ran; JOBS.len()],
+}
+
+impl Default for Rounds {
+    fn default() -> Self {
+        Self { opened: Instant::now(), last: Mutex::default(), jobs: Default::default() }
+    }
+}
+
+/// What the scheduler did of one job.
 #[derive(Default)]
-pub struct Rounds(Mutex<Option<Instant>>);
+pub struct Ran {
+    pub runs: AtomicU64,
+    pub failures: AtomicU64,
+    /// Microseconds since 1970; 0 before the first run.
+    pub next: AtomicI64,
+    pub durations: Durations,
+}
 
 impl Rounds {
     /// `None` before the end of the first.
     pub fn last(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since the last; before the first, since there is a scheduler to be waited for.
+    pub fn lag(&self) -> Duration {
+        self.last().unwrap_or(self.opened).elapsed()
+    }
+
+    pub fn uptime(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    pub fn jobs(&self) -> impl Iterator<Item = (&'static str, &Ran)> {
+        JOBS.iter().map(|job| job.name).zip(&self.jobs)
     }
 
     fn finished(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 }
 
@@ -112,14 +146,21 @@ impl Due {
     /// Runs every job that is due. At first all are: what a switched-off time left undone is done at once. A clock
     /// that stepped back makes them due too, for nobody knows by how much.
     pub fn run(&mut self, app: &App) {
-        for job in JOBS {
+        for (job, ran) in JOBS.iter().zip(&app.rounds.jobs) {
             let now = app.clock.now();
             let next = self.0.get(job.name).copied();
             if next.is_some_and(|next| now < next && next <= now.plus_seconds(job.every)) {
                 continue;
             }
-            self.0.insert(job.name, now.plus_seconds(job.every));
-            match (job.run)(app) {
+            let next = now.plus_seconds(job.every);
+            self.0.insert(job.name, next);
+            ran.next.store(next.micros(), Ordering::Relaxed);
+            let started = Instant::now();
+            let outcome = (job.run)(app);
+            ran.durations.note(started.elapsed());
+            ran.runs.fetch_add(1, Ordering::Relaxed);
+            ran.failures.fetch_add(u64::from(outcome.is_err()), Ordering::Relaxed);
+            match outcome {
                 Ok(Value::Null) => {}
                 Ok(outcome) => note(app, job.name, now, outcome),
                 Err(error) => {

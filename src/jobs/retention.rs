@@ -7,6 +7,7 @@
 //! ahead of the last run, is not believed: nothing is deleted until it has caught up, or a person has looked.
 
 use std::ops::RangeInclusive;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -167,6 +168,10 @@ fn delete(app: &App) -> Result<Deleted> {
             let is_due = move |snapshot: &Snapshot<'_>| scope.has_old(snapshot, now);
             let n = app.store.write_if(is_due, move |tx| scope.prune(tx, now, limit))?.unwrap_or(0) as i64;
             deleted.add(scope.log, n);
+            // What is left is old at the next start too.
+            if app.stopping.load(Ordering::Relaxed) {
+                return Ok(deleted);
+            }
             if n < limit {
                 break;
             }

@@ -286,7 +286,7 @@ fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry) -> Result<Recorded>
         None => thread_of(tx, mailbox.id, &new.references)?,
     };
     let recipient = new.recipient_address.unwrap_or_else(|| mailbox.primary_smtp.clone());
-    let seq = tx.next_seq();
+    let seq = tx.next_seq(Log::Messages);
     tx.prepare_cached(
         "INSERT INTO messages (seq, workspace, mailbox, message_id, thread_id, sender_address, recipient_address,
              received_at, outcome, reason, dkim, spf, dmarc, from_alignment, body_hash, message_hash, capabilities,
@@ -338,6 +338,14 @@ fn series(mailbox: i64, outcome: Outcome) -> [Series; 2] {
     [mailbox.of_kind(outcome as i64), mailbox]
 }
 
+/// The own time of the entry that was recorded first of all that are still there.
+pub fn oldest(connection: &Connection) -> Result<Option<Timestamp>> {
+    Ok(connection
+        .prepare_cached("SELECT received_at FROM messages ORDER BY seq LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?)
+}
+
 /// How many entries a mailbox has.
 pub fn total(connection: &Connection, mailbox: i64) -> Result<i64> {
     of_mailbox(mailbox).total(connection)
@@ -374,7 +382,7 @@ pub fn append(tx: &mut Tx<'_>, mailbox: i64, message_id: &str, facts: &[NewFact]
 }
 
 fn insert_fact(tx: &mut Tx<'_>, mailbox: i64, message: i64, (kind, data): &NewFact) -> Result<()> {
-    let seq = tx.next_seq();
+    let seq = tx.next_seq(Log::Messages);
     tx.prepare_cached(
         "INSERT INTO message_facts (seq, message, mailbox, kind, data, recorded_at, checksum)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, checksum_of(?1, ?2, ?3, ?4, ?5, ?6))",

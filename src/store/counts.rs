@@ -27,6 +27,23 @@ pub enum Log {
     Activity = 3,
 }
 
+impl Log {
+    pub const ALL: [Self; 3] = [Self::Enforcement, Self::Messages, Self::Activity];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Enforcement => "enforcement",
+            Self::Messages => "messages",
+            Self::Activity => "activity",
+        }
+    }
+
+    /// In an array with an element for each.
+    pub fn place(self) -> usize {
+        self as usize - 1
+    }
+}
+
 /// The length of a bucket; its number in the table is its place here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i64)]

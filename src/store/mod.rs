@@ -32,14 +32,15 @@ mod writer;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Error, Result};
 use crate::ids::Uuid;
+use crate::metrics::Durations;
 use crate::time::{Clock, Timestamp};
 use counts::{Deltas, Log, Series};
 use disk::Disk;
@@ -105,6 +106,21 @@ struct Shared {
     last_now: AtomicI64,
     /// Commits by the number of writes in them: of 1, 2, up to 4, 8 … 256.
     sizes: [AtomicU64; 9],
+    /// From the first statement of a batch to the end of its commit.
+    commit_durations: Durations,
+    /// By log.
+    recorded: [AtomicU64; 3],
+    /// Writes that wait for their answer.
+    waiting: AtomicU64,
+    /// Since when the writer is at what it has in hand; `None`: it waits for work.
+    began: Mutex<Option<Instant>>,
+}
+
+/// What the writer is doing at this moment.
+pub struct WriterState {
+    pub is_alive: bool,
+    pub waiting: u64,
+    pub busy_for: Duration,
 }
 
 /// Interrupts what runs on a connection once `LIST_STEPS` are spent; dropping it lets the connection go on, also
@@ -149,6 +165,7 @@ pub struct Tx<'c> {
     /// In every id that is made of a row's number.
     pub salt: i64,
     last_seq: i64,
+    recorded: [u64; 3],
     texts: &'c mut Texts,
     deltas: Deltas,
     sink: NoteSink,
@@ -163,8 +180,9 @@ impl Deref for Tx<'_> {
 }
 
 impl Tx<'_> {
-    /// The next number of the appliance; a write that fails gives its numbers back.
-    pub fn next_seq(&mut self) -> i64 {
+    /// The next number of the appliance, for a row of `log`; a write that fails gives its numbers back.
+    pub fn next_seq(&mut self, log: Log) -> i64 {
+        self.recorded[log.place()] += 1;
         self.last_seq += 1;
         self.last_seq
     }
@@ -206,6 +224,10 @@ impl Store {
             changes_noted: AtomicU64::new(0),
             last_now: AtomicI64::new(0),
             sizes: Default::default(),
+            commit_durations: Durations::default(),
+            recorded: Default::default(),
+            waiting: AtomicU64::new(0),
+            began: Mutex::default(),
         });
         let writer = writer::Writer::start(connect(path)?, clock, sink, Arc::clone(&shared))?;
         // The name of the WAL that was made just now: SQLite does this too, and does not look whether it went well.
@@ -331,10 +353,42 @@ impl Store {
         })
     }
 
+    pub fn commit_durations(&self) -> &Durations {
+        &self.shared.commit_durations
+    }
+
+    /// Rows recorded since the start, by log.
+    pub fn recorded(&self) -> impl Iterator<Item = (Log, u64)> {
+        Log::ALL.into_iter().map(|log| (log, self.shared.recorded[log.place()].load(Ordering::Relaxed)))
+    }
+
+    /// The writer: whether its thread is there, how many wait for it, and for how long it is at what it has in hand.
+    pub fn writer(&self) -> WriterState {
+        let began = *self.shared.began.lock().unwrap_or_else(PoisonError::into_inner);
+        WriterState {
+            is_alive: self.writer.is_alive() && self.failure().is_none(),
+            waiting: self.shared.waiting.load(Ordering::Relaxed),
+            busy_for: began.map_or(Duration::ZERO, |began| began.elapsed()),
+        }
+    }
+
+    /// Bytes of the database and of its WAL.
+    pub fn bytes(&self) -> (u64, u64) {
+        let size = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
+        let mut wal = self.path.as_os_str().to_owned();
+        wal.push("-wal");
+        (size(&self.path), size(Path::new(&wal)))
+    }
+
     /// Moves the whole WAL into the database file; the last thing before a clean end.
     pub fn checkpoint(&self) -> Result<()> {
         self.writer.checkpoint()
     }
+}
+
+/// The version of SQLite that is compiled in.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
 }
 
 /// Pages of the file, and those of them that hold nothing.

@@ -7,9 +7,10 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
 
@@ -41,6 +42,7 @@ pub struct Writer {
     /// `None` only while being dropped.
     queue: Option<SyncSender<Message>>,
     thread: Option<std::thread::JoinHandle<()>>,
+    shared: Arc<Shared>,
 }
 
 enum Message {
@@ -132,12 +134,12 @@ fn reason(error: &Error) -> String {
 impl Writer {
     pub fn start(connection: Connection, clock: Clock, sink: NoteSink, shared: Arc<Shared>) -> Result<Self> {
         let (queue, waiting) = sync_channel(QUEUE);
-        let mut state = State::load(connection, clock, sink, shared)?;
+        let mut state = State::load(connection, clock, sink, Arc::clone(&shared))?;
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || state.serve(&waiting))
             .map_err(Error::io("cannot start the writer thread"))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self { queue: Some(queue), thread: Some(thread), shared })
     }
 
     pub fn run<T: Send + 'static>(
@@ -146,13 +148,16 @@ impl Writer {
         change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = sync_channel(1);
-        self.send(Message::Write(Box::new(Waiting {
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        let sent = self.send(Message::Write(Box::new(Waiting {
             sharing,
             change: Some(change),
             outcome: None,
             answer,
-        })))?;
-        answered.recv().map_err(|_| gone())?
+        })));
+        let outcome = sent.and_then(|()| answered.recv().map_err(|_| gone())?);
+        self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+        outcome
     }
 
     pub fn checkpoint(&self) -> Result<()> {
@@ -215,8 +220,10 @@ impl State {
             let mut next = waiting.try_recv().ok();
             self.check_wal(next.is_none());
             if next.is_none() {
+                self.began(None);
                 next = waiting.recv().ok();
             }
+            self.began(Some(Instant::now()));
             if next.is_none() {
                 return;
             }
@@ -240,6 +247,10 @@ impl State {
                 }
             }
         }
+    }
+
+    fn began(&self, at: Option<Instant>) {
+        *self.shared.began.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
     /// Moves the WAL's pages into the database when there are enough of them; an error is the next write's to meet.
@@ -268,6 +279,7 @@ impl State {
     /// Runs the whole batch in one transaction, then answers.
     fn commit(&mut self, mut batch: Vec<Box<dyn Work>>) {
         let before = (self.last_seq, self.last_now);
+        let started = Instant::now();
         let committed = match self.failure() {
             Some(error) => Err(error),
             None => self.transaction(&mut batch),
@@ -280,6 +292,7 @@ impl State {
         if let Ok(has_noted) = &committed {
             self.shared.last_now.store(self.last_now.micros(), Ordering::Relaxed);
             self.shared.changes_noted.fetch_add(u64::from(*has_noted), Ordering::Release);
+            self.shared.commit_durations.note(started.elapsed());
             self.shared.commits.fetch_add(1, Ordering::Relaxed);
             self.shared.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);
             let power = batch.len().next_power_of_two().trailing_zeros() as usize;
@@ -349,7 +362,7 @@ impl State {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         self.last_now = self.last_now.max(self.clock.now());
         let mut deltas = Deltas::default();
-        let mut has_noted = false;
+        let (mut has_noted, mut recorded) = (false, [0; 3]);
         // A write that has the transaction to itself needs no savepoint either.
         let is_alone = batch.len() == 1;
         for work in batch {
@@ -363,6 +376,7 @@ impl State {
                 now: self.last_now,
                 salt: self.salt,
                 last_seq: self.last_seq,
+                recorded: [0; 3],
                 texts: &mut self.texts,
                 deltas: Deltas::default(),
                 sink: self.sink,
@@ -376,6 +390,9 @@ impl State {
                 Ok(()) => {
                     self.last_seq = tx.last_seq;
                     self.last_now = tx.now;
+                    for (sum, n) in recorded.iter_mut().zip(tx.recorded) {
+                        *sum += n;
+                    }
                     deltas.merge(tx.deltas);
                     has_noted |= tx.has_noted;
                 }
@@ -414,6 +431,9 @@ impl State {
             .prepare_cached("UPDATE sequence SET last_seq = ?1, last_now = ?2 WHERE one = 1")?
             .execute((self.last_seq, self.last_now))?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
+        for (sum, n) in self.shared.recorded.iter().zip(recorded) {
+            sum.fetch_add(n, Ordering::Relaxed);
+        }
         Ok(has_noted)
     }
 }

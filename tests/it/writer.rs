@@ -404,14 +404,15 @@ fn numbers_strictly_rise_across_restarts_and_clock_steps() {
     for step in [0, 5, -86_400, 3600, -3600, 0] {
         fixture.clock.set(start.plus_seconds(step));
         for _ in 0..5 {
-            let made = fixture.store().write(|tx| Ok([tx.next_seq(), tx.next_seq()]));
+            let made =
+                fixture.store().write(|tx| Ok([tx.next_seq(Log::Activity), tx.next_seq(Log::Activity)]));
             for seq in made.expect("a write") {
                 assert_eq!(seq, last + 1);
                 last = seq;
             }
             // What a failed write took is not burnt, and not given out twice either.
             let failed: Result<()> = fixture.store().write(|tx| {
-                tx.next_seq();
+                tx.next_seq(Log::Activity);
                 Err(Error::conflict("no", "no"))
             });
             assert!(failed.is_err());

@@ -1245,6 +1245,8 @@ def test_config_precedence(tmp_path):
     # The flag of its own is a flag too; of two the later counts.
     assert settings("--data", "x")["data"] == {"value": "x", "origin": "flag"}
     assert settings("--set=log=warn", "--set=log=error")["log"]["value"] == "error"
+    both = json.loads(run("--json", "--set=log=warn", "config", "--set", "max_handlers=7", "--set=log=error").stdout)
+    assert (both["log"]["value"], both["max_handlers"]["value"]) == ("error", "7"), "on either side of the command"
     words = run("--config", file, "config").stdout
     assert re.search(rf"^log +error +file {re.escape(str(file))}$", words, re.MULTILINE)
 
