@@ -10,6 +10,7 @@ mod client;
 mod data;
 mod demo;
 mod owners;
+mod service;
 mod setup;
 mod table;
 

@@ -11,6 +11,7 @@ use signal_hook::iterator::Signals;
 
 use super::arguments::RetentionCommand;
 use super::client::Client;
+use super::service::{self, Watchdog};
 use super::table::{card, cell, table};
 use super::{Context, print};
 use crate::app::{App, Lock, create_data_directory, refuse_open_modes};
@@ -127,8 +128,12 @@ pub fn serve(context: Context) -> Result<()> {
     if let Err(why) = running.app.license() {
         log::warn!("the activity log cannot be read: {why}");
     }
+    service::ready(&running.url());
     wait(running)
 }
+
+/// How often it is looked whether all is well.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Until a signal or a failure; then the drain. A second signal ends it at once.
 pub fn wait(running: Running) -> Result<()> {
@@ -145,17 +150,22 @@ pub fn wait(running: Running) -> Result<()> {
             }
         })
         .map_err(Error::io("cannot start the signal thread"))?;
+    let mut watchdog = Watchdog::start(&running.app.store);
     loop {
-        match signalled.recv_timeout(Duration::from_millis(500)) {
+        match signalled.recv_timeout(LOOK) {
             Ok(_) | Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 if let Some(failure) = running.failure() {
                     return Err(failure);
                 }
+                if let Some(watchdog) = &mut watchdog {
+                    watchdog.look(&running.app.store, &running.url());
+                }
             }
         }
     }
     log::info!("stopping");
+    service::stopping();
     running.stop()
 }
 

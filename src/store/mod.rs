@@ -93,6 +93,8 @@ pub struct Store {
 #[derive(Default)]
 struct Shared {
     failure: OnceLock<String>,
+    /// Rises whenever the writer goes round, and now and then in a write that takes long.
+    rounds: AtomicU64,
     commits: AtomicU64,
     writes: AtomicU64,
     /// Commits by the number of writes in them: of 1, 2, up to 4, 8 … 256.
@@ -290,6 +292,14 @@ impl Store {
     /// Why writing has stopped for good, when it has.
     pub fn failure(&self) -> Option<&str> {
         self.shared.failure.get().map(String::as_str)
+    }
+
+    /// A number that rises as long as the writer thread gets on, and has it go round once: who finds the same number
+    /// a while later knows that it hangs, on a disk that does not answer or on a lock.
+    pub fn writer_rounds(&self) -> u64 {
+        let rounds = self.shared.rounds.load(Ordering::Relaxed);
+        self.writer.nudge();
+        rounds
     }
 
     /// Commits and the writes they carried, since the start: their quotient is the size of a batch.

@@ -18,6 +18,7 @@ mod paging;
 mod plans;
 mod readme;
 mod retention;
+mod service;
 mod streams;
 mod support;
 mod writer;
