@@ -1,4 +1,4 @@
-//! From nothing to serving, and keeping it safe: init, serve, config, backup, restore, check, retention, stats.
+//! From nothing to serving, and keeping it safe: init, serve, health, config, backup, restore, check, retention, stats.
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -167,6 +167,14 @@ pub fn wait(running: Running) -> Result<()> {
     log::info!("stopping");
     service::stopping();
     running.stop()
+}
+
+// ---------------------------------------------------------------------------------------------- health
+
+/// Asks the server and nobody else: that this process could open the directory says nothing of it.
+pub fn health(context: &Context) -> Result<()> {
+    let answer = Client::Socket(context.config.socket(), None).get("/readyz", Vec::new())?;
+    context.answer(&answer, |answer| cell(&answer["status"]))
 }
 
 // ---------------------------------------------------------------------------------------------- config
