@@ -7,13 +7,14 @@ What an engine adds, its own networks and the clock of the health check, is not 
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 
 import httpx
 import pytest
 
-from support import OWNER, PATIENCE, REPOSITORY
+from support import BINARY, OWNER, PATIENCE, REPOSITORY
 
 DEBIAN = pathlib.Path(os.environ["MAILTRAIL_DEBIAN"])
 
@@ -24,7 +25,7 @@ class Buildah:
 
     def __call__(self, *arguments, exit_code=0):
         done = subprocess.run(
-            [*self.command, *arguments], capture_output=True, text=True, timeout=PATIENCE, cwd=REPOSITORY
+            [*self.command, *arguments], capture_output=True, text=True, timeout=PATIENCE
         )
         assert done.returncode == exit_code, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout.strip()
@@ -55,12 +56,15 @@ def descendants(pid):
     return {child: names[child] for child in found - {pid}}
 
 
-def test_container(buildah):
+def test_container(buildah, tmp_path):
     base = buildah("from", "scratch")
     buildah("add", "--quiet", base, DEBIAN, "/")
     buildah("commit", "--quiet", base, "localhost/debian-folder")
+    context = tmp_path / "context"
+    (context / "target/release").mkdir(parents=True)
+    shutil.copy(BINARY, context / "target/release/mailtrail")
     build = ["bud", "--isolation", "chroot", "--format", "docker", "--pull-never", "--build-arg", "BASE=localhost/debian-folder"]
-    buildah(*build, "-f", "packaging/Containerfile", "-t", "mailtrail", ".")
+    buildah(*build, "-f", REPOSITORY / "packaging/Containerfile", "-t", "mailtrail", context)
     image = json.loads(buildah("inspect", "--type", "image", "mailtrail"))["Docker"]["config"]
     assert (image["User"], image["StopSignal"], list(image["Volumes"])) == ("7465:7465", "SIGTERM", ["/var/lib/mailtrail"])
     health = image["Healthcheck"]["Test"]
