@@ -1,4 +1,5 @@
-//! Every setting, and where its value came from: flags beat environment beats file beats defaults.
+//! Every setting, and where its value came from: flags beat environment beats systemd's credentials beat file beats
+//! defaults.
 //!
 //! `SETTINGS` is the one list: the file's keys, the `MAILTRAIL_…` names, the defaults, what `mailtrail config`
 //! prints and the table in the README all come from it. Values are text until `Config` has read them all; a
@@ -250,7 +251,7 @@ impl Config {
     }
 }
 
-/// Flag, then environment, then file, then default.
+/// Flag, then environment, then credential, then file, then default.
 fn resolve(
     setting: &Setting,
     flags: &[(String, String)],
@@ -273,19 +274,34 @@ fn resolve(
         }
         let name = format!("{name}_FILE");
         if let Some(path) = environment(&name) {
-            let value = std::fs::read_to_string(&path).map_err(|error| {
+            let value = read_value(Path::new(&path)).map_err(|error| {
                 Error::refused(format!("{name}: cannot read {path}: {error}"), "name a readable file")
             })?;
-            return Ok(given(
-                value.trim_end_matches(['\r', '\n']).to_owned(),
-                format!("file {path}, named by {name}"),
-            ));
+            return Ok(given(value, format!("file {path}, named by {name}")));
+        }
+    }
+    if let Some(directory) = environment("CREDENTIALS_DIRECTORY") {
+        let path = Path::new(&directory).join(format!("mailtrail.{key}"));
+        match read_value(&path) {
+            Ok(value) => return Ok(given(value, format!("credential {}", path.display()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(Error::refused(
+                    format!("cannot read the credential {}: {error}", path.display()),
+                    "see LoadCredential= in the unit",
+                ));
+            }
         }
     }
     if let (Some((_, value)), Some(path)) = (from_file.iter().find(|(name, _)| name == key), file) {
         return Ok(given(value.clone(), format!("file {}", path.display())));
     }
     Ok(given(setting.default.to_owned(), "default".into()))
+}
+
+/// A value in a file of its own, without the line end that an editor puts there.
+fn read_value(path: &Path) -> std::io::Result<String> {
+    std::fs::read_to_string(path).map(|value| value.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// A TOML file of `key = value` lines; lists become comma-separated text.

@@ -109,6 +109,7 @@ pub enum Command {
     },
     /// Put a backup in place
     Restore {
+        /// What `backup` wrote
         file: PathBuf,
         /// Only say what would be done
         #[arg(long)]
@@ -129,6 +130,12 @@ pub enum Command {
     },
     /// What is in force, and where each value came from
     Config,
+    /// Ask the server of this data directory whether it is ready; fails when it is not, or none serves
+    Health,
+    /// The manual page, for man: mailtrail man > mailtrail.1
+    Man,
+    /// What a shell completes: mailtrail completions bash > mailtrail
+    Completions { shell: clap_complete::Shell },
 }
 
 #[derive(Subcommand)]
@@ -156,6 +163,7 @@ pub enum WorkspaceCommand {
 pub enum UserCommand {
     /// Make an account and a member, or let an existing account join
     Create {
+        /// The address to log in with
         #[arg(long)]
         email: String,
         /// owner, admin or auditor
@@ -191,6 +199,7 @@ pub enum TenantCommand {
     Create {
         #[arg(long)]
         name: String,
+        /// For people, as in acme.example
         #[arg(long)]
         domain: Option<String>,
         /// The UUID it has elsewhere; otherwise one is made
@@ -219,11 +228,13 @@ pub enum TenantCommand {
 pub enum MailboxCommand {
     /// Make one
     Create {
+        /// The e-mail address
         #[arg(long)]
         address: String,
         /// Its tenant
         #[arg(long, value_name = "ID")]
         tenant: Option<String>,
+        /// Recipients a day; otherwise there is no limit
         #[arg(long, value_name = "N")]
         daily_send_limit: Option<u64>,
         #[arg(long)]
@@ -319,6 +330,7 @@ pub enum KeyCommand {
 pub enum LicenseCommand {
     /// Sign a license with this installation's key
     Issue {
+        /// Whom it is made out to
         #[arg(long)]
         holder: String,
         /// RFC 3339; otherwise it has no end
@@ -338,8 +350,10 @@ pub enum RecordCommand {
         /// Number or address
         #[arg(long)]
         mailbox: String,
+        /// delivered, or how it was rejected
         #[arg(long, default_value = "delivered")]
         outcome: String,
+        /// Why it was rejected
         #[arg(long)]
         reason: Option<String>,
         /// Exit as sysexits(3) has it: 75 for our trouble, so that a mail server tries again, 65 for bad input
@@ -381,6 +395,7 @@ pub enum FileFormat {
 
 #[derive(Args)]
 pub struct Import {
+    /// Which log
     pub log: Log,
     /// NDJSON or CSV; - for standard input
     pub file: PathBuf,
@@ -450,6 +465,7 @@ pub struct Filters {
 
 #[derive(Args)]
 pub struct Query {
+    /// Which log
     pub log: Log,
     #[command(flatten)]
     pub filters: Filters,
@@ -463,9 +479,11 @@ pub struct Query {
 
 #[derive(Args)]
 pub struct Export {
+    /// Which log
     pub log: Log,
     #[command(flatten)]
     pub filters: Filters,
+    /// What to write
     #[arg(long, default_value = "ndjson")]
     pub format: FileFormat,
     /// A file that is not there yet; otherwise standard output

@@ -9,7 +9,9 @@ mod arguments;
 mod client;
 mod data;
 mod demo;
+mod manual;
 mod owners;
+mod service;
 mod setup;
 mod table;
 
@@ -162,6 +164,9 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Init { email, password_stdin } => setup::init(&context, &email, password_stdin),
         Command::Serve { .. } => setup::serve(context),
         Command::Config => setup::config(&context),
+        Command::Health => setup::health(&context),
+        Command::Man => manual::man(),
+        Command::Completions { shell } => manual::completions(shell),
         Command::Backup { file } => setup::backup(&context, &file),
         Command::Restore { file, dry_run } => setup::restore(&context, &file, dry_run),
         Command::Clock { command } => setup::clock(&context, command),

@@ -1,4 +1,4 @@
-//! From nothing to serving, and keeping it safe: init, serve, config, backup, restore, check, retention, stats.
+//! From nothing to serving, and keeping it safe: init, serve, health, config, backup, restore, check, retention, stats.
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use signal_hook::iterator::Signals;
 
 use super::arguments::{ClockCommand, RetentionCommand};
 use super::client::Client;
+use super::service::{self, Watchdog};
 use super::table::{card, cell, table};
 use super::{Context, print};
 use crate::app::{App, Lock, create_data_directory, refuse_open_modes};
@@ -132,6 +133,7 @@ pub fn serve(context: Context) -> Result<()> {
     if let Err(why) = running.app.license() {
         log::warn!("the activity log cannot be read: {why}");
     }
+    service::ready(&running.url());
     wait(running, &signals)
 }
 
@@ -153,10 +155,14 @@ pub fn signals() -> Result<Receiver<i32>> {
     Ok(signalled)
 }
 
+/// How often it is looked whether all is well.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// Until a signal or a failure; then the drain.
 pub fn wait(running: Running, signalled: &Receiver<i32>) -> Result<()> {
+    let mut watchdog = Watchdog::start(&running.app.store);
     loop {
-        let signalled = signalled.recv_timeout(Duration::from_millis(500));
+        let signalled = signalled.recv_timeout(LOOK);
         if let Some(failure) = running.failure() {
             // As it is: an end in good order would have SQLite move a WAL of which nobody knows what is on disk.
             std::mem::forget(running);
@@ -164,11 +170,24 @@ pub fn wait(running: Running, signalled: &Receiver<i32>) -> Result<()> {
         }
         match signalled {
             Ok(_) | Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(watchdog) = &mut watchdog {
+                    watchdog.look(&running.app.store, &running.url());
+                }
+            }
         }
     }
     log::info!("stopping");
+    service::stopping();
     running.stop()
+}
+
+// ---------------------------------------------------------------------------------------------- health
+
+/// Asks the server and nobody else: that this process could open the directory says nothing of it.
+pub fn health(context: &Context) -> Result<()> {
+    let answer = Client::Socket(context.config.socket(), None).get("/readyz", Vec::new())?;
+    context.answer(&answer, |answer| cell(&answer["status"]))
 }
 
 // ---------------------------------------------------------------------------------------------- config

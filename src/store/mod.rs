@@ -99,6 +99,8 @@ pub struct Store {
 struct Shared {
     disk: Disk,
     failure: OnceLock<String>,
+    /// Rises whenever the writer goes round, and now and then in a write that takes long.
+    rounds: AtomicU64,
     commits: AtomicU64,
     writes: AtomicU64,
     changes_noted: AtomicU64,
@@ -219,6 +221,7 @@ impl Store {
         let shared = Arc::new(Shared {
             disk,
             failure: OnceLock::new(),
+            rounds: AtomicU64::new(0),
             commits: AtomicU64::new(0),
             writes: AtomicU64::new(0),
             changes_noted: AtomicU64::new(0),
@@ -337,6 +340,14 @@ impl Store {
     /// Whether the writer thread is still there.
     pub fn is_writer_alive(&self) -> bool {
         self.writer.is_alive()
+    }
+
+    /// A number that rises as long as the writer thread gets on, and has it go round once: who finds the same number
+    /// a while later knows that it hangs, on a disk that does not answer or on a lock.
+    pub fn writer_rounds(&self) -> u64 {
+        let rounds = self.shared.rounds.load(Ordering::Relaxed);
+        self.writer.nudge();
+        rounds
     }
 
     /// Commits and the writes they carried, since the start: their quotient is the size of a batch.

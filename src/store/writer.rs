@@ -32,6 +32,9 @@ const BATCH: usize = 256;
 const PAGES_WHEN_IDLE: i32 = 100;
 const PAGES_WHEN_BUSY: i32 = 16_000;
 
+/// Steps of SQLite's machine that count as a sign of life in a write that takes long: some ten milliseconds.
+const STEPS_OF_LIFE: i32 = 1_000_000;
+
 thread_local! {
     /// Pages in the WAL that are not in the database, as of the last commit of this thread's connection: SQLite tells
     /// it to a function without a state of its own.
@@ -48,6 +51,7 @@ pub struct Writer {
 enum Message {
     Write(Box<dyn Work>),
     Checkpoint(SyncSender<Result<()>>),
+    Nudge,
 }
 
 /// How a write shares its transaction.
@@ -171,6 +175,13 @@ impl Writer {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
+    /// Has it go round once, if it waits; when the queue is full there is enough to do.
+    pub fn nudge(&self) {
+        if let Some(queue) = &self.queue {
+            let _ = queue.try_send(Message::Nudge);
+        }
+    }
+
     fn send(&self, message: Message) -> Result<()> {
         self.queue.as_ref().ok_or_else(gone)?.send(message).map_err(|_| gone())
     }
@@ -212,11 +223,18 @@ impl State {
             WAL_PAGES.set(n_pages);
             Ok(())
         }));
+        let life = Arc::clone(&shared);
+        let is_spent = move || {
+            life.rounds.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        connection.progress_handler(STEPS_OF_LIFE, Some(is_spent))?;
         Ok(Self { connection, clock, sink, shared, last_seq, last_now, salt, texts: Texts::default() })
     }
 
     fn serve(&mut self, waiting: &Receiver<Message>) {
         loop {
+            self.shared.rounds.fetch_add(1, Ordering::Relaxed);
             let mut next = waiting.try_recv().ok();
             self.check_wal(next.is_none());
             if next.is_none() {
@@ -240,7 +258,7 @@ impl State {
                 self.commit(batch);
             }
             match next {
-                None => {}
+                None | Some(Message::Nudge) => {}
                 Some(Message::Write(work)) => self.commit(vec![work]),
                 Some(Message::Checkpoint(answer)) => {
                     let _ = answer.send(self.move_wal("TRUNCATE"));

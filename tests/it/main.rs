@@ -23,6 +23,7 @@ mod plans;
 mod rates;
 mod readme;
 mod retention;
+mod service;
 mod streams;
 mod support;
 mod upgrades;

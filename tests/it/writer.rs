@@ -480,3 +480,55 @@ fn an_answered_write_is_in_the_file_for_another_connection() {
         assert_eq!(stored, n);
     }
 }
+
+#[test]
+fn whether_the_writer_gets_on_can_be_seen() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let gets_on = |before: u64| {
+        (0..600).any(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            store.writer_rounds() > before
+        })
+    };
+    // With nothing to do, for it is asked to.
+    assert!(gets_on(store.writer_rounds()));
+
+    // Not in a write that hangs.
+    let ((entered, has_entered), (release, released)) = (channel(), channel());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            store.write(move |_| {
+                entered.send(()).expect("somebody who waits");
+                Ok(released.recv().expect("a release"))
+            })
+        });
+        has_entered.recv().expect("a write at work");
+        let before = store.writer_rounds();
+        std::thread::sleep(Duration::from_millis(500));
+        let after = store.writer_rounds();
+        release.send(()).expect("a write that waits");
+        assert_eq!(after, before);
+        assert!(gets_on(before));
+    });
+
+    // But in one that is only long.
+    let (entered, has_entered) = channel();
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            store.write(move |tx| {
+                entered.send(()).expect("somebody who waits");
+                let count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000000) \
+                             SELECT max(i) FROM n";
+                Ok(tx.query_row(count, [], |row| row.get::<_, i64>(0))?)
+            })
+        });
+        has_entered.recv().expect("a write at work");
+        let (before, mut n_seen) = (store.writer_rounds(), 0);
+        while !writing.is_finished() {
+            n_seen = n_seen.max(store.writer_rounds() - before);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(n_seen > 5, "only {n_seen} signs of life");
+    });
+}

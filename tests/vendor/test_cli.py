@@ -1263,6 +1263,25 @@ def test_config_hides_secrets(tmp_path, name):
         assert settings(env=env)["license_key"] == expected
 
 
+def test_config_takes_systemd_credentials(tmp_path):
+    """`LoadCredential=mailtrail.license_key`: the environment beats it, the file does not."""
+    credential, file = tmp_path / "mailtrail.license_key", tmp_path / "mailtrail.toml"
+    file.write_text('license_key = "in the file"\nlog = "warn"')
+    arguments, env = ["--config", file], {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    in_file = {"value": "(set)", "origin": f"file {file}"}
+    assert settings(*arguments, env=env)["license_key"] == in_file
+    credential.write_text("very-secret\n")
+    shown = settings(*arguments, env=env)
+    assert shown["license_key"] == {"value": "(set)", "origin": f"credential {credential}"}
+    assert shown["log"] == {"value": "warn", "origin": f"file {file}"}
+    shown = settings(*arguments, env={**env, "SENDDOCK_LICENSE_KEY": "other"})
+    assert shown["license_key"]["origin"] == "environment SENDDOCK_LICENSE_KEY"
+    credential.unlink()
+    credential.mkdir()
+    message = f"cannot read the credential {credential}: "
+    assert refused(run(*arguments, "config", env=env, exit_code=1)).startswith(message)
+
+
 @pytest.mark.parametrize(
     ("arguments", "file", "env", "message"),
     [
