@@ -24,6 +24,7 @@ pub mod config;
 pub mod app;
 pub mod routes;
 pub mod ops;
+pub mod openapi;
 pub mod http;
 pub mod auth;
 pub mod owners;

@@ -1,4 +1,4 @@
-//! Whether it is alive and ready: for systemd, a load balancer, a person with curl.
+//! Whether it is alive and ready: for systemd, a load balancer, a person with curl. And what it speaks.
 
 use serde_json::json;
 
@@ -7,11 +7,13 @@ use crate::auth::Admin;
 use crate::error::{Error, Result};
 use crate::http::route::{Dialect, Handler, Route, route};
 use crate::http::{Method, Request, Response};
+use crate::openapi;
 
 pub const ROUTES: &[Route] = &[
     route(Method::Get, "/healthz", Dialect::Problem, Handler::Open(healthz)),
     route(Method::Get, "/readyz", Dialect::Problem, Handler::Open(readyz)),
     route(Method::Get, "/metrics", Dialect::Problem, Handler::Admin(metrics)),
+    route(Method::Get, "/openapi.json", Dialect::Problem, Handler::Open(describe)),
 ];
 
 /// The process answers.
@@ -47,4 +49,17 @@ fn metrics(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
          mailtrail_commit_writes_sum {writes}\nmailtrail_commit_writes_count {commits}\n"
     );
     Ok(Response::new(200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes()))
+}
+
+/// The API's own description.
+fn describe(_: &App, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let document = openapi::document();
+    let is_known =
+        |tag: &str| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == document.etag;
+    let response = match request.header("if-none-match") {
+        Some(known) if known.split(',').any(is_known) => Response::empty(304),
+        _ => Response::new(200, "application/json", document.text.clone()),
+    };
+    Ok(response.with("ETag", &document.etag).with("Cache-Control", "no-cache"))
 }

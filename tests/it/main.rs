@@ -13,6 +13,7 @@ mod isolation;
 mod mail;
 mod messages;
 mod model;
+mod openapi;
 mod ops;
 mod paging;
 mod plans;
