@@ -110,7 +110,7 @@ fn every_operation_says_what_it_takes_and_answers() {
     }
 }
 
-/// Every operation is called by nobody, and by a key without a scope that matters.
+/// Every operation is called by nobody.
 #[test]
 fn every_operation_says_who_may_call() {
     let server = Server::start();
@@ -191,7 +191,6 @@ fn every_example_is_of_its_schema() {
             _ => return,
         };
         for example in examples {
-            // A message as it arrived is no JSON.
             let faults = faults(schema, example);
             assert!(faults.is_empty(), "{place}: {}\n{example}", faults.join("\n"));
             n_examples += 1;

@@ -128,7 +128,7 @@ def before_call(context, case, kwargs):
             query.pop(name, None)
     if "offset" in query:
         query.pop("cursor", None)
-    if operation == "decideInbound" and isinstance(case.body, dict):
+    if operation == "decideInbound" and case.media_type == "application/json" and isinstance(case.body, dict):
         # Required where the policy has content guards.
         case.body["text_body"] = case.body.get("text_body", "Lunch?") or "Lunch?"
     if operation == "createUser" and isinstance(case.body, dict):
