@@ -96,7 +96,8 @@ fn complete(document: &mut Value, route: &Route) {
         }
         for status in &refusals {
             let name = format!("{:?}{status}", route.dialect);
-            responses.insert(status.to_string(), json!({ "$ref": format!("#/components/responses/{name}") }));
+            let shared = json!({ "$ref": format!("#/components/responses/{name}") });
+            responses.entry(status.to_string()).or_insert(shared);
         }
         responses.sort_keys();
     }

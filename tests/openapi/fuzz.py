@@ -48,6 +48,8 @@ session = {{ api_key = "{session}" }}
 
 [generation]
 database = "none"
+# Callers that are none are a check of their own (ignored_auth).
+with-security-parameters = false
 
 [phases.coverage]
 # The others are no methods of any route, and a 501 (RFC 9110, 15.6.2).
