@@ -33,7 +33,8 @@ schemathesis.openapi.format(
     ).map(datetime.datetime.isoformat),
 )
 # Of those that run in linear time.
-schemathesis.openapi.format("linear-regex", st.from_regex(r"\A(\(\?i\))?[a-z0-9 ]{1,20}(\|[a-z.*+0-9 ]{1,20})?\Z"))
+schemathesis.openapi.format("linear-regex", st.from_regex(r"\A(\(\?i\))?[a-z0-9 ]{1,20}(\|[a-z][a-z.*+0-9 ]{0,20})?\Z"))
+
 
 @schemathesis.serializer("message/rfc822")
 def to_bytes(context, value):
