@@ -98,14 +98,14 @@ fn every_operation_says_what_it_takes_and_answers() {
                 assert!(content.is_none(), "{what}: {status}");
                 continue;
             }
-            let types: Vec<&String> = content.unwrap_or_else(|| panic!("{what}: {status}")).keys().collect();
+            let content = content.unwrap_or_else(|| panic!("{what}: {status}"));
             let is_refusal = status.starts_with(['4', '5']);
             let expected = if route.dialect == Dialect::Problem {
                 "application/problem+json"
             } else {
                 "application/json"
             };
-            assert!(!is_refusal || types == [expected], "{what}: {status} {types:?}");
+            assert!(!is_refusal || content.contains_key(expected), "{what}: {status} {content:?}");
         }
     }
 }
