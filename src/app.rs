@@ -214,7 +214,7 @@ fn once(
 }
 
 /// The `Idempotency-Key` of a request: 1 to 255 visible ASCII characters.
-fn idempotency_key(workspace: i64, request: &Request) -> Result<Option<Key>> {
+pub fn idempotency_key(workspace: i64, request: &Request) -> Result<Option<Key>> {
     let Some(key) = request.single_header("idempotency-key")? else { return Ok(None) };
     if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
         return Err(Error::invalid("Idempotency-Key", "is not 1 to 255 visible ASCII characters"));

@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod app;
 pub mod routes;
 pub mod ops;
+pub mod openapi;
 pub mod http;
 pub mod auth;
 pub mod owners;

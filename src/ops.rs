@@ -1,5 +1,5 @@
 //! Whether it is alive, whether it is ready and what it does: for systemd, a load balancer, Prometheus, a person with
-//! curl.
+//! curl. And what it speaks: the API's own description.
 //!
 //! `/healthz` and `/readyz` are for anybody and so say figures and fixed words, never a path or the text of an error.
 //! `/metrics` is for the operator and the first workspace's `admin` keys, or for whoever reaches the listener that
@@ -15,6 +15,7 @@ use crate::error::{Error, Result, Subject};
 use crate::http::route::{Dialect, Handler, Route, route};
 use crate::http::{Method, Request, Response};
 use crate::metrics::{Text, seconds};
+use crate::openapi;
 use crate::routes::TABLES;
 use crate::store::counts::Log;
 use crate::store::last_now;
@@ -25,6 +26,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/healthz", Dialect::Problem, Handler::Open(healthz)),
     route(Method::Get, "/readyz", Dialect::Problem, Handler::Open(readyz)),
     route(Method::Get, "/metrics", Dialect::Problem, Handler::Admin(metrics)),
+    route(Method::Get, "/openapi.json", Dialect::Problem, Handler::Open(describe)),
 ];
 
 /// The same three on the listener for metrics, where nobody is asked for a key.
@@ -372,4 +374,17 @@ fn process(text: &mut Text) {
     if let Some(limit) = limit {
         text.gauge("process_max_fds", "Files and sockets that may be open.", limit);
     }
+}
+
+/// The API's own description.
+fn describe(_: &App, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let document = openapi::document();
+    let is_known =
+        |tag: &str| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == document.etag;
+    let response = match request.header("if-none-match") {
+        Some(known) if known.split(',').any(is_known) => Response::empty(304),
+        _ => Response::new(200, "application/json", document.text.clone()),
+    };
+    Ok(response.with("ETag", &document.etag).with("Cache-Control", "no-cache"))
 }

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::{listed_workspace, named_workspace, note};
-use crate::app::App;
+use crate::app::{App, idempotency_key};
 use crate::auth::{Admin, FIRST_WORKSPACE, password};
 use crate::error::{Error, Result, Subject};
 use crate::http::json::{self, Fields};
@@ -238,7 +238,7 @@ pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Respons
 }
 
 /// Keeps the answer for an `Idempotency-Key` only when the request holds no password: what is kept with it is a
-/// plain hash of the request, from which a weak password can be found by trying.
+/// plain hash of the request, from which a weak password can be found by trying. A key that is none is refused here too.
 fn record_unless_secret(
     app: &App,
     workspace: i64,
@@ -246,7 +246,11 @@ fn record_unless_secret(
     is_secret: bool,
     change: impl FnOnce(&mut Tx<'_>) -> Result<Response> + Send + 'static,
 ) -> Result<Response> {
-    if is_secret { app.store.write(change) } else { app.record(workspace, request, change) }
+    if !is_secret {
+        return app.record(workspace, request, change);
+    }
+    idempotency_key(workspace, request)?;
+    app.store.write(change)
 }
 
 /// A password opens every workspace of its account. So it is set only by somebody who could do in each of them what

@@ -180,7 +180,7 @@ impl Fields {
     /// A whole number from `least` to `most`.
     pub fn integer(&mut self, name: &str, least: i64, most: i64) -> Result<Option<i64>> {
         let Some(value) = self.any(name) else { return Ok(None) };
-        match value.as_i64().filter(|number| (least..=most).contains(number)) {
+        match whole(&value).filter(|number| (least..=most).contains(number)) {
             Some(number) => Ok(Some(number)),
             None => Err(self.wrong(name, &value, &format!("a whole number from {least} to {most}"))),
         }
@@ -278,6 +278,14 @@ impl Fields {
             .collect();
         if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
     }
+}
+
+/// A whole number, be it written as `26` or as `26.0`: JSON has one kind of number, and some clients write the latter.
+pub fn whole(value: &Value) -> Option<i64> {
+    /// Up to here every whole number is a number of its own.
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+    let of_float = |number: f64| (number.fract() == 0.0 && number.abs() <= LARGEST).then_some(number as i64);
+    value.as_i64().or_else(|| value.as_f64().and_then(of_float))
 }
 
 /// A value as a refusal shows it: at most 60 characters of JSON.

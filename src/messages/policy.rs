@@ -83,7 +83,7 @@ impl Policy {
         let audit_log = fields.object("auditLog")?;
         let mut audit_log = fields.required("auditLog", audit_log)?;
         let days = audit_log.any("retentionDays");
-        let retention_days = match audit_log.required("retentionDays", days)?.as_i64() {
+        let retention_days = match json::whole(&audit_log.required("retentionDays", days)?) {
             Some(days @ 1..=MOST_DAYS) => days,
             Some(..=0) => return Err(audit_log.refuse("retentionDays", "must be >= 1")),
             _ => {

@@ -528,7 +528,7 @@ fn writing_events(at: &Place) -> Vec<Row> {
         refused("action_taken", json!(1), "action_taken: 1 is not acceptable; accepted: blocked, unblocked".into()),
         refused("sent_count", json!(-1), format!("sent_count: -1 is not acceptable; {whole}")),
         refused("sent_count", json!(1.5), format!("sent_count: 1.5 is not acceptable; {whole}")),
-        refused("sent_count", json!(26.0), format!("sent_count: 26.0 is not acceptable; {whole}")),
+        refused("sent_count", json!(9_007_199_254_740_992_f64), format!("sent_count: 9007199254740992.0 is not acceptable; {whole}")),
         refused("sent_count", json!("26"), format!("sent_count: \"26\" is not acceptable; {whole}")),
         refused("sent_count", json!(true), format!("sent_count: true is not acceptable; {whole}")),
         refused("sent_count", json!([26]), format!("sent_count: [26] is not acceptable; {whole}")),

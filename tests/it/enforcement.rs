@@ -53,6 +53,21 @@ fn the_vendors_example_response_key_for_key() {
 }
 
 #[test]
+fn a_whole_number_may_be_written_with_a_fraction_of_nothing() {
+    let server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let written = event(&tenant, 26, None).to_string();
+    let written = written.replace("count\":26", "count\":26.0").replace("value\":25", "value\":2.5e1");
+    let request = server.request(Method::Post, "/v1/enforcement/events").key(&server.key);
+    let recorded = request.body("application/json", written).send().status(201).body_text();
+    assert!(
+        recorded
+            .contains(r#""sent_count":26,"limit_value":25,"message":"Mailbox blocked: sent 26, limit 25""#),
+        "{recorded}"
+    );
+}
+
+#[test]
 fn the_send_over_the_limit_blocks_once_and_the_reset_unblocks_once() {
     let mut server = Server::start();
     let tenant = server.add_tenant(&server.workspace, "Acme");

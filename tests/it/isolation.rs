@@ -238,6 +238,7 @@ const WITHOUT_IDS: &[&str] = &[
     "GET /healthz",
     "GET /readyz",
     "GET /metrics",
+    "GET /openapi.json",
     "POST /api/v1/auth/login",
     "POST /api/v1/auth/logout",
     "GET /api/v1/me",

@@ -17,6 +17,7 @@ mod isolation;
 mod mail;
 mod messages;
 mod model;
+mod openapi;
 mod ops;
 mod paging;
 mod plans;

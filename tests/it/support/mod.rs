@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "not every module uses every helper")]
 
+pub mod document;
 pub mod process;
 
 use std::io::{Read, Write};
@@ -195,17 +196,21 @@ impl Server {
     }
 
     /// A request of the operator, over the Unix socket.
+    #[track_caller]
     pub fn operator(&self, method: Method, path: &str, body: &Value) -> Answer {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let headers = [("content-type", "application/json")];
         let answer = client::call(&self.config().socket(), method, path, &headers, &body).expect("an answer");
         let (status, headers) = (answer.status, answer.headers.clone());
-        Answer { status, headers, body: answer.read().expect("a whole answer") }
+        let answer = Answer { status, headers, body: answer.read().expect("a whole answer") };
+        document::check(method, path, ("application/json", &body), &answer);
+        answer
     }
 
     /// A request over TCP, without anybody's key.
     pub fn request(&self, method: Method, path: &str) -> Request {
-        Request { url: format!("{}{path}", self.url()), method, headers: Vec::new(), body: Vec::new() }
+        let (server, target) = (self.url(), path.to_owned());
+        Request { server, target, method, headers: Vec::new(), body: Vec::new() }
     }
 
     /// GET with the first workspace's key.
@@ -267,7 +272,8 @@ impl Drop for Server {
 
 /// A request in the making.
 pub struct Request {
-    url: String,
+    server: String,
+    target: String,
     method: Method,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -304,12 +310,13 @@ impl Request {
                 .allow_non_standard_methods(true)
                 .build(),
         );
-        let mut request = ureq::http::Request::builder().method(self.method.as_str()).uri(&self.url);
+        let url = format!("{}{}", self.server, self.target);
+        let mut request = ureq::http::Request::builder().method(self.method.as_str()).uri(&url);
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let request = request.body(self.body).unwrap_or_else(|error| panic!("{}: {error}", self.url));
-        let mut answer = agent.run(request).unwrap_or_else(|error| panic!("{}: {error}", self.url));
+        let request = request.body(self.body.clone()).unwrap_or_else(|error| panic!("{url}: {error}"));
+        let mut answer = agent.run(request).unwrap_or_else(|error| panic!("{url}: {error}"));
         let headers = answer
             .headers()
             .iter()
@@ -317,7 +324,11 @@ impl Request {
             .collect();
         let status = answer.status().as_u16();
         let body = answer.body_mut().with_config().limit(1 << 30).read_to_vec().expect("a whole body");
-        Answer { status, headers, body }
+        let answer = Answer { status, headers, body };
+        let media_type = self.headers.iter().find(|(name, _)| name == "content-type");
+        let media_type = media_type.map(|(_, value)| value.as_str()).unwrap_or_default();
+        document::check(self.method, &self.target, (media_type, &self.body), &answer);
+        answer
     }
 }
 

@@ -1,0 +1,165 @@
+"""What the document cannot say, for Schemathesis (`fuzz.py` runs it).
+
+Formats and media types of our own; rules that hold between two members, or between a member and the clock; and what
+must not happen to the rows that everything else is asked about.
+"""
+
+import atexit
+import collections
+import datetime
+import json
+import os
+import pathlib
+import re
+import uuid
+
+import schemathesis
+from hypothesis import strategies as st
+
+PREPARED = json.loads(os.environ["MAILTRAIL_PREPARED"])
+PROTECTED = {str(PREPARED[name]) for name in ["key_id", "user", "workspace", "tenant", "mailbox", "project"]}
+MAIL = sorted((pathlib.Path(__file__).resolve().parents[1] / "mail").glob("*.eml"))
+STATUSES = collections.Counter()
+BACKUPS = 20
+PASSWORD = "correct horse battery"
+
+# The years that are accepted, whatever the offset.
+schemathesis.openapi.format(
+    "date-time",
+    st.datetimes(
+        datetime.datetime(1970, 1, 2),
+        datetime.datetime(9999, 12, 30),
+        timezones=st.builds(datetime.timezone, st.builds(datetime.timedelta, minutes=st.integers(-1439, 1439))),
+    ).map(datetime.datetime.isoformat),
+)
+# Of those that run in linear time.
+schemathesis.openapi.format("linear-regex", st.from_regex(r"\A(\(\?i\))?[a-z0-9 ]{1,20}(\|[a-z][a-z.*+0-9 ]{0,20})?\Z"))
+
+
+@schemathesis.serializer("message/rfc822")
+def to_bytes(context, value):
+    # Whatever is no text would be one on the wire.
+    return value.encode() if isinstance(value, str) else b""
+
+
+@schemathesis.serializer("application/x-ndjson")
+def to_lines(context, value):
+    """An object a line."""
+    lines = value if isinstance(value, list) else [value]
+    return "\n".join(json.dumps(line) for line in lines).encode()
+
+
+@schemathesis.deserializer("application/x-ndjson")
+def from_lines(context, response):
+    return [json.loads(line) for line in response.content.splitlines() if line.strip()]
+
+
+def is_time(value):
+    try:
+        return isinstance(value, str) and datetime.datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def settle(value):
+    """An object as it may be today: nothing before its time or after it, no two members that contradict each other."""
+    if isinstance(value, list):
+        for item in value:
+            settle(item)
+    if not isinstance(value, dict):
+        return
+    now = datetime.datetime.now(datetime.UTC)
+    if is_time(value.get("created_at")) and datetime.datetime.fromisoformat(value["created_at"]) > now:
+        value["created_at"] = "2025-04-20T14:30:00Z"
+    if is_time(value.get("expires_at")) and datetime.datetime.fromisoformat(value["expires_at"]) < now:
+        value["expires_at"] = "9999-01-01T00:00:00Z"
+    received_at = value.get("received_at")
+    if type(received_at) is int and now.timestamp() < received_at <= 253402300799:
+        value["received_at"] = 1777558931
+    if isinstance(value.get("text_body"), str) and isinstance(value.get("body_hash"), str):
+        del value["text_body"]
+    if value.get("outcome") != "delivered" and isinstance(value.get("capabilities_granted"), dict):
+        value["capabilities_granted"] = None
+    for name in ["events", "items", "entries"]:
+        settle(value.get(name))
+
+
+def use_prepared(operation, value):
+    """A tenant that there is: of made-up ones there is no end of 404."""
+    if isinstance(value, list):
+        for item in value:
+            use_prepared(operation, item)
+    if isinstance(value, dict):
+        if operation in ["recordEnforcementEvents", "decideSend"] and is_uuid(value.get("tenant_id")):
+            value["tenant_id"] = PREPARED["tenant"]
+        use_prepared(operation, value.get("events"))
+
+
+def is_uuid(value):
+    try:
+        return isinstance(value, str) and len(value) == 36 and bool(uuid.UUID(value))
+    except ValueError:
+        return False
+
+
+def as_message(text):
+    """A text as somebody's message, or as one of those that others have sent."""
+    at = len(text) % (len(MAIL) + 20)
+    return MAIL[at].read_text(errors="replace") if at < len(MAIL) else f"Message-ID: <{uuid.uuid4()}>\r\n\r\n{text}"
+
+
+def is_key(value):
+    """A key that is acceptable; each is made another, since nearly all would be short and used already."""
+    return isinstance(value, str) and re.fullmatch("[!-~]([ -~]{0,253}[!-~])?", value)
+
+
+def is_name(value):
+    return isinstance(value, str) and re.fullmatch("[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", value)
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    operation = case.operation.definition.raw["operationId"]
+    settle(case.body)
+    use_prepared(operation, case.body)
+    path, query = case.path_parameters or {}, case.query or {}
+    # A stream is the whole; a cursor is a place of its own.
+    if query.get("format") in ["csv", "ndjson"]:
+        for name in ["limit", "offset", "cursor"]:
+            query.pop(name, None)
+    if "offset" in query:
+        query.pop("cursor", None)
+    if operation == "decideInbound" and case.media_type == "application/json" and isinstance(case.body, dict):
+        # Required where the policy has content guards.
+        case.body["text_body"] = case.body.get("text_body", "Lunch?") or "Lunch?"
+    if operation == "createUser" and isinstance(case.body, dict):
+        # Required for a new account.
+        case.body["password"] = case.body.get("password", PASSWORD) or PASSWORD
+    if case.media_type == "message/rfc822" and isinstance(case.body, str):
+        case.body = as_message(case.body)
+    if is_key(case.headers.get("Idempotency-Key")):
+        case.headers["Idempotency-Key"] = f"{case.headers['Idempotency-Key'][:200]}{uuid.uuid4()}"
+    # Of a raw message alone.
+    if operation == "recordMessageEntries" and case.media_type != "message/rfc822":
+        for name in ["outcome", "reason"]:
+            query.pop(name, None)
+    ends = case.method.upper() == "DELETE" or operation in ["rotateKey", "updateUser"]
+    if ends and str(path.get("id")) in PROTECTED:
+        path["id"] = str(uuid.uuid4()) if is_uuid(path["id"]) else 987654
+    if operation == "createBackup" and isinstance(case.body, dict) and STATUSES["backups"] >= BACKUPS:
+        case.body["file"] = ".none"
+    elif operation == "createBackup" and isinstance(case.body, dict) and is_name(case.body.get("file")):
+        case.body["file"] = f"{uuid.uuid4()}.db"
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    STATUSES[str(response.status_code)] += 1
+    if case.operation.definition.raw["operationId"] == "createBackup" and response.status_code == 201:
+        STATUSES["backups"] += 1
+
+
+@atexit.register
+def report():
+    del STATUSES["backups"]
+    pathlib.Path(os.environ["MAILTRAIL_STATUSES"]).write_text(json.dumps(STATUSES))
