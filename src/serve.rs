@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::http::server::{Listeners, Server};
 use crate::jobs::Scheduler;
 use crate::routes::Routes;
+use crate::store::disk::is_full;
 use crate::time::Clock;
 
 /// What is in flight when it is told to stop may take so long.
@@ -81,7 +82,13 @@ impl Running {
         self.scheduler = None;
         let ended = self.app.store.checkpoint();
         match self.lost() {
-            None => ended,
+            None => ended.or_else(|error| {
+                if !is_full(&error) {
+                    return Err(error);
+                }
+                log::warn!("the disk is full: the WAL stays as it is until the next start");
+                Ok(())
+            }),
             Some(lost) => {
                 // Left as it is, as after any such failure.
                 std::mem::forget(self);
