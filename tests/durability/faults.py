@@ -187,7 +187,7 @@ def main():
             chosen.append(("pwrite64", "ENOSPC", dice.randint(1, 100)))
             while len(chosen) < given.sample:
                 call = dice.choice(calls)
-                chosen.append((call, dice.choice(FAULTS[call]), dice.randint(1, 40)))
+                chosen.append((call, dice.choice(FAULTS[call]), dice.randint(1, 9)))
             for call, error, n in chosen:
                 attempt(call, error, n)
     for (call, error, end), count in sorted(tally.items()):
