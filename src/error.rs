@@ -290,6 +290,7 @@ impl Error {
             }
             Self::OfItem { error, .. } => error.hint(),
             Self::Conflict { .. } => "look at what is recorded before trying again".into(),
+            Self::Http { status: 507, .. } => "make room on that disk; nothing else is wrong".into(),
             Self::Http { .. } => "see the README for what this route accepts".into(),
             Self::TooMany { retry_after, .. } | Self::Unavailable { retry_after, .. } => {
                 format!("try again in {retry_after} s")

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::http::server::{Limits, Listeners, Server, descriptors};
 use crate::jobs::Scheduler;
 use crate::routes::{Routes, Watched};
+use crate::store::disk::is_full;
 use crate::time::Clock;
 
 /// What is in flight when it is told to stop may take so long: with the WAL to be emptied after it, the whole end
@@ -112,7 +113,13 @@ impl Running {
         self.app.backups.wait();
         let ended = self.app.store.checkpoint();
         match self.lost() {
-            None => ended,
+            None => ended.or_else(|error| {
+                if !is_full(&error) {
+                    return Err(error);
+                }
+                log::warn!("the disk is full: the WAL stays as it is until the next start");
+                Ok(())
+            }),
             Some(lost) => {
                 // Left as it is, as after any such failure.
                 std::mem::forget(self);

@@ -49,6 +49,8 @@ pub fn run(context: Context) -> Result<()> {
     config.authserv_ids = AUTHSERV_IDS.split(',').map(str::to_owned).collect();
     // The reports are years old: retention by their own time would take them at once.
     (config.enforcement_days, config.messages_days, config.activity_days) = (None, None, None);
+    // A scratch directory may be small.
+    config.disk_reserve = 0;
     let data = config.data.clone();
     let shown = (|| {
         let made = make(&config, EMAIL, "Demo", None)?;

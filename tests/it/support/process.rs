@@ -157,7 +157,7 @@ impl Owners {
         let count = if n % 3 == 2 { BATCH } else { 1 };
         let marks: Vec<String> =
             (0..count).map(|at| format!("r{round}c{client}n{n}i{at}@crash.example")).collect();
-        let key = (client % 2 == 0).then(|| format!("r{round}c{client}n{n}"));
+        let key = client.is_multiple_of(2).then(|| format!("r{round}c{client}n{n}"));
         Write { key, ..self.write_of((client + n) % 3, marks, None, "") }
     }
 
