@@ -2,9 +2,9 @@
 //!
 //! A place is held as long as the socket. When seven eighths are taken, the connection longest idle (or longest busy
 //! with its head) is closed for each newcomer; when there is none, the one longest busy with its body, then one that
-//! does not take its answer; of several, one of the address that has the most. A request at work is never cut off to
-//! make room. An address (a /64 in IPv6) has its own, smaller number of places and makes room among its own
-//! connections, so that one client cannot push out the others.
+//! does not take its answer; of several, one of the address that has the most. Who came or began a moment ago goes
+//! last, and a request at work is never cut off to make room. An address (a /64 in IPv6) has its own, smaller number
+//! of places and makes room among its own connections, so that one client cannot push out the others.
 //!
 //! # Races
 //!
@@ -25,6 +25,10 @@ use super::Peer;
 
 /// How long a newcomer waits for a place that is being vacated when all are taken; after that it is let in regardless.
 const VACATING: Duration = Duration::from_millis(100);
+
+/// Whoever is at something for less than this goes only when nobody else is left: a newcomer that has not sent its
+/// first byte yet would otherwise go before a thousand that drip their bodies.
+const YOUNG: Duration = Duration::from_secs(1);
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +156,7 @@ impl Registry {
         let count = source.and_then(|source| open.by_source.get(&source).copied()).unwrap_or_default();
         if count.open - count.leaving >= self.room.per_source {
             // Nobody waits for one address: whoever sends more than it may would make all others wait with it.
-            let is_chosen = count.leaving < self.room.per_source && open.send_one_away(source);
+            let is_chosen = count.leaving < self.room.per_source && open.send_one_away(source, self.start);
             if !is_chosen {
                 return Admission::Full(socket);
             }
@@ -162,7 +166,7 @@ impl Registry {
         // a while, and with none to spare each newcomer would wait for it.
         let n_staying = open.connections.len() - open.n_leaving;
         if n_staying >= self.room.connections - self.room.connections / 8 {
-            if open.send_one_away(None) {
+            if open.send_one_away(None, self.start) {
                 pushed_out += 1;
             } else if n_staying >= self.room.connections {
                 return Admission::Full(socket);
@@ -225,13 +229,16 @@ impl Registry {
 
 impl Open {
     /// Sends away the connection that goes first, of `source` only when given. False when none may go.
-    fn send_one_away(&mut self, source: Option<IpAddr>) -> bool {
+    fn send_one_away(&mut self, source: Option<IpAddr>, start: Instant) -> bool {
+        let now = word(start, Phase::Idle) >> Phase::BITS;
         loop {
             let candidates = self.connections.values().filter(|c| source.is_none() || c.source == source);
             let first = candidates
                 .filter_map(|connection| {
                     let seen = connection.word.load(Ordering::SeqCst);
-                    let order = Phase::of(seen).order_of_leaving()?;
+                    let age = now.saturating_sub(seen >> Phase::BITS);
+                    let is_young = u128::from(age) < YOUNG.as_micros();
+                    let order = (is_young, Phase::of(seen).order_of_leaving()?);
                     let count = connection.source.and_then(|source| self.by_source.get(&source));
                     let n_others = count.map_or(0, |count| count.open - count.leaving);
                     Some((order, Reverse(n_others), seen, connection))
@@ -309,6 +316,22 @@ mod tests {
     }
 
     const LOCAL: Peer = Peer::Unix { uid: 0 };
+
+    #[test]
+    fn a_newcomer_does_not_go_before_those_who_drip_their_bodies() {
+        let mut registry = Registry::new(Room { connections: 4, per_source: 9, exempt: Vec::new() });
+        registry.start -= Duration::from_secs(10);
+        let registry = Arc::new(registry);
+        let dripping: Vec<_> = (0..4).map(|_| admit(&registry, LOCAL).unwrap()).collect();
+        for (place, _) in &dripping {
+            // Since ten seconds.
+            place.connection.word.store(Phase::Body as u64, Ordering::SeqCst);
+        }
+        let first = admit(&registry, LOCAL).unwrap();
+        let second = admit(&registry, LOCAL).unwrap();
+        assert!(!is_closed(&first) && !is_closed(&second));
+        assert_eq!(dripping.iter().filter(|client| is_closed(client)).count(), 2);
+    }
 
     #[test]
     fn who_has_the_most_connections_gives_one_up_first() {
