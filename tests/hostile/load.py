@@ -320,7 +320,7 @@ def slowhttptest(n, seconds):
         for kind, options in (
             ("head", ["-H", "-i", "4", "-x", "24"]),
             ("body", ["-B", "-i", "4", "-s", "100000", "-x", "24", "-t", "POST"]),
-            ("read", ["-X", "-w", "16", "-y", "32", "-n", "4", "-z", "5", "-k", "1500"]),
+            ("read", ["-X", "-w", "16", "-y", "32", "-n", "4", "-z", "5", "-k", "10"]),
         ):
             path = "api/v1/auth/login" if kind == "body" else "healthz"
 
@@ -328,6 +328,7 @@ def slowhttptest(n, seconds):
                 url = f"http://127.0.0.1:{served.port}/{path}"
                 command = [program, *options, "-c", str(n), "-r", str(RATE), "-l", str(seconds), "-u", url]
                 done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL)
+                assert done.returncode == 0, done
                 said = re.sub(r"\x1b\[[0-9;]*m", "", (done.stdout + done.stderr).decode(errors="replace"))
                 last = {name: re.findall(rf"{name}:\s+(\d+)", said) for name in ("connected", "error", "closed")}
                 return {name: max(map(int, values), default=None) for name, values in last.items()}
