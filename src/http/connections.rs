@@ -1,9 +1,8 @@
 //! Who is connected, what each connection is doing, and which one goes when there is no room.
 //!
-//! A place is held as long as the socket. When seven eighths are taken, the connection longest idle (or longest busy
-//! with its head) is closed for each newcomer; when there is none, the one longest busy with its body, then one that
-//! does not take its answer; of several, one of the address that has the most. Who came or began a moment ago goes
-//! last, and a request at work is never cut off to make room. An address (a /64 in IPv6) has its own, smaller number
+//! A place is held as long as the socket. When seven eighths are taken, one of the address that has the most is closed
+//! for each newcomer: the longest idle (or longest busy with its head); when there is none, the one longest busy with
+//! its body, then one that does not take its answer. Who came or began a moment ago goes last, and a request at work is never cut off to make room. An address (a /64 in IPv6) has its own, smaller number
 //! of places and makes room among its own connections, so that one client cannot push out the others.
 //!
 //! # Races
@@ -238,13 +237,13 @@ impl Open {
                     let seen = connection.word.load(Ordering::SeqCst);
                     let age = now.saturating_sub(seen >> Phase::BITS);
                     let is_young = u128::from(age) < YOUNG.as_micros();
-                    let order = (is_young, Phase::of(seen).order_of_leaving()?);
+                    let order = Phase::of(seen).order_of_leaving()?;
                     let count = connection.source.and_then(|source| self.by_source.get(&source));
                     let n_others = count.map_or(0, |count| count.open - count.leaving);
-                    Some((order, Reverse(n_others), seen, connection))
+                    Some(((is_young, Reverse(n_others), order), seen, connection))
                 })
-                .min_by_key(|(order, n_others, seen, _)| (*order, *n_others, *seen));
-            let Some((_, _, seen, connection)) = first else { return false };
+                .min_by_key(|(order, seen, _)| (*order, *seen));
+            let Some((_, seen, connection)) = first else { return false };
             if connection.send_away(seen) {
                 connection.is_leaving.store(true, Ordering::Relaxed);
                 self.n_leaving += 1;
