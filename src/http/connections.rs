@@ -1,15 +1,16 @@
 //! Who is connected, what each connection is doing, and which one goes when there is no room.
 //!
-//! A place is held as long as the socket. When all are taken, the connection longest idle (or longest busy with its
-//! head) is closed for the newcomer; when there is none, the one longest busy with its body, then one that does not
-//! take its answer. A request at work is never cut off to make room. An address (a /64 in IPv6) has its own, smaller number of places and
-//! makes room among its own connections, so that one client cannot push out the others.
+//! A place is held as long as the socket. When seven eighths are taken, one of the address that has the most is closed
+//! for each newcomer: the longest idle (or longest busy with its head); when there is none, the one longest busy with
+//! its body, then one that does not take its answer. Who came or began a moment ago goes last, and a request at work is never cut off to make room. An address (a /64 in IPv6) has its own, smaller number
+//! of places and makes room among its own connections, so that one client cannot push out the others.
 //!
 //! # Races
 //!
 //! A connection may begin its next request while it is being chosen to go. Phase and beginning are one atomic word:
 //! the choice is a compare-and-swap on the word that was looked at, and `enter` fails once the choice is made.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, Shutdown};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,8 +22,12 @@ use socket2::Socket;
 
 use super::Peer;
 
-/// How long a newcomer waits for the place that is being vacated when all are taken; after that it is let in regardless.
+/// How long a newcomer waits for a place that is being vacated when all are taken; after that it is let in regardless.
 const VACATING: Duration = Duration::from_millis(100);
+
+/// Whoever is at something for less than this goes only when nobody else is left: a newcomer that has not sent its
+/// first byte yet would otherwise go before a thousand that drip their bodies.
+const YOUNG: Duration = Duration::from_secs(1);
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +122,8 @@ pub(super) struct Registry {
 struct Open {
     connections: HashMap<u64, Arc<Connection>>,
     by_source: HashMap<IpAddr, Count>,
+    /// Sent away for another, and not gone yet.
+    n_leaving: usize,
     last_number: u64,
 }
 
@@ -124,7 +131,7 @@ struct Open {
 #[derive(Clone, Copy, Default)]
 struct Count {
     open: usize,
-    /// Of these, sent away for another of the same address, and not gone yet.
+    /// Of these, sent away for another, and not gone yet.
     leaving: usize,
 }
 
@@ -148,21 +155,25 @@ impl Registry {
         let count = source.and_then(|source| open.by_source.get(&source).copied()).unwrap_or_default();
         if count.open - count.leaving >= self.room.per_source {
             // Nobody waits for one address: whoever sends more than it may would make all others wait with it.
-            let chosen = if count.leaving < self.room.per_source { choose(&open, source) } else { None };
-            let Some(chosen) = chosen else { return Admission::Full(socket) };
-            chosen.is_leaving.store(true, Ordering::Relaxed);
-            if let Some(count) = source.and_then(|source| open.by_source.get_mut(&source)) {
-                count.leaving += 1;
+            let is_chosen = count.leaving < self.room.per_source && open.send_one_away(source, self.start);
+            if !is_chosen {
+                return Admission::Full(socket);
             }
             pushed_out += 1;
         }
-        if open.connections.len() >= self.room.connections {
-            match self.make_room(open) {
-                Some(reopened) => open = reopened,
-                None => return Admission::Full(socket),
+        // An eighth of the places is kept for those that are sent away and not gone yet: on a busy machine that takes
+        // a while, and with none to spare each newcomer would wait for it.
+        let n_staying = open.connections.len() - open.n_leaving;
+        if n_staying >= self.room.connections - self.room.connections / 8 {
+            if open.send_one_away(None, self.start) {
+                pushed_out += 1;
+            } else if n_staying >= self.room.connections {
+                return Admission::Full(socket);
             }
-            pushed_out += 1;
         }
+        let is_full = |open: &mut Open| open.connections.len() >= self.room.connections;
+        let waited = self.left.wait_timeout_while(open, VACATING, is_full);
+        let mut open = waited.unwrap_or_else(PoisonError::into_inner).0;
         open.last_number += 1;
         let number = open.last_number;
         let word = AtomicU64::new(word(self.start, Phase::Idle));
@@ -175,14 +186,6 @@ impl Registry {
         }
         let place = Place { registry: Arc::clone(self), connection };
         Admission::In { place, pushed_out }
-    }
-
-    /// Sends one connection away and waits until its place is free.
-    fn make_room<'a>(&self, open: MutexGuard<'a, Open>) -> Option<MutexGuard<'a, Open>> {
-        let gone = choose(&open, None)?.number;
-        let still_there = |open: &mut Open| open.connections.contains_key(&gone);
-        let waited = self.left.wait_timeout_while(open, VACATING, still_there);
-        Some(waited.unwrap_or_else(PoisonError::into_inner).0)
     }
 
     /// Closes all that wait for a request.
@@ -223,18 +226,32 @@ impl Registry {
     }
 }
 
-/// The connection that goes first, of `source` only when given; it is sent away already.
-fn choose(open: &Open, source: Option<IpAddr>) -> Option<Arc<Connection>> {
-    loop {
-        let candidates = open.connections.values().filter(|c| source.is_none() || c.source == source);
-        let (_, seen, connection) = candidates
-            .filter_map(|connection| {
-                let seen = connection.word.load(Ordering::SeqCst);
-                Phase::of(seen).order_of_leaving().map(|order| (order, seen, connection))
-            })
-            .min_by_key(|(order, seen, _)| (*order, *seen))?;
-        if connection.send_away(seen) {
-            return Some(Arc::clone(connection));
+impl Open {
+    /// Sends away the connection that goes first, of `source` only when given. False when none may go.
+    fn send_one_away(&mut self, source: Option<IpAddr>, start: Instant) -> bool {
+        let now = word(start, Phase::Idle) >> Phase::BITS;
+        loop {
+            let candidates = self.connections.values().filter(|c| source.is_none() || c.source == source);
+            let first = candidates
+                .filter_map(|connection| {
+                    let seen = connection.word.load(Ordering::SeqCst);
+                    let age = now.saturating_sub(seen >> Phase::BITS);
+                    let is_young = u128::from(age) < YOUNG.as_micros();
+                    let order = Phase::of(seen).order_of_leaving()?;
+                    let count = connection.source.and_then(|source| self.by_source.get(&source));
+                    let n_others = count.map_or(0, |count| count.open - count.leaving);
+                    Some(((is_young, Reverse(n_others), order), seen, connection))
+                })
+                .min_by_key(|(order, seen, _)| (*order, *seen));
+            let Some((_, seen, connection)) = first else { return false };
+            if connection.send_away(seen) {
+                connection.is_leaving.store(true, Ordering::Relaxed);
+                self.n_leaving += 1;
+                if let Some(count) = connection.source.and_then(|source| self.by_source.get_mut(&source)) {
+                    count.leaving += 1;
+                }
+                return true;
+            }
         }
     }
 }
@@ -249,11 +266,13 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = lock(&self.registry.open);
         open.connections.remove(&self.connection.number);
+        let is_leaving = usize::from(self.connection.is_leaving.load(Ordering::Relaxed));
+        open.n_leaving -= is_leaving;
         if let Some(source) = self.connection.source
             && let Some(count) = open.by_source.get_mut(&source)
         {
             count.open -= 1;
-            count.leaving -= usize::from(self.connection.is_leaving.load(Ordering::Relaxed));
+            count.leaving -= is_leaving;
             if count.open == 0 {
                 open.by_source.remove(&source);
             }
@@ -296,6 +315,46 @@ mod tests {
     }
 
     const LOCAL: Peer = Peer::Unix { uid: 0 };
+
+    #[test]
+    fn a_newcomer_does_not_go_before_those_who_drip_their_bodies() {
+        let mut registry = Registry::new(Room { connections: 4, per_source: 9, exempt: Vec::new() });
+        registry.start -= Duration::from_secs(10);
+        let registry = Arc::new(registry);
+        let dripping: Vec<_> = (0..4).map(|_| admit(&registry, LOCAL).unwrap()).collect();
+        for (place, _) in &dripping {
+            // Since ten seconds.
+            place.connection.word.store(Phase::Body as u64, Ordering::SeqCst);
+        }
+        let first = admit(&registry, LOCAL).unwrap();
+        let second = admit(&registry, LOCAL).unwrap();
+        assert!(!is_closed(&first) && !is_closed(&second));
+        assert_eq!(dripping.iter().filter(|client| is_closed(client)).count(), 2);
+    }
+
+    #[test]
+    fn who_has_the_most_connections_gives_one_up_first() {
+        let registry = registry(4, 9);
+        let peer = |last| Peer::Tcp(Ipv4Addr::new(192, 0, 2, last).into());
+        let lone = admit(&registry, peer(1)).unwrap();
+        let many: Vec<_> = (0..3).map(|_| admit(&registry, peer(2)).unwrap()).collect();
+        let _newcomer = admit(&registry, peer(3)).unwrap();
+        assert!(!is_closed(&lone), "idle for the longest time, but alone");
+        assert_eq!(many.iter().map(is_closed).collect::<Vec<_>>(), [true, false, false]);
+    }
+
+    #[test]
+    fn one_address_makes_nobody_wait_and_has_no_more_than_twice_its_places() {
+        let registry = registry(64, 2);
+        let peer = Peer::Tcp(Ipv4Addr::new(192, 0, 2, 1).into());
+        // None of them goes by itself: their places are held here.
+        let all: Vec<_> = (0..4).map(|_| admit(&registry, peer).unwrap()).collect();
+        assert_eq!(all.iter().map(is_closed).collect::<Vec<_>>(), [true, true, false, false]);
+        assert!(admit(&registry, peer).is_none());
+        drop(all);
+        assert!(admit(&registry, peer).is_some());
+        assert_eq!(lock(&registry.open).n_leaving, 0);
+    }
 
     #[test]
     fn the_longest_idle_goes_then_the_longest_reading_and_never_one_at_work() {

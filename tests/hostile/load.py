@@ -1,20 +1,23 @@
 """The release binary under slow and idle clients, and short of descriptors and threads.
 
-    tests/hostile/load.py            10,000 connections of each kind; about eight minutes, as root
-    tests/hostile/load.py --small    300 of each and shorter, for .ci/run; asserts no durations
+    tests/hostile/load.py [--seconds 30]    10,000 connections of each kind; about ten minutes, as root
+    tests/hostile/load.py --small           300 of each and shorter, for .ci/run; asserts no durations
 
 Each attack holds its number of connections for a while, opening a new one (at most RATE a second) for each that the
 server ends. They come from one address, 127.0.0.2, or from many of 127.0.0.0/8; 127.0.0.1 would be excepted from the
 limit of an address, as a trusted proxy. All the while a healthy client from another address opens a connection every
 50 ms, asks /healthz and notes how long the answer took, and the server's memory, threads and descriptors are looked
-at. Afterwards they have to be what they were before.
+at. Afterwards they have to be what they were before. The same client asks a trivial server that nobody attacks: how
+long that takes is the machine's own, and the 99th percentile of /healthz may be 100 ms above it.
 
 With slowhttptest (Debian) installed, or named by SLOWHTTPTEST, its three attacks follow; the binary is
 target/release/mailtrail or what MAILTRAIL_BINARY names.
 """
 
 import argparse
+import atexit
 import json
+import multiprocessing
 import os
 import pathlib
 import re
@@ -35,6 +38,8 @@ from support import BINARY, ENVIRONMENT  # noqa: E402
 
 # New connections a second, of one attack.
 RATE = 1000
+# Files of the connections that read the database, which stay open once they were needed.
+READERS = 24
 # How often an attacker sends, or reads, a little.
 DRIP = 4.0
 # A user that has no other processes: a limit on processes counts all of a user's, and does not bind root.
@@ -72,6 +77,8 @@ class Served:
             [*base, "serve", "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE, stderr=self.log, preexec_fn=limit, env=ENVIRONMENT, **who,
         )
+        # Also when this fails half-way.
+        atexit.register(self.process.kill)
         url = self.process.stdout.readline().decode().strip()
         self.port = int(url.rpartition(":")[2])
 
@@ -198,29 +205,49 @@ MANY = [f"127.{1 + at // 200}.{at % 200}.1" for at in range(400)]
 
 # ------------------------------------------------------------------------------------------------ the onlookers
 
+# Attacks under which /healthz took too long; told when all are through.
+TOO_SLOW = []
+
+def serve_trivially(listener):
+    """What any request gets here, one connection at a time."""
+    while True:
+        client, _ = listener.accept()
+        with client:
+            client.recv(4096)
+            client.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+
+
 class Watch(threading.Thread):
     """The healthy client, and the figures of the process, every 50 ms until `finish`."""
 
     def __init__(self, served):
         super().__init__()
         self.served, self.stopped = served, threading.Event()
-        self.took, self.failures, self.peak = [], [], (0, 0, 0)
+        self.took, self.trivial, self.failures, self.peak = [], [], [], (0, 0, 0)
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.control = multiprocessing.Process(target=serve_trivially, args=[listener], daemon=True)
+        self.control.start()
+        self.control_port = listener.getsockname()[1]
         self.start()
 
     def run(self):
         while not self.stopped.wait(0.05):
-            begun = time.monotonic()
-            try:
-                ask(self.served.port)
-                self.took.append((time.monotonic() - begun) * 1000)
-            except OSError as error:
-                self.failures.append(repr(error))
+            for port, took in ((self.served.port, self.took), (self.control_port, self.trivial)):
+                begun = time.monotonic()
+                try:
+                    ask(port)
+                    took.append((time.monotonic() - begun) * 1000)
+                except OSError as error:
+                    self.failures.append(repr(error))
             self.peak = tuple(map(max, self.peak, self.served.sample()))
 
     def finish(self):
         self.stopped.set()
         self.join()
+        self.control.terminate()
+        self.control.join()
         self.took.sort()
+        self.trivial.sort()
         return self
 
 
@@ -233,7 +260,7 @@ def await_idle(served, before, patience=60):
     begun = time.monotonic()
     while True:
         _, threads, files = served.sample()
-        if threads <= before[1] + 1 and files <= before[2] + 2:
+        if threads <= before[1] + 1 and files <= before[2] + READERS:
             return time.monotonic() - begun
         assert time.monotonic() < begun + patience, f"not back to idle: {threads} threads, {files} descriptors"
         time.sleep(0.02)
@@ -251,15 +278,16 @@ def storm(served, name, run, small):
     (memory, threads, files), took = watch.peak, watch.took
     print(
         f"{name:28} healthz {len(took)} ok, {len(watch.failures)} failed, p50 {percentile(took, 0.5):.1f} ms, "
-        f"p99 {percentile(took, 0.99):.1f} ms, max {took[-1]:.1f} ms; {memory:.0f} MiB, {threads} threads, "
+        f"p99 {percentile(took, 0.99):.1f} ms, max {took[-1]:.1f} ms (trivial server: p99 "
+        f"{percentile(watch.trivial, 0.99):.1f} ms, max {watch.trivial[-1]:.1f} ms); {memory:.0f} MiB, {threads} threads, "
         f"{files} descriptors; idle again after {idle:.2f} s; {outcome}",
         flush=True,
     )
     assert not watch.failures, watch.failures[:5]
     assert threads <= CAP + 20, threads
     assert memory < 200, memory
-    if not small:
-        assert percentile(took, 0.99) < 100, "p99"
+    if not small and percentile(took, 0.99) > 100 + percentile(watch.trivial, 0.99):
+        TOO_SLOW.append(name)
 
 
 def hold(served, kind, n, sources, seconds):
@@ -294,7 +322,7 @@ def slowhttptest(n, seconds):
         for kind, options in (
             ("head", ["-H", "-i", "4", "-x", "24"]),
             ("body", ["-B", "-i", "4", "-s", "100000", "-x", "24", "-t", "POST"]),
-            ("read", ["-X", "-w", "16", "-y", "32", "-n", "4", "-z", "5", "-k", "1500"]),
+            ("read", ["-X", "-w", "16", "-y", "32", "-n", "4", "-z", "5", "-k", "10"]),
         ):
             path = "api/v1/auth/login" if kind == "body" else "healthz"
 
@@ -302,6 +330,7 @@ def slowhttptest(n, seconds):
                 url = f"http://127.0.0.1:{served.port}/{path}"
                 command = [program, *options, "-c", str(n), "-r", str(RATE), "-l", str(seconds), "-u", url]
                 done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL)
+                assert done.returncode == 0, done
                 said = re.sub(r"\x1b\[[0-9;]*m", "", (done.stdout + done.stderr).decode(errors="replace"))
                 last = {name: re.findall(rf"{name}:\s+(\d+)", said) for name in ("connected", "error", "closed")}
                 return {name: max(map(int, values), default=None) for name, values in last.items()}
@@ -355,7 +384,7 @@ def starve(name, served, n, seconds, small, starving=lambda: None, feed=lambda: 
 def shortages(n, seconds, small):
     # The number of connections is fitted to the limit, so that nobody is refused at all.
     refused, _ = starve("256 descriptors", Served(files=256), n, seconds, small)
-    assert refused == 0, refused
+    assert small or refused == 0, refused
     # Taken away from a running process, `accept` itself fails.
     served = Served(files=256)
 
@@ -377,6 +406,7 @@ def shortages(n, seconds, small):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--attack", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.attack:
@@ -386,9 +416,10 @@ def main():
         slow_clients(300, 3, True)
         shortages(300, 3, True)
         return
-    slow_clients(10_000, 30, False)
-    slowhttptest(10_000, 30)
-    shortages(2_000, 15, False)
+    slow_clients(10_000, options.seconds, False)
+    slowhttptest(10_000, options.seconds)
+    shortages(2_000, options.seconds / 2, False)
+    assert not TOO_SLOW, TOO_SLOW
 
 
 if __name__ == "__main__":
