@@ -753,6 +753,14 @@ def test_senddock_curl_lines(world, tmp_path):
     assert {name: stored[name] for name in ACTIVITY[1:]} == example
 
 
+def test_numbers_are_kept_to_the_last_bit(world):
+    # In the tests in Rust serde_json may have been built otherwise.
+    given = [31.245270191439438, 51.248178375505404, 1.7976931348623157e308, 5e-324, 9007199254740993, -0.5]
+    entry = {"user_id": USER, "action": "smtp.update", "metadata": {"numbers": given}}
+    made = world.server.post(f"/api/v1/projects/{world.project}/audit-log", world.key, entry).json()
+    assert made["metadata"] == {"numbers": given}
+
+
 def test_senddock_refusals_in_order(tmp_path):
     directory = Directory(tmp_path)
     project = directory.json("project", "create", "--name", "Acme")["id"]
