@@ -2,6 +2,7 @@
 
 mod activity;
 mod bad_input;
+mod browsers;
 mod callers;
 mod check;
 mod counts;
@@ -18,6 +19,7 @@ mod paging;
 mod plans;
 mod readme;
 mod retention;
+mod secrets;
 mod streams;
 mod support;
 mod writer;
