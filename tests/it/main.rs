@@ -8,6 +8,7 @@ mod check;
 mod counts;
 mod crash;
 mod enforcement;
+mod every_route;
 mod http_server;
 mod invariants;
 mod isolation;
