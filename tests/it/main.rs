@@ -9,6 +9,7 @@ mod counts;
 mod crash;
 mod enforcement;
 mod every_route;
+mod fuzz;
 mod http_server;
 mod invariants;
 mod isolation;
