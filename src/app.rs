@@ -22,6 +22,7 @@ use crate::http::{Body, Method, Request, Response};
 use crate::ids::sha256;
 use crate::jobs::Rounds;
 use crate::jobs::backups::Maker;
+use crate::mask::holds_key;
 use crate::messages::policy::Compiled;
 use crate::metrics::Requests;
 use crate::store::disk::Disk;
@@ -201,8 +202,7 @@ fn once(
     if let Some(answer) = idempotency::find(tx, key)? {
         let replay = match answer.body.as_slice() {
             [] => Response::empty(answer.status),
-            _ => Response::new(answer.status, "application/json", answer.body)
-                .with("Cache-Control", "private, no-store"),
+            _ => Response::new(answer.status, "application/json", answer.body),
         };
         return Ok(replay.with("Idempotency-Replayed", "true"));
     }
@@ -218,6 +218,9 @@ pub fn idempotency_key(workspace: i64, request: &Request) -> Result<Option<Key>>
     let Some(key) = request.single_header("idempotency-key")? else { return Ok(None) };
     if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
         return Err(Error::invalid("Idempotency-Key", "is not 1 to 255 visible ASCII characters"));
+    }
+    if holds_key(key) {
+        return Err(Error::invalid("Idempotency-Key", "holds an API key, and would be stored as it is"));
     }
     // `/api/v1/…` is another name of `/v1/…`.
     let path = request.path.strip_prefix("/api").unwrap_or(&request.path);

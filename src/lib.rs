@@ -20,6 +20,7 @@
 pub mod error;
 pub mod time;
 pub mod ids;
+pub mod mask;
 pub mod config;
 pub mod metrics;
 pub mod app;

@@ -9,10 +9,11 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::app::App;
-use crate::auth;
+use crate::auth::{self, address};
 use crate::error::{Error, Result, Subject};
 use crate::http::route::{BodyLimit, Dialect, Handler, Parameters, Route};
 use crate::http::{Method, Request, Response, Service};
+use crate::mask::masked;
 use crate::{activity, admin, enforcement, messages, ops, owners};
 
 /// Every route there is, in the order in which they are tried.
@@ -68,7 +69,7 @@ impl Service for Watched {
     fn answer(&self, request: Request) -> Response {
         let answered = ops::watch(&self.0, &request);
         let response = answered.unwrap_or_else(|error| fail(&request.id, Dialect::Problem, &error));
-        secure(response).with("X-Request-Id", request.id)
+        response.with("X-Request-Id", request.id)
     }
 
     fn refuse(&self, _: &str, _: Option<&str>, error: &Error) -> Response {
@@ -99,7 +100,12 @@ pub fn answer(app: &App, mut request: Request) -> Response {
         took.as_millis(),
         request.id,
     );
-    secure(response).with("X-Request-Id", request.id)
+    // Only who came over https can be told to stay there; a year, and this host alone.
+    let response = match address::is_https(&request, &app.config.trusted_proxies) {
+        true => response.with("Strict-Transport-Security", "max-age=31536000"),
+        false => response,
+    };
+    response.with("X-Request-Id", request.id)
 }
 
 fn call(app: &App, route: &Route, request: &Request, name: &mut String) -> Result<Response> {
@@ -264,8 +270,7 @@ fn refusal(dialect: Dialect, error: &Error) -> Response {
         }
         Dialect::Problem => ("application/problem+json", problem(status, message, error)),
     };
-    let mut response =
-        Response::new(status, content_type, body.to_string()).with("Cache-Control", "no-store");
+    let mut response = Response::new(status, content_type, masked(&body.to_string()).into_owned());
     if status == 401 && dialect != Dialect::SendDock {
         response = response.with("WWW-Authenticate", "Bearer realm=\"mailtrail\"");
     }
@@ -312,17 +317,4 @@ fn problem(status: u16, detail: String, error: &Error) -> serde_json::Value {
         _ => {}
     }
     body
-}
-
-/// What keeps a browser from doing more with an answer than showing it.
-fn secure(mut response: Response) -> Response {
-    let mut default = |name, value: &str| {
-        if response.header(name).is_none() {
-            response.headers.push((name, value.to_owned()));
-        }
-    };
-    default("X-Content-Type-Options", "nosniff");
-    default("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
-    default("Referrer-Policy", "no-referrer");
-    response
 }

@@ -21,9 +21,10 @@ pub const DAY: i64 = 24 * HOUR;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The years 1970 to 9999: what RFC 3339 can write and an epoch in the wild means.
+    /// The years 1970 to 9999: what RFC 3339 can write and an epoch in the wild means. The last 26 hours are missing:
+    /// some zone's calendar is in the year 10000 then, and jiff does not print what no zone could.
     pub const MIN: Self = Self(0);
-    pub const MAX: Self = Self(253_402_300_799 * SECOND + 999_999);
+    pub const MAX: Self = Self(253_402_207_200 * SECOND + 999_999);
 
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
@@ -178,6 +179,15 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_instant_is_printed_and_read() {
+        assert_eq!(Timestamp::MAX.micros(), jiff::Timestamp::MAX.as_microsecond());
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00.999999Z");
+        assert_eq!(Timestamp::parse("9999-12-30T22:00:00.999999Z"), Some(Timestamp::MAX));
+        assert_eq!(Timestamp::parse("9999-12-30T22:00:01Z"), None);
+        assert_eq!(Timestamp::checked_from_seconds(253_402_207_201), None);
+    }
 
     #[test]
     fn rfc3339_is_read_with_any_offset_and_nothing_else() {

@@ -1,5 +1,5 @@
-//! Secrets never reach the file: members of `metadata` whose name says password, secret, token or private key are
-//! dropped, at any depth, before anything is stored.
+//! Secrets never reach the file: members of `metadata` whose name says password, secret, token, private key or API key
+//! are dropped, at any depth, before anything is stored; a key of ours under another name is masked.
 //!
 //! A name is cut into words where case changes and at anything that is no letter or digit, so that `smtp_pass`,
 //! `smtpPassword` and `X-Auth-Token` are seen and `compass` is not.
@@ -7,6 +7,8 @@
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+use crate::mask::{holds_key, masked};
 
 /// The metadata of an activity: a JSON object without secrets, as the text it is stored and shown as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +48,8 @@ const WORDS: [&str; 2] = ["pass", "pwd"];
 const ORDINARY: [&str; 5] = ["bypass", "compass", "encompass", "surpass", "trespass"];
 /// Names of a secret wherever they stand once the words are joined.
 const PARTS: [&str; 6] = ["password", "passwd", "passphrase", "secret", "privatekey", "token"];
+/// Name of a secret at the end of the joined words: `api_key` is one, `api_key_id` is none.
+const END: &str = "apikey";
 
 fn redact(metadata: &mut Map<String, Value>) {
     metadata.retain(|name, _| !says_secret(name));
@@ -56,6 +60,7 @@ fn redact_value(value: &mut Value) {
     match value {
         Value::Object(members) => redact(members),
         Value::Array(items) => items.iter_mut().for_each(redact_value),
+        Value::String(text) if holds_key(text) => *text = masked(text).into_owned(),
         _ => {}
     }
 }
@@ -70,7 +75,7 @@ fn says_secret(name: &str) -> bool {
     let is_password = |word: &String| {
         WORDS.contains(&word.as_str()) || (word.ends_with("pass") && !ORDINARY.contains(&word.as_str()))
     };
-    words.iter().any(is_password) || PARTS.iter().any(|part| joined.contains(part))
+    words.iter().any(is_password) || joined.ends_with(END) || PARTS.iter().any(|part| joined.contains(part))
 }
 
 fn words(name: &str) -> Vec<String> {
@@ -117,6 +122,9 @@ mod tests {
             ("privateKey", true),
             ("PRIVATE KEY", true),
             ("pwd", true),
+            ("api_key", true),
+            ("sendgridApiKey", true),
+            ("api_key_id", false),
             ("smtp_host", false),
             ("smtp_user", false),
             ("from_email", false),
@@ -132,18 +140,28 @@ mod tests {
         }
     }
 
+    /// A parser that is off by the last bit would change a number each time it is stored again.
+    #[test]
+    fn numbers_stay_as_they_were_given() {
+        let given =
+            r#"{"n":[8.888888888888891e+106,0.1,1e-7,-0.0,18446744073709551615,1.7976931348623157e+308]}"#;
+        let Ok(Value::Object(metadata)) = crate::http::json::parse(given.as_bytes()) else {
+            panic!("an object")
+        };
+        assert_eq!(Metadata::redacted(metadata).as_str(), given);
+    }
+
     #[test]
     fn at_any_depth() {
         let Value::Object(mut metadata) = json!({
             "smtp_host": "smtp.mailgun.org",
-            "deep": [{ "list": [[{ "Secret": 1, "kept": 2 }]] }, "token"],
+            "deep": [{ "list": [[{ "Secret": 1, "kept": 2 }]] }, "token", "mt_live_0123456789ab"],
             "password": { "nested": true },
         }) else {
             panic!("an object")
         };
         redact(&mut metadata);
-        let expected =
-            json!({ "smtp_host": "smtp.mailgun.org", "deep": [{ "list": [[{ "kept": 2 }]] }, "token"] });
+        let expected = json!({ "smtp_host": "smtp.mailgun.org", "deep": [{ "list": [[{ "kept": 2 }]] }, "token", "mt_live_0123…"] });
         assert_eq!(Value::Object(metadata), expected);
     }
 }

@@ -50,7 +50,7 @@ pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
         name: fields.required("name", name)?,
         scopes: Scope::parse(&fields.required("scopes", scopes)?)?,
         expires_at: read_expiry(&mut fields, app.clock.now())?,
-        given: fields.text("key", 64)?,
+        given: fields.secret("key")?,
         replaces: None,
     };
     fields.done()?;

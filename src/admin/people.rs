@@ -146,7 +146,7 @@ pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
     let role = fields.word("role", &Role::WORDS)?;
     let role = fields.required("role", role)?;
     let name = fields.text("name", 200)?.unwrap_or_default();
-    let given = fields.long_text("password")?;
+    let given = fields.secret("password")?;
     fields.done()?;
     if role == Role::Owner {
         admin.must_own(workspace)?;
@@ -205,7 +205,7 @@ pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Respons
     let (workspace, member) = member_of(app, admin, request)?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let role = fields.word("role", &Role::WORDS)?;
-    let hash = fields.long_text("password")?.map(|given| password::hash(&given)).transpose()?;
+    let hash = fields.secret("password")?.map(|given| password::hash(&given)).transpose()?;
     fields.done()?;
     if role == Some(Role::Owner) {
         admin.must_own(workspace)?;

@@ -24,7 +24,7 @@ fn login(app: &App, request: &Request) -> Result<Response> {
     let mut fields = Fields::of(json::body(request)?, "")?;
     let email = fields.text("email", 320)?;
     let email = fields.required("email", email)?;
-    let given = fields.long_text("password")?;
+    let given = fields.secret("password")?;
     let given = fields.required("password", given)?;
     fields.done()?;
 
@@ -57,8 +57,11 @@ fn login(app: &App, request: &Request) -> Result<Response> {
     Ok(Response::json(200, &shown)?.with("Set-Cookie", cookie))
 }
 
-/// In each workspace of the account; an unknown address is the first workspace's business.
+/// In each workspace of the account; an unknown address is the first workspace's business. What is no address is not
+/// kept: people type their password into the field above.
 fn note_failure(app: &App, user: Option<User>, by: By, email: String) -> Result<()> {
+    let is_address = crate::owners::check_address("email", &email).is_ok();
+    let email = if is_address { email } else { String::new() };
     app.store.write(move |tx| match user {
         Some(user) => note(tx, &user, By { name: email, ..by }, "auth.login_failed"),
         None => tx.note(Note {

@@ -271,6 +271,21 @@ pub fn note_use(tx: &Tx<'_>, key: i64, at: Timestamp) -> Result<()> {
 /// `invalid_auth_header`: no header, several, or another scheme. `missing_api_key`: nothing after `Bearer`.
 /// `invalid_api_key`: wrong form, unknown, expired or revoked. `TooMany`: past what the key may do.
 pub fn authenticate(app: &App, request: &Request) -> Result<ApiKey> {
+    let token = bearer(request)?;
+    let now = app.now();
+    let found = app.keys.find(&app.store, sha256(token.as_bytes()))?;
+    match found.filter(|key| key.is_live(now)) {
+        Some(key) => {
+            app.rates.key(key.key)?;
+            app.usage.key(key.key, now);
+            Ok(key)
+        }
+        None => Err(Error::Unauthenticated(Unauthenticated::Key)),
+    }
+}
+
+/// What `Authorization: Bearer …` holds, when it has the form of a key.
+pub fn bearer(request: &Request) -> Result<&str> {
     let refused = |why| Err(Error::Unauthenticated(why));
     let Ok(Some(value)) = request.single_header("authorization") else {
         return refused(Unauthenticated::Header);
@@ -287,14 +302,5 @@ pub fn authenticate(app: &App, request: &Request) -> Result<ApiKey> {
     if !is_well_formed(token) {
         return refused(Unauthenticated::Key);
     }
-    let now = app.now();
-    let found = app.keys.find(&app.store, sha256(token.as_bytes()))?;
-    match found.filter(|key| key.is_live(now)) {
-        Some(key) => {
-            app.rates.key(key.key)?;
-            app.usage.key(key.key, now);
-            Ok(key)
-        }
-        None => refused(Unauthenticated::Key),
-    }
+    Ok(token)
 }

@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::error::{Error, Result, Subject, Unauthenticated};
 use crate::http::{Peer, Request};
 use crate::ids::{Uuid, uuid_parameter};
+use crate::mask::masked;
 use crate::owners::users::Role;
 use crate::owners::workspaces;
 use crate::store::By;
@@ -194,7 +195,7 @@ fn by(app: &App, request: &Request, user: Option<Uuid>, name: String) -> By {
 pub fn user_agent(request: &Request) -> Option<String> {
     let agent = request.header("user-agent")?;
     let kept: String = agent.chars().filter(|c| !c.is_control()).take(512).collect();
-    Some(kept).filter(|agent| !agent.is_empty())
+    Some(masked(&kept).into_owned()).filter(|agent| !agent.is_empty())
 }
 
 fn operator(app: &App, request: &Request) -> By {

@@ -26,6 +26,7 @@ use signal_hook::consts::SIGXFSZ;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::mask::masked;
 pub use arguments::command;
 use arguments::{Arguments, Command, RecordCommand};
 
@@ -189,16 +190,14 @@ fn run(arguments: Arguments) -> Result<()> {
 }
 
 /// A line an event on standard error: time (unless the journal puts its own), level, text. Control characters are
-/// shown and not obeyed, so that nobody writes lines of their own.
+/// shown and not obeyed, so that nobody writes lines of their own, and no key is. A panic is a line like any other.
 fn start_log(level: log::LevelFilter) {
     let in_journal = std::env::var_os("JOURNAL_STREAM").is_some();
     env_logger::Builder::new()
         .filter_level(log::LevelFilter::Warn)
         .filter_module("mailtrail", level)
         .format(move |out, record| {
-            let text: String = record
-                .args()
-                .to_string()
+            let text: String = masked(&record.args().to_string())
                 .chars()
                 .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
                 .collect();
@@ -210,6 +209,11 @@ fn start_log(level: log::LevelFilter) {
             }
         })
         .init();
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let what = panic.to_string().replace('\n', " ");
+        log::error!("thread {}: {what}", thread.name().unwrap_or("without a name"));
+    }));
 }
 
 /// Writes a line to standard output. A reader that went away (`| head`) is success.

@@ -19,6 +19,7 @@ use super::wire::{Inlet, SocketOutlet};
 use super::{Method, Request, Response, Service};
 use crate::error::{Error, Result};
 use crate::ids;
+use crate::mask::holds_key;
 
 /// The whole life of a connection.
 pub(super) fn converse(shared: &Shared, place: &Place) {
@@ -162,7 +163,7 @@ impl Conversation<'_> {
         answered.unwrap_or_else(|panic| {
             self.shared.counters.panics.fetch_add(1, Ordering::Relaxed);
             let message = format!("the handler panicked: {}", panic_message(&*panic));
-            log::error!("{id}: {path}: {message}");
+            log::error!("{id}: {message}");
             self.shared.worded(&id, Some(&path), &Error::Internal(message))
         })
     }
@@ -243,7 +244,7 @@ fn request_id(head: &RequestHead) -> String {
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };
     match (given.next(), given.next()) {
-        (Some(id), None) if is_sane(id) => id.clone(),
+        (Some(id), None) if is_sane(id) && !holds_key(id) => id.clone(),
         _ => new_request_id(),
     }
 }

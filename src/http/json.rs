@@ -121,7 +121,7 @@ impl Fields {
             Value::Object(members) => Ok(Self { members, place: place.to_owned() }),
             other => Err(Error::invalid(
                 if place.is_empty() { "body" } else { place },
-                format!("{} is not an object", short(&other)),
+                format!("{} is not an object", without_content(&other)),
             )),
         }
     }
@@ -165,6 +165,15 @@ impl Fields {
                 &other,
                 &format!("text of 1 to {most} characters, no control characters"),
             )),
+        }
+    }
+
+    /// A password or a key: like `long_text`, but a refusal never repeats it.
+    pub fn secret(&mut self, name: &str) -> Result<Option<String>> {
+        match self.any(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.refuse(name, "is not acceptable; accepted: text")),
         }
     }
 
@@ -286,6 +295,15 @@ pub fn whole(value: &Value) -> Option<i64> {
     const LARGEST: f64 = 9_007_199_254_740_992.0;
     let of_float = |number: f64| (number.fract() == 0.0 && number.abs() <= LARGEST).then_some(number as i64);
     value.as_i64().or_else(|| value.as_f64().and_then(of_float))
+}
+
+/// What came in place of an object, which may be anything: a password that lost its name.
+fn without_content(value: &Value) -> String {
+    match value {
+        Value::String(_) => "a text".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        other => short(other),
+    }
 }
 
 /// A value as a refusal shows it: at most 60 characters of JSON.

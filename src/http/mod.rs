@@ -123,6 +123,17 @@ impl Request {
     }
 }
 
+/// What every answer says, unless it says otherwise itself: that a browser does no more with it than show it, embeds
+/// it nowhere, and that nothing on the way keeps a copy, since the logs hold personal data. `server` adds them to all
+/// that leaves, its own refusals included; a page sets those of its own that it has to widen.
+pub const SECURITY_HEADERS: [(&str, &str); 5] = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cache-Control", "no-store"),
+];
+
 /// An answer before it is written.
 pub struct Response {
     pub status: u16,
@@ -144,10 +155,10 @@ impl Response {
         Self { status, headers, body: Body::Bytes(body.into()) }
     }
 
-    /// An object as JSON. The logs hold personal data: nothing on the way may keep a copy.
+    /// An object as JSON.
     pub fn json(status: u16, value: &impl serde::Serialize) -> Result<Self> {
         let body = serde_json::to_vec(value).map_err(|error| Error::Internal(error.to_string()))?;
-        Ok(Self::new(status, "application/json", body).with("Cache-Control", "private, no-store"))
+        Ok(Self::new(status, "application/json", body))
     }
 
     pub fn empty(status: u16) -> Self {

@@ -3,7 +3,10 @@
 //! A misspelt filter must not return everything, so a handler names all it knows (`only`) and anything else, or
 //! anything twice, is refused. A refusal names the parameter, what came and what is accepted.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Problem, Result};
+use crate::mask::{holds_key, masked};
 use crate::time::Timestamp;
 
 /// Decoded names and values in the order of arrival.
@@ -95,7 +98,7 @@ fn decode(piece: &str) -> Result<String> {
     let spaced = piece.replace('+', " ");
     let text = decode_path_segment(&spaced)?;
     if text.chars().any(|c| c.is_control()) {
-        return Err(Error::http(400, format!("the query {piece:?} holds a control character")));
+        return Err(Error::http(400, format!("the query {:?} holds a control character", readable(piece))));
     }
     Ok(text)
 }
@@ -105,11 +108,18 @@ pub fn decode_path_segment(segment: &str) -> Result<String> {
     let bytes = segment.as_bytes();
     for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%') {
         if !(bytes.len() > at + 2 && bytes[at + 1].is_ascii_hexdigit() && bytes[at + 2].is_ascii_hexdigit()) {
-            return Err(Error::http(400, format!("{segment:?} has a % that two hex digits do not follow")));
+            let message = format!("{:?} has a % that two hex digits do not follow", readable(segment));
+            return Err(Error::http(400, message));
         }
     }
     match percent_encoding::percent_decode_str(segment).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err(Error::http(400, format!("{segment:?} is not UTF-8 once decoded"))),
+        Err(_) => Err(Error::http(400, format!("{:?} is not UTF-8 once decoded", readable(segment)))),
     }
+}
+
+/// As it came, for a refusal; decoded and masked when there is a key in it, which nobody would see otherwise.
+fn readable(segment: &str) -> Cow<'_, str> {
+    let decoded = percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
+    if holds_key(&decoded) { Cow::Owned(masked(&decoded).into_owned()) } else { Cow::Borrowed(segment) }
 }

@@ -32,7 +32,7 @@ use super::connections::{Admission, lock};
 use super::conversation::{Gate, Shared, converse, new_request_id};
 use super::framing::{self, Version};
 pub use super::limits::{Counters, Limits};
-use super::{Body, Peer, Response, Service};
+use super::{Body, Peer, Response, SECURITY_HEADERS, Service};
 use crate::error::{Error, Result};
 
 /// Where to listen. At least one must be given.
@@ -435,6 +435,7 @@ const OURS: [&str; 5] = ["content-length", "transfer-encoding", "connection", "t
 /// tiny_http takes line ends for part of a value, so nothing reaches it unchecked.
 fn tiny_headers(response: &Response, id: &str) -> Result<Vec<tiny_http::Header>, String> {
     let mut all: Vec<(&str, &str)> = vec![("Server", "mailtrail")];
+    all.extend(SECURITY_HEADERS.into_iter().filter(|(name, _)| response.header(name).is_none()));
     all.extend(response.headers.iter().map(|(name, value)| (*name, value.as_str())));
     if response.header("X-Request-Id").is_none() {
         all.push(("X-Request-Id", id));
@@ -681,6 +682,16 @@ mod tests {
             assert!(text.ends_with(&format!("Content-Length: 1\r\n{expected}\r\nx")), "{text}");
             assert_eq!(text.matches("Connection").count(), expected.matches("Connection").count(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_answer_says_for_itself_what_it_has_to_widen() {
+        let page = Response::new(200, "text/html", "").with("content-security-policy", "default-src 'self'");
+        let (_, writes) = written(page, Version::Http11, Persistence::KeepAlive);
+        let text = String::from_utf8_lossy(&writes[0]).to_lowercase();
+        assert_eq!(text.matches("content-security-policy: ").count(), 1, "{text}");
+        assert!(text.contains("\r\ncontent-security-policy: default-src 'self'\r\n"), "{text}");
+        assert!(text.contains("\r\nx-content-type-options: nosniff\r\n"), "{text}");
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub fn response(
     });
     Response {
         status: 200,
-        headers: vec![("Content-Type", content_type.into()), ("Cache-Control", "private, no-store".into())],
+        headers: vec![("Content-Type", content_type.into())],
         body: Body::Stream(Box::new(pieces)),
     }
 }

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use crate::support::{OWNER, Server};
 
 /// The ids that a request can hold; `{names}` in a case stand for them.
-struct Ids(Vec<(&'static str, String)>);
+pub struct Ids(pub Vec<(&'static str, String)>);
 
 impl Ids {
     /// Of things that are there.
-    fn real(server: &Server, workspace: &str, label: &str) -> Self {
+    pub fn real(server: &Server, workspace: &str, label: &str) -> Self {
         let tenant = server.add_tenant(workspace, label);
         let address = format!("{label}@example.org");
         let mailbox = server.add_mailbox(workspace, &address, Some(&tenant), Some(5));
