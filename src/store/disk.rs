@@ -21,8 +21,8 @@ const BALLAST: u64 = 64 << 20;
 const SCARCE: u64 = 4 << 20;
 /// What SQLite needs to open the database: a file of 32 KiB for each 16 MiB of WAL.
 const OPENING: u64 = 256 << 10;
-/// How old what is known of the disk may be.
-const FRESH: Duration = Duration::from_secs(1);
+/// How old what is known of the disk may be: a look costs microseconds, and a busy writer fills 2 MB meanwhile.
+const FRESH: Duration = Duration::from_millis(20);
 
 const FULL: &str = "the disk is full; nothing was recorded";
 
@@ -72,7 +72,7 @@ impl Disk {
         self.reserve
     }
 
-    /// How much room there is, as of this second. Makes the ballast where there is room for it.
+    /// How much room there is, as of this moment. Makes the ballast where there is room for it.
     pub fn room(&self) -> Room {
         let mut seen = self.lock();
         if seen.at.is_none_or(|at| at.elapsed() >= FRESH) {

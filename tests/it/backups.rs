@@ -113,6 +113,15 @@ fn rows(connection: &Connection, last: i64) -> Vec<String> {
     lines
 }
 
+/// Ends the writers when it is dropped.
+struct Finally<'a>(&'a AtomicBool);
+
+impl Drop for Finally<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// `MAILTRAIL_ROUNDS` sets how many.
 #[test]
 fn backups_under_load_are_whole_and_hold_all_that_was_answered_before_them() {
@@ -127,6 +136,8 @@ fn backups_under_load_are_whole_and_hold_all_that_was_answered_before_them() {
     };
     let (is_over, answered) = (AtomicBool::new(false), Mutex::new(0));
     std::thread::scope(|scope| {
+        // Also when something is not as expected.
+        let _end = Finally(&is_over);
         for writer in 0..8 {
             let (server, is_over, answered, event) = (&server, &is_over, &answered, &event);
             scope.spawn(move || {
@@ -143,11 +154,12 @@ fn backups_under_load_are_whole_and_hold_all_that_was_answered_before_them() {
                 }
             });
         }
-        let file = |n: usize| server.directory().join(format!("copy-{n}.db"));
+        let directory = server.config().data.join("backups");
         for n in 0..n_backups {
             let before = *answered.lock().expect("a lock");
-            server.operator(Method::Post, "/api/v1/admin/backups", &json!({ "file": file(n) })).status(201);
-            let copy = mailtrail::store::backup::open_at_rest(&file(n)).expect("the backup");
+            let name = format!("copy-{n}.db");
+            server.operator(Method::Post, "/api/v1/admin/backups", &json!({ "file": name })).status(201);
+            let copy = mailtrail::store::backup::open_at_rest(&directory.join(name)).expect("the backup");
             let (problems, miscounts) = mailtrail::admin::appliance::check(&copy).expect("a check");
             assert!(problems.is_empty() && miscounts.is_empty(), "{problems:?} {miscounts:?}");
             let last = mailtrail::store::backup::last_seq(&copy).expect("a number");
@@ -155,6 +167,5 @@ fn backups_under_load_are_whole_and_hold_all_that_was_answered_before_them() {
             assert_eq!(rows(&copy, i64::MAX), rows(&server.db(), last), "backup {n}");
             std::thread::sleep(Duration::from_millis(30));
         }
-        is_over.store(true, Ordering::Relaxed);
     });
 }

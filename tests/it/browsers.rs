@@ -45,6 +45,10 @@ fn every_answer_of_every_route_is_guarded() {
         segments.collect::<Vec<_>>().join("/")
     };
     for route in TABLES.iter().copied().flatten() {
+        // Carries no data, and is asked for again and again: a browser may keep it, and asks whether it is right.
+        if route.path == "/openapi.json" {
+            continue;
+        }
         let path = some_path(route.path);
         for method in [route.method, Method::Head, Method::Delete] {
             let request = || server.request(method, &path);

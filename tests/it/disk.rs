@@ -154,7 +154,7 @@ fn recording_ends_at_the_reserve_and_goes_on_once_retention_has_made_room() {
     assert!(answered.len() > 1000, "{} rows", answered.len());
     assert!(ballast.exists() && disk.free() > 4 << 20, "{} bytes are left", disk.free());
     get("/healthz").status(200);
-    get("/readyz").status(507);
+    get("/readyz").status(503);
     // What is not recording goes on.
     run(&data, &["tenant", "create", "--name", "While it is full"]);
     assert_eq!(
