@@ -81,7 +81,7 @@ pub const SETTINGS: &[Setting] = &[
         "open connections of one address (IPv6: one /64); trusted proxies excepted",
     ),
     setting("max_handlers", "64", "requests at work at once; one more waits shortly and gets a 503"),
-    setting("max_body_memory", "256MiB", "bodies held at the same time; past it a request gets a 503"),
+    setting("max_body_memory", "64MiB", "bodies held at the same time; past it a request gets a 503"),
     setting("max_requests_per_key", "20000/s", "requests of one API key or person; past it a 429"),
     setting(
         "max_requests_per_address",

@@ -60,7 +60,7 @@ impl Default for Limits {
             body_rate: 32 * 1024,
             answer_time: Duration::from_secs(20),
             answer_rate: 8 * 1024,
-            bodies: 256 * 1024 * 1024,
+            bodies: 64 * 1024 * 1024,
             linger_time: Duration::from_secs(2),
             linger_bytes: 1024 * 1024,
             stack: 512 * 1024,
