@@ -10,8 +10,8 @@ use super::query::Query;
 use super::{Body, Request, Response};
 use crate::error::{Error, Result};
 
-/// Rows read at a time.
-pub const PIECE: i64 = 500;
+/// Rows read at a time: so many are held for each client that does not take its stream.
+pub const PIECE: i64 = 100;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
