@@ -62,7 +62,8 @@ impl Default for Limits {
             answer_rate: 8 * 1024,
             bodies: 64 * 1024 * 1024,
             linger_time: Duration::from_secs(2),
-            linger_bytes: 1024 * 1024,
+            // A proxy that is still sending a body past the limit must find the refusal, not a reset.
+            linger_bytes: 32 * 1024 * 1024,
             stack: 512 * 1024,
         }
     }
