@@ -37,7 +37,7 @@ impl Running {
     ///
     /// # Errors
     /// `Refused` when another process has the directory, or there is no database in it.
-    pub fn start(config: Config, clock: Clock) -> Result<Self> {
+    pub fn start(mut config: Config, clock: Clock) -> Result<Self> {
         let address: SocketAddr = config.listen.parse().map_err(|_| {
             Error::refused(
                 format!("listen: {:?} is not an address and a port", config.listen),
@@ -50,7 +50,6 @@ impl Running {
                 "stop it first, or name another directory with --data",
             ));
         };
-        let mut config = config;
         config.limits.connections = config.limits.connections.min(descriptors());
         let limits = config.limits.clone();
         let metrics_listen = config.metrics_listen;

@@ -253,13 +253,19 @@ pub(super) fn new_request_id() -> String {
     ids::random_hex::<16>()
 }
 
+/// One turn for streams beside so many for handlers: four with the default, half of the store's read connections.
+const STREAMS_SHARE: usize = 16;
+
 /// What acceptors and connections have in common.
 pub(super) struct Shared {
     service: Arc<dyn Service>,
     pub limits: Limits,
     pub counters: Arc<Counters>,
     pub registry: Arc<Registry>,
-    pub gate: Gate,
+    /// The turns of handlers.
+    gate: Gate,
+    /// The turns of streams that make their next piece: their own and few, or who reads many would have all of them.
+    pub streams: Gate,
     /// Bytes of bodies held now.
     bodies: AtomicUsize,
     pub stopping: AtomicBool,
@@ -280,6 +286,7 @@ impl Shared {
                 exempt: limits.exempt.clone(),
             })),
             gate: Gate::new(limits.handlers),
+            streams: Gate::new(limits.handlers.div_ceil(STREAMS_SHARE)),
             service,
             limits,
             counters,

@@ -419,7 +419,7 @@ fn attempt<'a>(
     let body = match response.body {
         Body::Bytes(bytes) => ReadyBody::Bytes(bytes),
         Body::Stream(pieces) => {
-            let mut stream = StreamReader::new(pieces, &shared.gate, cut);
+            let mut stream = StreamReader::new(pieces, &shared.streams, cut);
             if !manner.head_only {
                 stream.next_piece().map_err(|error| format!("the stream did not begin: {error}"))?;
             }
