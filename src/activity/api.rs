@@ -130,7 +130,7 @@ fn stream_entries(app: &App, list: crate::store::listing::Listing, format: Forma
         if let Some(last) = entries.last() {
             start = Start::After(cursor(last));
         }
-        entries.iter().map(stream::row).collect()
+        Ok(entries)
     })
 }
 

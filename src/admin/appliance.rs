@@ -257,7 +257,7 @@ pub fn show_stats(app: &App, admin: &Admin, request: &Request) -> Result<Respons
     if is_whole {
         shown["database"] = json!({ "bytes": size(database), "wal_bytes": size(std::path::Path::new(&wal)) });
         shown["writes"] = json!({ "commits": commits, "writes": writes });
-        shown["jobs"] = crate::http::stream::row(&jobs)?;
+        shown["jobs"] = crate::http::json::value(&jobs)?;
     }
     Response::json(200, &shown)
 }

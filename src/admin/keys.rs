@@ -76,7 +76,7 @@ fn describe(key: &ApiKey) -> serde_json::Value {
 
 /// The stored key with its text, for the only time.
 fn shown_once(key: &ApiKey, text: &str) -> Result<Response> {
-    let mut shown = crate::http::stream::row(key)?;
+    let mut shown = crate::http::json::value(key)?;
     shown["key"] = text.into();
     Response::json(201, &shown)
 }

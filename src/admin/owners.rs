@@ -168,7 +168,7 @@ fn show_now(app: &App, mut mailbox: Mailbox) -> Result<Value> {
     if mailbox.window_start < app.config.window_start(app.clock.now()) {
         mailbox.sends_today = 0;
     }
-    crate::http::stream::row(&mailbox)
+    crate::http::json::value(&mailbox)
 }
 
 pub fn show_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {

@@ -109,7 +109,7 @@ fn stream_events(app: &App, list: crate::store::listing::Listing, format: Format
         if let Some(last) = events.last() {
             start = Start::After(cursor(last));
         }
-        events.iter().map(stream::row).collect()
+        Ok(events)
     })
 }
 

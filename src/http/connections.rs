@@ -2,8 +2,9 @@
 //!
 //! A place is held as long as the socket. When seven eighths are taken, one of the address that has the most is closed
 //! for each newcomer: the longest idle (or longest busy with its head); when there is none, the one longest busy with
-//! its body, then one that does not take its answer. Who came or began a moment ago goes last, and a request at work is never cut off to make room. An address (a /64 in IPv6) has its own, smaller number
-//! of places and makes room among its own connections, so that one client cannot push out the others.
+//! its body, then one that does not take its answer. Who came or began a moment ago goes last, and a request at work
+//! is never cut off to make room. An address (a /64 in IPv6) has its own, smaller number of places and makes room
+//! among its own connections, so that one client cannot push out the others.
 //!
 //! # Races
 //!
@@ -38,7 +39,8 @@ pub(super) enum Phase {
     Body,
     /// From the whole request to the end of its answer.
     Work,
-    /// The answer waits for a client that has not taken enough of it for a whole tick.
+    /// The answer waits for a client that has not taken enough of it for a whole tick, or, begun, for the turn of its
+    /// next piece.
     Stalled,
     /// The last answer is out; what still comes is read and dropped.
     Linger,
@@ -84,6 +86,10 @@ impl Connection {
         let next = word(self.start, phase);
         let unless_gone = |word| (Phase::of(word) != Phase::Gone).then_some(next);
         self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, unless_gone).is_ok()
+    }
+
+    pub fn phase(&self) -> Phase {
+        Phase::of(self.word.load(Ordering::SeqCst))
     }
 
     /// Closes it unless it went on since it was `seen`.

@@ -132,7 +132,7 @@ impl Conversation<'_> {
             Some(_turn) => self.handle(Request {
                 id: id.to_owned(),
                 method: head.method,
-                path: head.path,
+                path: head.path.clone(),
                 parameters: Vec::new(),
                 query: head.query,
                 headers: head.headers,
@@ -154,7 +154,17 @@ impl Conversation<'_> {
             Version::Http10 => Persistence::SaidKeepAlive,
             Version::Http11 => Persistence::KeepAlive,
         };
-        self.send(response, &Manner { version, head_only: method == Method::Head, persistence, id })
+        self.send(
+            response,
+            &Manner {
+                version,
+                head_only: method == Method::Head,
+                persistence,
+                id,
+                path: Some(&head.path),
+                connection: Some(self.connection),
+            },
+        )
     }
 
     fn handle(&self, request: Request) -> Response {
@@ -186,7 +196,14 @@ impl Conversation<'_> {
         self.shared.counters.count_refusal(response.status);
         log::debug!("{id}: refused with {}: {error}", response.status);
         let head_only = method == Some(Method::Head);
-        let manner = Manner { version: Version::Http11, head_only, persistence: Persistence::Close, id };
+        let manner = Manner {
+            version: Version::Http11,
+            head_only,
+            persistence: Persistence::Close,
+            id,
+            path,
+            connection: Some(self.connection),
+        };
         self.send(response, &manner)
     }
 
@@ -389,7 +406,7 @@ impl Gate {
     }
 
     /// `None` when nobody came out within `wait`.
-    fn enter(&self, wait: Duration) -> Option<Turn<'_>> {
+    pub fn enter(&self, wait: Duration) -> Option<Turn<'_>> {
         let mut crowd = lock(&self.crowd);
         if crowd.free == 0 {
             crowd.waiting += 1;

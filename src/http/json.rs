@@ -314,3 +314,11 @@ fn short(value: &Value) -> String {
         None => text,
     }
 }
+
+/// Whatever serializes, as a value.
+///
+/// # Errors
+/// `Internal`, when it does not serialize.
+pub fn value(of: &impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(of).map_err(|error| Error::Internal(format!("cannot encode an answer: {error}")))
+}

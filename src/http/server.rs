@@ -28,8 +28,8 @@ use rustix::net::SendFlags;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::client::SocketPath;
-use super::connections::{Admission, lock};
-use super::conversation::{Gate, Shared, converse, new_request_id};
+use super::connections::{Admission, Connection, Phase, lock};
+use super::conversation::{Shared, Turn, converse, new_request_id};
 use super::framing::{self, Version};
 pub use super::limits::{Counters, Limits};
 use super::{Body, Peer, Response, SECURITY_HEADERS, Service};
@@ -272,11 +272,16 @@ fn welcome(shared: &Arc<Shared>, socket: Socket, peer: Peer) -> io::Result<()> {
     spawned.map(drop)
 }
 
+/// What the kernel keeps of an answer beside what is on its way to the client. Left to itself it takes megabytes for
+/// each client that reads nothing, and the making of them.
+const UNSENT: u32 = 128 * 1024;
+
 /// An answer leaves at once, whatever its size (without TCP_NODELAY one of 10 kB takes 44 ms); blocked calls return
 /// every tick.
 fn prepare(socket: &Socket, peer: Peer, tick: Duration) -> io::Result<()> {
     if matches!(peer, Peer::Tcp(_)) {
         socket.set_tcp_nodelay(true)?;
+        socket.set_tcp_notsent_lowat(UNSENT)?;
     }
     socket.set_read_timeout(Some(tick))?;
     socket.set_write_timeout(Some(tick))
@@ -287,8 +292,14 @@ fn turn_away(shared: &Shared, socket: &Socket) {
     shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
     let id = new_request_id();
     let error = Error::Unavailable { retry_after: 1, message: "the server is full".to_owned() };
-    let manner =
-        Manner { version: Version::Http11, head_only: false, persistence: Persistence::Close, id: &id };
+    let manner = Manner {
+        version: Version::Http11,
+        head_only: false,
+        persistence: Persistence::Close,
+        id: &id,
+        path: None,
+        connection: None,
+    };
     let mut answer = Vec::new();
     if write_answer(&mut answer, shared.worded(&id, None, &error), &manner, shared).is_ok() {
         // It fits the empty buffer of a new socket; if it does not, there is nobody to tell.
@@ -304,6 +315,10 @@ pub(super) struct Manner<'a> {
     pub head_only: bool,
     pub persistence: Persistence,
     pub id: &'a str,
+    /// As the client gave it: a refusal is worded after it.
+    pub path: Option<&'a str>,
+    /// Told while a stream waits for its turn. None for an answer that is no stream.
+    pub connection: Option<&'a Connection>,
 }
 
 /// What the answer says about the connection.
@@ -325,8 +340,8 @@ pub(super) enum Sent {
 }
 
 /// Writes an answer through tiny_http, a small one in a single `write`. What the service may not say (a header with
-/// a line end, a framing of its own) becomes a 500 and a log line, and so does a stream that fails before its first
-/// piece.
+/// a line end, a framing of its own) becomes a 500 and a log line; a stream that fails before its first piece becomes
+/// the refusal that its error asks for, 503 when it found no turn.
 ///
 /// # Errors
 /// When the client is gone or too slow, or a stream failed: what has left by then is not a whole answer, and nothing
@@ -353,9 +368,14 @@ pub(super) fn write_answer(
         content = Content::Bytes(io::Cursor::new(Vec::new()));
     }
     let until_close = length == Some(usize::MAX) && !without_body;
+    let gathered = match (&content, length) {
+        (Content::Bytes(_), length) => length.unwrap_or(0).min(PIECE),
+        (Content::Stream(_), _) => STREAM_PIECE,
+    };
     let mut outlet = Outlet {
         out,
-        buffer: Vec::with_capacity(1024 + length.unwrap_or(PIECE).min(PIECE)),
+        buffer: Vec::with_capacity(1024 + gathered),
+        gathered,
         head_is_out: false,
         without_length: until_close || without_body,
         connection: match manner.persistence {
@@ -388,19 +408,25 @@ enum ReadyBody<'a> {
 }
 
 /// The answer, or the 500 that takes its place.
-fn ready<'a>(response: Response, manner: &Manner<'_>, shared: &'a Shared, cut: &'a Cell<bool>) -> Ready<'a> {
-    let problem = match attempt(response, manner, shared, cut) {
+fn ready<'a>(
+    response: Response,
+    manner: &'a Manner<'_>,
+    shared: &'a Shared,
+    cut: &'a Cell<bool>,
+) -> Ready<'a> {
+    let error = match attempt(response, manner, shared, cut) {
         Ok(ready) => return ready,
-        Err(problem) => problem,
+        Err(error) => error,
     };
-    log::error!("{}: {problem}", manner.id);
     // Nothing has left yet, so there is nothing to cut.
     cut.set(false);
-    let worded = shared.worded(manner.id, None, &Error::Internal(problem));
-    match attempt(worded, manner, shared, cut) {
+    if !matches!(error, Error::Unavailable { .. }) {
+        log::error!("{}: {error}", manner.id);
+    }
+    match attempt(shared.worded(manner.id, manner.path, &error), manner, shared, cut) {
         Ok(ready) => ready,
-        Err(problem) => {
-            log::error!("{}: {problem}", manner.id);
+        Err(error) => {
+            log::error!("{}: {error}", manner.id);
             (500, Vec::new(), ReadyBody::Bytes(b"internal error\n".to_vec()))
         }
     }
@@ -408,20 +434,22 @@ fn ready<'a>(response: Response, manner: &Manner<'_>, shared: &'a Shared, cut: &
 
 fn attempt<'a>(
     response: Response,
-    manner: &Manner<'_>,
+    manner: &'a Manner<'_>,
     shared: &'a Shared,
     cut: &'a Cell<bool>,
-) -> Result<Ready<'a>, String> {
+) -> Result<Ready<'a>> {
     if !(200..=599).contains(&response.status) {
-        return Err(format!("the service answered with the status {}", response.status));
+        return Err(Error::Internal(format!("the service answered with the status {}", response.status)));
     }
     let headers = tiny_headers(&response, manner.id)?;
     let body = match response.body {
         Body::Bytes(bytes) => ReadyBody::Bytes(bytes),
         Body::Stream(pieces) => {
-            let mut stream = StreamReader::new(pieces, &shared.streams, cut);
+            let piece = io::Cursor::default();
+            let mut stream =
+                StreamReader { pieces, piece, ended: false, shared, connection: manner.connection, cut };
             if !manner.head_only {
-                stream.next_piece().map_err(|error| format!("the stream did not begin: {error}"))?;
+                stream.begin()?;
             }
             ReadyBody::Stream(stream)
         }
@@ -433,7 +461,7 @@ fn attempt<'a>(
 const OURS: [&str; 5] = ["content-length", "transfer-encoding", "connection", "trailer", "upgrade"];
 
 /// tiny_http takes line ends for part of a value, so nothing reaches it unchecked.
-fn tiny_headers(response: &Response, id: &str) -> Result<Vec<tiny_http::Header>, String> {
+fn tiny_headers(response: &Response, id: &str) -> Result<Vec<tiny_http::Header>> {
     let mut all: Vec<(&str, &str)> = vec![("Server", "mailtrail")];
     all.extend(SECURITY_HEADERS.into_iter().filter(|(name, _)| response.header(name).is_none()));
     all.extend(response.headers.iter().map(|(name, value)| (*name, value.as_str())));
@@ -447,7 +475,8 @@ fn tiny_headers(response: &Response, id: &str) -> Result<Vec<tiny_http::Header>,
             && !OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name));
         let header = sound.then(|| tiny_http::Header::from_bytes(name, value).ok()).flatten();
         // Without the value, which may be a secret.
-        header.ok_or_else(|| format!("the service set the header {name:?} to what it may not"))
+        header
+            .ok_or_else(|| Error::Internal(format!("the service set the header {name:?} to what it may not")))
     });
     checked.collect()
 }
@@ -466,28 +495,52 @@ impl Read for Content<'_> {
     }
 }
 
-/// A stream as a reader. Making a piece is a handler's work and takes its turn like one; a slow client between two
-/// pieces holds up nobody.
+/// A stream as a reader. Making a piece is a handler's work and takes a turn like it; a slow client between two pieces
+/// holds up nobody, and one that waits for its next turn goes for a newcomer like one that does not read.
 struct StreamReader<'a> {
     pieces: Box<dyn Iterator<Item = Result<Vec<u8>>> + Send>,
     piece: io::Cursor<Vec<u8>>,
     ended: bool,
-    gate: &'a Gate,
+    shared: &'a Shared,
+    connection: Option<&'a Connection>,
     cut: &'a Cell<bool>,
 }
 
-impl<'a> StreamReader<'a> {
-    fn new(
-        pieces: Box<dyn Iterator<Item = Result<Vec<u8>>> + Send>,
-        gate: &'a Gate,
-        cut: &'a Cell<bool>,
-    ) -> Self {
-        Self { pieces, piece: io::Cursor::default(), ended: false, gate, cut }
+impl StreamReader<'_> {
+    /// Makes the first piece, while the answer can still be a refusal.
+    fn begin(&mut self) -> Result<()> {
+        let shared = self.shared;
+        let Some(turn) = shared.streams.enter(shared.limits.handler_wait) else {
+            shared.counters.count_refusal(503);
+            let message = "too many streams are being answered".to_owned();
+            return Err(Error::Unavailable { retry_after: 1, message });
+        };
+        self.make_piece(&turn)
     }
 
-    /// Fetches the next piece that is not empty, or notes the end.
-    fn next_piece(&mut self) -> Result<()> {
-        let _turn = self.gate.enter_however_long();
+    fn next_piece(&mut self) -> io::Result<()> {
+        let shared = self.shared;
+        let turn = match shared.streams.enter(Duration::ZERO) {
+            Some(turn) => turn,
+            None => {
+                self.note(Phase::Stalled)?;
+                let turn = shared.streams.enter_however_long();
+                self.note(Phase::Work)?;
+                turn
+            }
+        };
+        self.make_piece(&turn).map_err(|error| io::Error::other(format!("the stream failed: {error}")))
+    }
+
+    fn note(&self, phase: Phase) -> io::Result<()> {
+        match self.connection {
+            Some(connection) if !connection.enter(phase) => Err(io::ErrorKind::ConnectionAborted.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the next piece that is not empty, or notes the end.
+    fn make_piece(&mut self, _turn: &Turn<'_>) -> Result<()> {
         while !self.ended && self.piece.position() == self.piece.get_ref().len() as u64 {
             // Set while the piece is being made, so that a panic cuts the answer as an error does.
             self.cut.set(true);
@@ -507,13 +560,16 @@ impl Read for StreamReader<'_> {
         if read > 0 || self.ended {
             return Ok(read);
         }
-        self.next_piece().map_err(|error| io::Error::other(format!("the stream failed: {error}")))?;
+        self.next_piece()?;
         self.piece.read(out)
     }
 }
 
 /// Bytes that are gathered before they leave.
 const PIECE: usize = 64 * 1024;
+
+/// The same of a stream, which may be held by a client that does not read.
+const STREAM_PIECE: usize = 16 * 1024;
 
 /// Between tiny_http and the socket.
 ///
@@ -525,6 +581,7 @@ const PIECE: usize = 64 * 1024;
 struct Outlet<'a, W> {
     out: W,
     buffer: Vec<u8>,
+    gathered: usize,
     head_is_out: bool,
     without_length: bool,
     connection: Option<&'static str>,
@@ -580,7 +637,7 @@ impl<W: Write> Write for Outlet<'_, W> {
             if self.head_is_out && (self.without_length || self.connection.is_some()) {
                 self.finish_head();
             }
-        } else if self.buffer.len() >= PIECE {
+        } else if self.buffer.len() >= self.gathered {
             self.let_go()?;
         }
         Ok(bytes.len())
@@ -638,7 +695,8 @@ mod tests {
         version: Version,
         persistence: Persistence,
     ) -> (io::Result<Sent>, Vec<Vec<u8>>) {
-        let manner = Manner { version, head_only: false, persistence, id: "id" };
+        let manner =
+            Manner { version, head_only: false, persistence, id: "id", path: None, connection: None };
         let mut writes = Writes::default();
         let sent = write_answer(&mut writes, response, &manner, &shared());
         (sent, writes.0)

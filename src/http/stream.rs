@@ -4,14 +4,15 @@
 //! an hour must not keep the WAL from being emptied. A row that was there throughout comes exactly once; rows
 //! recorded while it runs may be missing, rows pruned meanwhile too.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::query::Query;
-use super::{Body, Request, Response};
+use super::{Body, Request, Response, json};
 use crate::error::{Error, Result};
 
-/// Rows read at a time: so many are held for each client that does not take its stream.
-pub const PIECE: i64 = 100;
+/// Rows read at a time. So many are held for each client that does not take its stream; more would be no faster.
+pub const PIECE: i64 = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -55,10 +56,10 @@ impl Format {
 }
 
 /// Streams rows (objects with the same members); `next` gives the next piece, an empty one ends it.
-pub fn response(
+pub fn response<Row: Serialize>(
     format: Format,
     columns: &'static [&'static str],
-    mut next: impl FnMut() -> Result<Vec<Value>> + Send + 'static,
+    mut next: impl FnMut() -> Result<Vec<Row>> + Send + 'static,
 ) -> Response {
     let content_type = match format {
         Format::Csv => "text/csv; charset=utf-8; header=present",
@@ -87,27 +88,28 @@ pub fn response(
     }
 }
 
-/// A row as an object.
-pub fn row(row: &impl serde::Serialize) -> Result<Value> {
-    serde_json::to_value(row).map_err(|error| Error::Internal(format!("cannot encode a row: {error}")))
-}
-
-fn encode(format: Format, columns: &[&str], rows: &[Value]) -> Result<Vec<u8>> {
+/// Row by row: what a piece takes while it is made stays with its thread, and a slow client's thread lives long.
+fn encode(format: Format, columns: &[&str], rows: &[impl Serialize]) -> Result<Vec<u8>> {
     let broken = |error: String| Error::Internal(format!("cannot encode a row: {error}"));
-    if format != Format::Csv {
+    let mut piece = if format == Format::Csv {
+        let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+        for row in rows {
+            let row = json::value(row)?;
+            let fields = columns.iter().map(|column| cell(column, row.get(*column).unwrap_or(&Value::Null)));
+            writer.write_record(fields).map_err(|error| broken(error.to_string()))?;
+        }
+        writer.into_inner().map_err(|error| broken(error.to_string()))?
+    } else {
         let mut lines = Vec::new();
         for row in rows {
             serde_json::to_writer(&mut lines, row).map_err(|error| broken(error.to_string()))?;
             lines.push(b'\n');
         }
-        return Ok(lines);
-    }
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    for row in rows {
-        let fields = columns.iter().map(|column| cell(column, row.get(*column).unwrap_or(&Value::Null)));
-        writer.write_record(fields).map_err(|error| broken(error.to_string()))?;
-    }
-    writer.into_inner().map_err(|error| broken(error.to_string()))
+        lines
+    };
+    // Held as long as the client takes: without the room it grew into, up to half of it.
+    piece.shrink_to_fit();
+    Ok(piece)
 }
 
 /// Columns that hold JSON of any shape: text is quoted there, so that `"5"` and `5` stay two things.

@@ -60,21 +60,18 @@ pub(super) struct SocketOutlet<'a> {
     left: Duration,
     most: Duration,
     rate: u64,
-    is_stalled: bool,
 }
 
 impl<'a> SocketOutlet<'a> {
     pub fn new(connection: &'a Connection, limits: &Limits) -> Self {
         let (left, rate) = (limits.answer_time, limits.answer_rate);
-        Self { connection, left, most: left, rate, is_stalled: false }
+        Self { connection, left, most: left, rate }
     }
 
-    fn note(&mut self, is_stalled: bool) -> io::Result<()> {
-        if self.is_stalled != is_stalled {
-            self.is_stalled = is_stalled;
-            if !self.connection.enter(if is_stalled { Phase::Stalled } else { Phase::Work }) {
-                return Err(io::ErrorKind::ConnectionAborted.into());
-            }
+    /// A connection that stays in its phase is not taken for one that began it just now.
+    fn note(&self, phase: Phase) -> io::Result<()> {
+        if self.connection.phase() != phase && !self.connection.enter(phase) {
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(())
     }
@@ -90,12 +87,12 @@ impl Write for SocketOutlet<'_> {
                 Ok(sent) => {
                     self.left = (left + earned(sent, self.rate)).min(self.most);
                     // A blocking socket takes a part only when the tick is over.
-                    self.note(sent < bytes.len())?;
+                    self.note(if sent < bytes.len() { Phase::Stalled } else { Phase::Work })?;
                     return Ok(sent);
                 }
                 Err(error) if !is_tick(&error) => return Err(error),
                 Err(_) if left.is_zero() => return Err(io::ErrorKind::TimedOut.into()),
-                Err(_) => self.note(true)?,
+                Err(_) => self.note(Phase::Stalled)?,
             }
         }
     }

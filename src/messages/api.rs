@@ -144,7 +144,7 @@ fn stream_entries(app: &App, filter: Filter, format: Format) -> Response {
     stream::response(format, COLUMNS, move || {
         let entries = store.read(|snapshot| sql::list(snapshot, &filter, cursor, stream::PIECE))?;
         cursor = entries.last().map(|entry| entry.id).or(cursor);
-        entries.iter().map(stream::row).collect()
+        Ok(entries)
     })
 }
 
@@ -224,7 +224,7 @@ fn post_inbound(app: &App, caller: &Caller, request: &Request) -> Result<Respons
 
 /// The entry as a read would show it, and after it what to do with the message.
 fn decided(recorded: &Recorded, disposal: Disposal) -> Result<Response> {
-    let mut shown = stream::row(&recorded.entry)?;
+    let mut shown = crate::http::json::value(&recorded.entry)?;
     shown["action"] = disposal.as_str().into();
     Response::json(if recorded.is_new { 201 } else { 200 }, &shown)
 }

@@ -94,10 +94,11 @@ impl Listing {
         limit: i64,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
-        let mut stretch = Stretch { from: self.from, to: self.to, after: None };
+        let mut stretch = Stretch { from: self.from, to: self.to, tie: None };
+        let mut after = None;
         let mut skip = 0;
         match (start, self.range()) {
-            (Start::After(cursor), _) => stretch.after = Some(cursor),
+            (Start::After(cursor), _) => after = Some(cursor),
             (Start::Offset(0), _) => {}
             (Start::Offset(offset), None) => skip = offset,
             (Start::Offset(offset), Some(range)) => {
@@ -114,14 +115,19 @@ impl Listing {
             }
         }
         if let [owner] = self.owners[..] {
-            return self.rows(connection, owner, self.columns, stretch, (limit, skip), read);
+            return self.rows(connection, owner, self.columns, (stretch, after), (limit, skip), read);
         }
         let mut cursors = Vec::new();
         for &owner in &self.owners {
             let end = (skip.saturating_add(limit), 0);
-            cursors.extend(self.rows(connection, owner, "created_at, seq", stretch, end, |row| {
-                Ok(Cursor { created_at: row.get(0)?, seq: row.get(1)? })
-            })?);
+            cursors.extend(self.rows(
+                connection,
+                owner,
+                "created_at, seq",
+                (stretch, after),
+                end,
+                |row| Ok(Cursor { created_at: row.get(0)?, seq: row.get(1)? }),
+            )?);
         }
         cursors.sort_unstable();
         if self.newest_first {
@@ -134,7 +140,32 @@ impl Listing {
     }
 
     /// The rows of one owner: up to so many, after stepping over so many.
+    ///
+    /// After a cursor come those of its own instant, then the rest: compared as a pair, every row of that instant
+    /// would be stepped over on each page, and a batch has thousands of one.
     fn rows<T>(
+        &self,
+        connection: &Connection,
+        owner: i64,
+        columns: &str,
+        (stretch, after): (Stretch, Option<Cursor>),
+        (limit, skip): (i64, i64),
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        let Some(cursor) = after else {
+            return self.walk(connection, owner, columns, stretch, (limit, skip), read);
+        };
+        let tie = Stretch { tie: Some(cursor), ..stretch };
+        let mut rows = self.walk(connection, owner, columns, tie, (limit, skip), &read)?;
+        let left = limit - rows.len() as i64;
+        if left > 0 {
+            let rest = stretch.past(cursor.created_at, self.newest_first);
+            rows.extend(self.walk(connection, owner, columns, rest, (left, skip), read)?);
+        }
+        Ok(rows)
+    }
+
+    fn walk<T>(
         &self,
         connection: &Connection,
         owner: i64,
@@ -161,7 +192,7 @@ impl Listing {
     fn count(&self, connection: &Connection, from: Option<Timestamp>, to: Option<Timestamp>) -> Result<i64> {
         let mut total = 0;
         for &owner in &self.owners {
-            let (sql, values) = self.select(owner, "count(*)", Stretch { from, to, after: None });
+            let (sql, values) = self.select(owner, "count(*)", Stretch { from, to, tie: None });
             let mut statement = connection.prepare_cached(&sql)?;
             total += statement.query_row(params_from_iter(values), |row| row.get::<_, i64>(0))?;
         }
@@ -184,7 +215,7 @@ impl Listing {
                      AND day = bucket"
                         .to_owned(),
                 );
-                let (first, last) = stretch.days(self.newest_first);
+                let (first, last) = stretch.days();
                 values.extend([log as i64, owner, Width::Day as i64, first, last].map(Value::from));
                 format!("counts CROSS JOIN {} INDEXED BY {index}", self.table)
             }
@@ -201,9 +232,9 @@ impl Listing {
                 values.push(bound.micros().into());
             }
         }
-        if let Some(cursor) = stretch.after {
+        if let Some(cursor) = stretch.tie {
             let comparison = if self.newest_first { "<" } else { ">" };
-            conditions.push(format!("(created_at, seq) {comparison} (?, ?)"));
+            conditions.push(format!("created_at = ? AND seq {comparison} ?"));
             values.push(cursor.created_at.micros().into());
             values.push(cursor.seq.into());
         }
@@ -211,21 +242,32 @@ impl Listing {
     }
 }
 
-/// What is left of a list to look at.
+/// A part of a list.
 #[derive(Debug, Clone, Copy)]
 struct Stretch {
     from: Option<Timestamp>,
     to: Option<Timestamp>,
-    after: Option<Cursor>,
+    /// Only the rows of this one's instant that come after it.
+    tie: Option<Cursor>,
 }
 
 impl Stretch {
+    /// What comes after all rows of `instant`.
+    fn past(self, instant: Timestamp, newest_first: bool) -> Self {
+        if newest_first {
+            Self { to: Some(self.to.map_or(instant, |to| to.min(instant))), ..self }
+        } else {
+            let next = Timestamp::from_micros(instant.micros().saturating_add(1));
+            Self { from: Some(self.from.map_or(next, |from| from.max(next))), ..self }
+        }
+    }
+
     /// The first and the last day of it.
-    fn days(&self, newest_first: bool) -> (i64, i64) {
+    fn days(&self) -> (i64, i64) {
         let day = |time: Timestamp| time.micros().div_euclid(DAY);
-        let after = self.after.map(|cursor| day(cursor.created_at));
-        let first = self.from.map_or(i64::MIN, day).max(after.filter(|_| !newest_first).unwrap_or(i64::MIN));
-        let last = self.to.map_or(i64::MAX, day).min(after.filter(|_| newest_first).unwrap_or(i64::MAX));
-        (first, last)
+        match self.tie {
+            Some(cursor) => (day(cursor.created_at), day(cursor.created_at)),
+            None => (self.from.map_or(i64::MIN, day), self.to.map_or(i64::MAX, day)),
+        }
     }
 }

@@ -25,6 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Echo {
     /// Requests that reached the handler.
     seen: AtomicUsize,
+    latch: Arc<Latch>,
+}
+
+/// Where handlers and streams are held.
+#[derive(Default)]
+struct Latch {
     held: Mutex<Held>,
     changed: Condvar,
 }
@@ -50,10 +56,19 @@ impl Service for Echo {
         match request.path.as_str() {
             "/panic" => panic!("as the test wanted"),
             "/hold" => {
-                self.hold();
+                self.latch.hold();
                 Response::new(200, "text/plain", "released")
             }
             "/stream" => stream(pieces(10_000)),
+            "/held-stream" => {
+                let latch = Arc::clone(&self.latch);
+                stream((0..2).map(move |n| {
+                    if n == 1 {
+                        latch.hold();
+                    }
+                    Ok(vec![b'x'; 32 * 1024])
+                }))
+            }
             "/endless" => stream(std::iter::repeat_with(|| Ok(vec![b'x'; 64 * 1024]))),
             "/broken-stream" => stream(pieces(10_000).chain([Err(Error::Internal("gone".into()))])),
             "/panicking-stream" => stream((0..10_000).map(|at| match at {
@@ -84,7 +99,7 @@ impl Service for Echo {
     }
 }
 
-impl Echo {
+impl Latch {
     fn hold(&self) {
         let mut held = self.held.lock().unwrap();
         held.entered += 1;
@@ -92,7 +107,7 @@ impl Echo {
         drop(self.changed.wait_while(held, |held| !held.released).unwrap());
     }
 
-    /// Waits until `n` handlers are being held.
+    /// Waits until `n` are being held.
     fn await_held(&self, n: usize) {
         let held = self.held.lock().unwrap();
         let (_held, timeout) =
@@ -104,7 +119,9 @@ impl Echo {
         self.held.lock().unwrap().released = true;
         self.changed.notify_all();
     }
+}
 
+impl Echo {
     fn seen(&self) -> usize {
         self.seen.load(Ordering::SeqCst)
     }
@@ -511,11 +528,11 @@ fn stop_answers_what_is_in_flight_and_closes_the_rest() {
     assert_eq!(idle.get("/idle").status, 200);
     let mut working = running.connect();
     working.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\nGET /never HTTP/1.1\r\nHost: a\r\n\r\n");
-    running.echo.await_held(1);
+    running.echo.latch.await_held(1);
     thread::scope(|scope| {
         let stopping = scope.spawn(|| running.server.stop(PATIENCE));
         idle.assert_closed();
-        running.echo.release();
+        running.echo.latch.release();
         let answers = working.rest();
         assert_eq!(texts(&answers), ["released"]);
         assert_eq!(answers[0].header("connection"), Some("close"));
@@ -531,10 +548,10 @@ fn stop_cuts_off_what_outlasts_the_grace() {
     let running = start(Limits::default());
     let mut client = running.connect();
     client.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
-    running.echo.await_held(1);
+    running.echo.latch.await_held(1);
     assert_eq!(running.server.stop(millis(50)), 1);
     client.assert_closed();
-    running.echo.release();
+    running.echo.latch.release();
 }
 
 #[test]
@@ -581,12 +598,12 @@ fn a_newcomer_is_turned_away_only_when_all_are_at_work() {
             client
         })
         .collect();
-    running.echo.await_held(2);
+    running.echo.latch.await_held(2);
     let answers = running.connect().rest();
     assert_eq!(statuses(&answers), [503]);
     assert_eq!(answers[0].header("retry-after"), Some("1"));
     assert_eq!(running.counters().turned_away.load(Ordering::SeqCst), 1);
-    running.echo.release();
+    running.echo.latch.release();
     for client in &mut working {
         assert_eq!(client.next(false).unwrap().text(), "released");
     }
@@ -625,13 +642,54 @@ fn requests_past_the_handlers_wait_shortly_and_get_a_503() {
     let running = start(Limits { handlers: 1, handler_wait: millis(50), ..Limits::default() });
     let mut working = running.connect();
     working.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
-    running.echo.await_held(1);
+    running.echo.latch.await_held(1);
     let mut client = running.connect();
     let answer = client.get("/x");
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
-    running.echo.release();
+    running.echo.latch.release();
     assert_eq!(working.next(false).unwrap().text(), "released");
     assert_eq!(client.get("/x").status, 200, "the connection is as good as before");
+}
+
+#[test]
+fn streams_past_their_turns_wait_shortly_and_get_a_503() {
+    let running = start(Limits { handlers: 1, handler_wait: millis(50), ..Limits::default() });
+    let mut working = running.connect();
+    working.send("GET /held-stream HTTP/1.1\r\nHost: a\r\n\r\n");
+    running.echo.latch.await_held(1);
+    let mut client = running.connect();
+    let answer = client.get("/stream");
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert_eq!(answer.text(), "unavailable for Some(\"/stream\")");
+    assert_eq!(client.get("/x").status, 200, "streams do not take the turns of handlers");
+    running.echo.latch.release();
+    assert_eq!(working.next(false).unwrap().body.len(), 64 * 1024);
+    assert_eq!(client.get("/stream").status, 200);
+}
+
+#[test]
+fn a_stream_that_waits_for_its_turn_makes_room() {
+    let limits = Limits { connections: 2, handlers: 1, handler_wait: PATIENCE, ..Limits::default() };
+    let running = start(limits);
+    let mut waiting = running.connect();
+    waiting.send("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(waiting.stream().peek(&mut [0]).unwrap(), 1, "the answer has begun");
+    // It takes all that comes, so it is never found stalled for what it does.
+    let reading = thread::spawn(move || std::io::copy(&mut waiting.reader, &mut std::io::sink()));
+    let mut working = running.connect();
+    working.send("GET /held-stream HTTP/1.1\r\nHost: a\r\n\r\n");
+    running.echo.latch.await_held(1);
+    let newcomer_is_served = || {
+        thread::sleep(millis(50));
+        let mut client = running.connect();
+        client.send("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        client.raw().starts_with(b"HTTP/1.1 200 ")
+    };
+    assert!((0..PATIENCE.as_millis() / 50).any(|_| newcomer_is_served()));
+    assert_eq!(running.counters().pushed_out.load(Ordering::SeqCst), 1);
+    running.echo.latch.release();
+    assert_eq!(working.next(false).unwrap().body.len(), 64 * 1024, "the one at work stays");
+    let _ = reading.join().expect("the reader does not panic");
 }
 
 #[test]

@@ -193,6 +193,10 @@ fn check_listing(
                     list.page(connection, start, 51, |_| Ok(())).expect("a page");
                 });
                 check(connection, &case, &seen, intended);
+                // Within the instant of a cursor it goes to the row, and does not step over those before it.
+                let seeks = seen.iter().flat_map(|statement| plan(connection, statement));
+                let is_sought = seeks.into_iter().any(|line| line.contains("created_at=? AND rowid"));
+                assert_eq!(is_sought, matches!(start, Start::After(_)), "{case}: {seen:?}");
                 n_ways += 1;
             }
             let case = format!("{case}, total, from {from:?} to {to:?}");
