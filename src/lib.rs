@@ -23,6 +23,7 @@ pub mod ids;
 pub mod mask;
 pub mod config;
 pub mod metrics;
+pub mod data_directory;
 pub mod app;
 pub mod routes;
 pub mod ops;

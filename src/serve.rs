@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::app::{App, Lock};
+use crate::app::App;
 use crate::config::Config;
+use crate::data_directory::Lock;
 use crate::error::{Error, Result};
 use crate::http::server::{Limits, Listeners, Server, descriptors};
 use crate::jobs::Scheduler;

@@ -124,7 +124,7 @@ pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Respon
         PathBuf::from(&file)
     } else if is_plain {
         let directory = app.config.data.join("backups");
-        crate::app::create_data_directory(&directory)?;
+        crate::data_directory::create(&directory)?;
         directory.join(&file)
     } else {
         let message = format!(

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::Context;
-use crate::app::{App, Lock};
+use crate::app::App;
 use crate::auth::WORKSPACE_HEADER;
+use crate::data_directory::Lock;
 use crate::error::{Error, Result};
 use crate::http::{Body, Method, Peer, Query, Request, client};
 use crate::ids::random_hex;

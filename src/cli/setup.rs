@@ -14,9 +14,10 @@ use super::client::Client;
 use super::service::{self, Watchdog};
 use super::table::{card, cell, table};
 use super::{Context, print};
-use crate::app::{App, Lock, create_data_directory, refuse_open_modes};
+use crate::app::App;
 use crate::auth::{Scope, license, password};
 use crate::config::Config;
+use crate::data_directory::{self, Lock};
 use crate::error::{Error, Result};
 use crate::http::json::Fields;
 use crate::serve::Running;
@@ -93,8 +94,8 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
             "serve it with `mailtrail serve`, or name another directory with --data",
         ));
     }
-    create_data_directory(&config.data)?;
-    refuse_open_modes(&config.data)?;
+    data_directory::create(&config.data)?;
+    data_directory::refuse_open_modes(&config.data)?;
     let lock = Lock::take(&config.data)?.ok_or_else(|| {
         Error::usage(format!("{} is in use by another process", config.data.display()), "wait for it to end")
     })?;
@@ -225,7 +226,7 @@ pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
     let backup = examine(file)?;
     let database = context.config.database();
     if !data.exists() && !dry_run {
-        create_data_directory(data)?;
+        data_directory::create(data)?;
     }
     let _lock = match data.exists() {
         false => None,

@@ -73,7 +73,7 @@ impl Maker {
     }
 
     fn make_and_keep(&self, now: Timestamp, directory: &Path, kept: usize) -> Result<Value> {
-        crate::app::create_data_directory(directory)?;
+        crate::data_directory::create(directory)?;
         remove(ours(directory, is_unfinished)?)?;
         let destination = directory.join(file_name(now));
         let bytes = self.make(now, &destination)?;

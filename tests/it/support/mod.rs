@@ -55,7 +55,7 @@ impl Server {
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
         let mut server = Self::not_started(settings);
         let config = server.config();
-        mailtrail::app::create_data_directory(&config.data).expect("a data directory");
+        mailtrail::data_directory::create(&config.data).expect("a data directory");
         migrate::prepare(&config.database()).expect("a database");
         server.restart();
         let (workspace, key) = server.add_workspace("Main", OWNER);
@@ -86,7 +86,7 @@ impl Server {
         let mut server = Self::not_started(&[]);
         server.clock.set(time(now));
         (server.key, server.workspace) = (key.to_owned(), workspace.to_owned());
-        mailtrail::app::create_data_directory(&server.config().data).expect("a data directory");
+        mailtrail::data_directory::create(&server.config().data).expect("a data directory");
         restore_sql(&server.database(), sql);
         server.restart();
         server

@@ -1,167 +1,17 @@
-//! Whether it is alive, whether it is ready and what it does: for systemd, a load balancer, Prometheus, a person with
-//! curl. And what it speaks: the API's own description.
-//!
-//! `/healthz` and `/readyz` are for anybody and so say figures and fixed words, never a path or the text of an error.
-//! `/metrics` is for the operator and the first workspace's `admin` keys, or for whoever reaches the listener that
-//! `metrics_listen` opens.
+//! Every figure of `/metrics`, group by group: names as Prometheus has them, units in the name, a label only from a
+//! known set.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde_json::{Map, Value, json};
-
 use crate::app::App;
-use crate::auth::Admin;
-use crate::error::{Error, Result, Subject};
-use crate::http::route::{Dialect, Handler, Route, route};
-use crate::http::{Method, Request, Response};
+use crate::error::Result;
 use crate::metrics::{Text, seconds};
-use crate::openapi;
 use crate::routes::TABLES;
 use crate::store::counts::Log;
-use crate::store::last_now;
 use crate::time::SECOND;
 use crate::{activity, enforcement, messages};
 
-pub const ROUTES: &[Route] = &[
-    route(Method::Get, "/healthz", Dialect::Problem, Handler::Open(healthz)),
-    route(Method::Get, "/readyz", Dialect::Problem, Handler::Open(readyz)),
-    route(Method::Get, "/metrics", Dialect::Problem, Handler::Admin(metrics)),
-    route(Method::Get, "/openapi.json", Dialect::Problem, Handler::Open(describe)),
-];
-
-/// The same three on the listener for metrics, where nobody is asked for a key.
-pub fn watch(app: &App, request: &Request) -> Result<Response> {
-    if !request.method.is_safe() {
-        return Err(Error::http(405, "only GET and HEAD are for this listener"));
-    }
-    match request.path.as_str() {
-        "/healthz" => healthz(app, request),
-        "/readyz" => readyz(app, request),
-        "/metrics" => {
-            request.query.only(&[])?;
-            exposition(app)
-        }
-        _ => Err(Error::NotFound(Subject::Route)),
-    }
-}
-
-/// The process answers. It looks at nothing that could make it wait.
-fn healthz(app: &App, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
-    Response::json(200, &json!({ "status": "ok", "backup_age_seconds": backup_age(app) }))
-}
-
-// ---------------------------------------------------------------------------------------------- ready
-
-/// A write that takes longer than this is stuck.
-const WRITER_SECONDS: u64 = 30;
-/// A round of the scheduler that takes longer than this is stuck: a first retention run deletes for minutes.
-const SCHEDULER_SECONDS: u64 = 900;
-/// How far the clock may stand before the latest write: as far as retention believes it.
-const CLOCK_SECONDS: i64 = 300;
-
-/// One thing that has to be well.
-struct Check {
-    name: &'static str,
-    /// Why it is not; `None`: it is.
-    problem: Option<&'static str>,
-    figures: Value,
-}
-
-impl Check {
-    fn new(name: &'static str, problem: Option<&'static str>, figures: Value) -> Self {
-        Self { name, problem, figures }
-    }
-
-    fn show(&self) -> Value {
-        let mut shown = Map::new();
-        shown.insert("name".into(), self.name.into());
-        shown.insert("ok".into(), self.problem.is_none().into());
-        if let Some(problem) = self.problem {
-            shown.insert("problem".into(), problem.into());
-        }
-        if let Value::Object(figures) = &self.figures {
-            shown.extend(figures.clone());
-        }
-        Value::Object(shown)
-    }
-}
-
-/// It can read and write, and what runs by itself runs. 503 when one of the checks fails; all are listed either way.
-fn readyz(app: &App, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
-    let checks = [writer(app), clock(app), scheduler(app), disk(app), backup(app)];
-    let is_ready = checks.iter().all(|check| check.problem.is_none());
-    let shown: Vec<Value> = checks.iter().map(Check::show).collect();
-    let status = if is_ready { "ready" } else { "not ready" };
-    let body = json!({ "status": status, "checks": shown });
-    if is_ready {
-        return Response::json(200, &body);
-    }
-    Ok(Response::json(503, &body)?.with("Retry-After", "10"))
-}
-
-fn writer(app: &App) -> Check {
-    let state = app.store.writer();
-    let problem = if !state.is_alive {
-        Some("writing has stopped")
-    } else if state.busy_for.as_secs() >= WRITER_SECONDS {
-        Some("a write is stuck")
-    } else {
-        None
-    };
-    let figures = json!({ "waiting": state.waiting, "busy_seconds": state.busy_for.as_secs() });
-    Check::new("writer", problem, figures)
-}
-
-/// Needs the database to be read, so a database that cannot be read fails it too.
-fn clock(app: &App) -> Check {
-    let Ok(latest) = app.store.read(|snapshot| last_now(snapshot)) else {
-        return Check::new("clock", Some("the database cannot be read"), Value::Null);
-    };
-    let now = app.clock.now();
-    let behind = (latest.micros() - now.micros()).max(0) / SECOND;
-    let problem = (behind > CLOCK_SECONDS).then_some("the clock stands before the latest write");
-    Check::new("clock", problem, json!({ "now": now, "latest_write": latest, "behind_seconds": behind }))
-}
-
-fn scheduler(app: &App) -> Check {
-    let lag = app.rounds.lag().as_secs();
-    let problem = (lag >= SCHEDULER_SECONDS).then_some("the scheduler is stuck");
-    Check::new("scheduler", problem, json!({ "lag_seconds": lag }))
-}
-
-fn disk(app: &App) -> Check {
-    let room = app.store.disk().room();
-    let problem = room.is_low.then_some("too little is free to record");
-    let figures = json!({ "free_bytes": room.free, "reserve_bytes": app.store.disk().reserve(), "ballast": room.has_ballast });
-    Check::new("disk", problem, figures)
-}
-
-/// The schedule may be late by one backup.
-fn backup(app: &App) -> Check {
-    let (last, age) = (app.backups.last(), backup_age(app));
-    let every = app.config.backups.as_ref().map(|backups| backups.every);
-    let uptime = i64::try_from(app.rounds.uptime().as_secs()).unwrap_or(i64::MAX);
-    let is_late = every.is_some_and(|every| age.unwrap_or(uptime) > 2 * every);
-    let problem = is_late.then_some("the last backup is too old");
-    Check::new("backup", problem, json!({ "last": last, "age_seconds": age, "every_seconds": every }))
-}
-
-/// Seconds since the last backup was begun.
-fn backup_age(app: &App) -> Option<i64> {
-    Some((app.clock.now().micros() - app.backups.last()?.micros()) / SECOND)
-}
-
-// ---------------------------------------------------------------------------------------------- metrics
-
-fn metrics(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
-    admin.must_run_the_appliance()?;
-    exposition(app)
-}
-
-fn exposition(app: &App) -> Result<Response> {
+pub fn write(app: &App) -> Result<Text> {
     let mut text = Text::default();
     let version = env!("CARGO_PKG_VERSION");
     text.begin("mailtrail_build_info", "gauge", "The version that runs, and the SQLite in it.");
@@ -176,7 +26,7 @@ fn exposition(app: &App) -> Result<Response> {
     store(app, &mut text)?;
     scheduled(app, &mut text);
     process(&mut text);
-    Ok(Response::new(200, Text::MEDIA_TYPE, text.into_bytes()).with("Cache-Control", "no-store"))
+    Ok(text)
 }
 
 fn requests(app: &App, text: &mut Text) {
@@ -374,17 +224,4 @@ fn process(text: &mut Text) {
     if let Some(limit) = limit {
         text.gauge("process_max_fds", "Files and sockets that may be open.", limit);
     }
-}
-
-/// The API's own description.
-fn describe(_: &App, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
-    let document = openapi::document();
-    let is_known =
-        |tag: &str| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == document.etag;
-    let response = match request.header("if-none-match") {
-        Some(known) if known.split(',').any(is_known) => Response::empty(304),
-        _ => Response::new(200, "application/json", document.text.clone()),
-    };
-    Ok(response.with("ETag", &document.etag).with("Cache-Control", "no-cache"))
 }

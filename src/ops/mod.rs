@@ -1,0 +1,92 @@
+//! Whether it is alive, whether it is ready and what it does: for systemd, a load balancer, Prometheus, a person with
+//! curl. And what it speaks: the API's own description.
+//!
+//! `/healthz` and `/readyz` are for anybody and so say figures and fixed words, never a path or the text of an error.
+//! `/metrics` is for the operator and the first workspace's `admin` keys, or for whoever reaches the listener that
+//! `metrics_listen` opens.
+
+mod exposition;
+mod readiness;
+
+use serde_json::json;
+
+use crate::app::App;
+use crate::auth::Admin;
+use crate::error::{Error, Result, Subject};
+use crate::http::route::{Dialect, Handler, Route, route};
+use crate::http::{Method, Request, Response};
+use crate::metrics::Text;
+use crate::openapi;
+use crate::time::SECOND;
+
+pub const ROUTES: &[Route] = &[
+    route(Method::Get, "/healthz", Dialect::Problem, Handler::Open(healthz)),
+    route(Method::Get, "/readyz", Dialect::Problem, Handler::Open(readyz)),
+    route(Method::Get, "/metrics", Dialect::Problem, Handler::Admin(metrics)),
+    route(Method::Get, "/openapi.json", Dialect::Problem, Handler::Open(describe)),
+];
+
+/// The same three on the listener for metrics, where nobody is asked for a key.
+pub fn watch(app: &App, request: &Request) -> Result<Response> {
+    if !request.method.is_safe() {
+        return Err(Error::http(405, "only GET and HEAD are for this listener"));
+    }
+    match request.path.as_str() {
+        "/healthz" => healthz(app, request),
+        "/readyz" => readyz(app, request),
+        "/metrics" => {
+            request.query.only(&[])?;
+            show_metrics(app)
+        }
+        _ => Err(Error::NotFound(Subject::Route)),
+    }
+}
+
+/// The process answers. It looks at nothing that could make it wait.
+fn healthz(app: &App, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    Response::json(200, &json!({ "status": "ok", "backup_age_seconds": backup_age(app) }))
+}
+
+/// Seconds since the last backup was begun.
+fn backup_age(app: &App) -> Option<i64> {
+    Some((app.clock.now().micros() - app.backups.last()?.micros()) / SECOND)
+}
+
+/// It can read and write, and what runs by itself runs. 503 when one of the checks fails; all are listed either way.
+fn readyz(app: &App, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let checks = readiness::checks(app);
+    let is_ready = checks.iter().all(|check| check.problem.is_none());
+    let shown: Vec<_> = checks.iter().map(readiness::Check::show).collect();
+    let status = if is_ready { "ready" } else { "not ready" };
+    let body = json!({ "status": status, "checks": shown });
+    if is_ready {
+        return Response::json(200, &body);
+    }
+    Ok(Response::json(503, &body)?.with("Retry-After", "10"))
+}
+
+fn metrics(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    admin.must_run_the_appliance()?;
+    show_metrics(app)
+}
+
+fn show_metrics(app: &App) -> Result<Response> {
+    let text = exposition::write(app)?;
+    Ok(Response::new(200, Text::MEDIA_TYPE, text.into_bytes()).with("Cache-Control", "no-store"))
+}
+
+/// The API's own description.
+fn describe(_: &App, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let document = openapi::document();
+    let is_known =
+        |tag: &str| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == document.etag;
+    let response = match request.header("if-none-match") {
+        Some(known) if known.split(',').any(is_known) => Response::empty(304),
+        _ => Response::new(200, "application/json", document.text.clone()),
+    };
+    Ok(response.with("ETag", &document.etag).with("Cache-Control", "no-cache"))
+}
