@@ -200,6 +200,14 @@ fn gone() -> Error {
     Error::Internal("the writer thread is gone".into())
 }
 
+/// What a commit carried.
+#[derive(Default)]
+struct Commit {
+    /// Those that did not fail.
+    n_writes: usize,
+    has_noted: bool,
+}
+
 struct State {
     connection: Connection,
     clock: Clock,
@@ -307,13 +315,13 @@ impl State {
             self.texts.forget();
             log::error!("a commit of {} writes failed: {error}", batch.len());
         }
-        if let Ok(has_noted) = &committed {
+        if let Ok(Some(commit)) = &committed {
             self.shared.last_now.store(self.last_now.micros(), Ordering::Relaxed);
-            self.shared.changes_noted.fetch_add(u64::from(*has_noted), Ordering::Release);
+            self.shared.changes_noted.fetch_add(u64::from(commit.has_noted), Ordering::Release);
             self.shared.commit_durations.note(started.elapsed());
             self.shared.commits.fetch_add(1, Ordering::Relaxed);
-            self.shared.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);
-            let power = batch.len().next_power_of_two().trailing_zeros() as usize;
+            self.shared.writes.fetch_add(commit.n_writes as u64, Ordering::Relaxed);
+            let power = commit.n_writes.next_power_of_two().trailing_zeros() as usize;
             self.shared.sizes[power.min(self.shared.sizes.len() - 1)].fetch_add(1, Ordering::Relaxed);
         }
         for work in batch {
@@ -326,8 +334,7 @@ impl State {
         Some(Error::Internal(format!("writing has stopped: {failure}")))
     }
 
-    /// Whether it noted a change.
-    fn transaction(&mut self, batch: &mut [Box<dyn Work>]) -> Result<bool> {
+    fn transaction(&mut self, batch: &mut [Box<dyn Work>]) -> Result<Option<Commit>> {
         let result = self.transaction_or_error(batch);
         result.map_err(|error| {
             if !self.connection.is_autocommit()
@@ -376,11 +383,12 @@ impl State {
         let _ = self.shared.failure.set(reason);
     }
 
-    fn transaction_or_error(&mut self, batch: &mut [Box<dyn Work>]) -> Result<bool> {
+    /// `None`: its only write failed, and nothing was to be committed.
+    fn transaction_or_error(&mut self, batch: &mut [Box<dyn Work>]) -> Result<Option<Commit>> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         self.last_now = self.last_now.max(self.clock.now());
         let mut deltas = Deltas::default();
-        let (mut has_noted, mut recorded) = (false, [0; 3]);
+        let (mut commit, mut recorded) = (Commit::default(), [0; 3]);
         // A write that has the transaction to itself needs no savepoint either.
         let is_alone = batch.len() == 1;
         for work in batch {
@@ -412,7 +420,8 @@ impl State {
                         *sum += n;
                     }
                     deltas.merge(tx.deltas);
-                    has_noted |= tx.has_noted;
+                    commit.has_noted |= tx.has_noted;
+                    commit.n_writes += 1;
                 }
                 Err(error) => {
                     self.texts.forget();
@@ -429,7 +438,7 @@ impl State {
                     }
                     if is_alone {
                         self.connection.execute_batch("ROLLBACK")?;
-                        return Ok(false);
+                        return Ok(None);
                     }
                     if has_savepoint {
                         self.connection.prepare_cached("ROLLBACK TO work")?.execute([])?;
@@ -452,6 +461,6 @@ impl State {
         for (sum, n) in self.shared.recorded.iter().zip(recorded) {
             sum.fetch_add(n, Ordering::Relaxed);
         }
-        Ok(has_noted)
+        Ok(Some(commit))
     }
 }

@@ -195,6 +195,18 @@ fn sixty_four_writers_are_all_answered_and_share_commits() {
 }
 
 #[test]
+fn a_write_that_fails_counts_as_none() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let before = store.batches();
+    let refused: Result<()> = store.write(|_| Err(Error::http(409, "as the test wanted")));
+    assert!(matches!(refused, Err(Error::Http { status: 409, .. })), "{refused:?}");
+    assert_eq!(store.batches(), before);
+    store.write(|_| Ok(())).expect("a write");
+    assert_eq!(store.batches(), (before.0 + 1, before.1 + 1));
+}
+
+#[test]
 fn more_writers_than_a_batch_and_the_queue_hold() {
     let fixture = Fixture::new();
     let store = fixture.store();
