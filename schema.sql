@@ -4,7 +4,9 @@
 -- Times are whole microseconds since 1970, UTC. UUIDs and ULIDs are their 16 bytes. Small closed lists are
 -- integers whose words stand beside them and in the slice's mod.rs. Owners are named inside by a small integer
 -- that is never used again, and outside by a UUID; they are never deleted, only marked, since the trail outlives
--- its subject. What is recorded for good has a checksum of its other columns (src/store/checksums.rs).
+-- its subject. Every row of a log is a leaf of the tree, by its number; the 16 random bytes of `salt` are part of what
+-- the leaf commits to and go with the row (src/tlog). Other things kept for good have a checksum of their columns
+-- (src/store/checksums.rs).
 
 ------------------------------------------------------------------------------------------------ the floor
 
@@ -211,7 +213,7 @@ CREATE TABLE enforcement_events (
     message         TEXT,                                     -- null: the vendor's sentence, made when read
     created_at      INTEGER NOT NULL,                         -- the event's own time
     recorded_at     INTEGER,                                  -- when it was written here; null: created_at
-    checksum        INTEGER NOT NULL DEFAULT 0
+    salt            BLOB CHECK (length(salt) = 16)
 ) STRICT;
 -- Lists are newest first by (created_at, seq): of all, of a tenant, each of one action; of one mailbox. Every index
 -- ends in the row's number, `seq`, without naming it.
@@ -245,7 +247,7 @@ CREATE TABLE messages (
     sender_rule       INTEGER,                                -- fingerprint of the rule that matched, for its limits
     fingerprint       BLOB    NOT NULL CHECK (length(fingerprint) = 32), -- tells "the same again" from "another"
     recorded_at       INTEGER NOT NULL,
-    checksum          INTEGER NOT NULL DEFAULT 0,
+    salt              BLOB CHECK (length(salt) = 16),
     CHECK (capabilities IS NULL OR outcome = 1)
 ) STRICT;
 CREATE UNIQUE INDEX messages_message ON messages (mailbox, message_id); -- exactly one entry a message
@@ -269,7 +271,7 @@ CREATE TABLE message_facts (
     kind        INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 5), -- 1 thread, 2 reply, 3 bounce, 4 tools, 5 tokens
     data        TEXT    NOT NULL CHECK (json_valid(data)),
     recorded_at INTEGER NOT NULL,
-    checksum    INTEGER NOT NULL DEFAULT 0
+    salt        BLOB CHECK (length(salt) = 16)
 ) STRICT;
 CREATE INDEX message_facts_message ON message_facts (message);
 -- A message joins a thread once, and then the thread's list has it.
@@ -296,7 +298,7 @@ CREATE TABLE activity (
     owner       INTEGER NOT NULL AS (coalesce(project, -workspace)) VIRTUAL,
     -- Days since 1970, rounded down also before.
     day         INTEGER NOT NULL AS ((created_at - 86399999999 * (created_at < 0)) / 86400000000) VIRTUAL,
-    checksum    INTEGER NOT NULL DEFAULT 0
+    salt        BLOB CHECK (length(salt) = 16)
 ) STRICT;
 -- Lists are newest first by (created_at, seq). Every index ends in the row's number, `seq`, without naming it. With
 -- the day in front of what is looked for, a day's rows lie together, and those of a day long ago are not touched.
@@ -304,6 +306,31 @@ CREATE INDEX activity_owner ON activity (owner, created_at);
 CREATE INDEX activity_action ON activity (owner, day, action, created_at);
 CREATE INDEX activity_user ON activity (owner, day, user_id, created_at) WHERE user_id IS NOT NULL;
 CREATE INDEX activity_target ON activity (owner, day, target_id, created_at) WHERE target_id IS NOT NULL;
+
+------------------------------------------------------------------------------------------------ the tree
+
+-- The hash of every leaf, and of every full subtree of 256, 65,536, … leaves: runs of 126, which fill a page.
+CREATE TABLE tree (
+    id     INTEGER PRIMARY KEY,                               -- tier << 48 | run; see tlog/tree.rs
+    hashes BLOB    NOT NULL CHECK (length(hashes) % 32 = 0)
+) STRICT;
+
+-- What happened to the tree itself, each a leaf like any other. Never removed, and never about a person.
+CREATE TABLE controls (
+    seq         INTEGER PRIMARY KEY,
+    kind        INTEGER NOT NULL CHECK (kind IN (1, 2)),      -- 1 the tree begins, 2 rows were removed
+    body        TEXT    NOT NULL CHECK (json_valid(body)),
+    recorded_at INTEGER NOT NULL,
+    salt        BLOB CHECK (length(salt) = 16)
+) STRICT;
+
+-- The numbers whose rows were removed, and the row of `controls` that says so.
+CREATE TABLE holes (
+    first   INTEGER PRIMARY KEY,
+    last    INTEGER NOT NULL CHECK (last >= first),
+    control INTEGER NOT NULL REFERENCES controls (seq)
+) STRICT;
+CREATE INDEX holes_control ON holes (control);
 
 ------------------------------------------------------------------------------------------------ append-only
 
@@ -328,3 +355,11 @@ CREATE TRIGGER message_facts_no_delete BEFORE DELETE ON message_facts
 CREATE TRIGGER activity_no_delete BEFORE DELETE ON activity
     WHEN NOT EXISTS (SELECT 1 FROM pruning WHERE log = 3)
     BEGIN SELECT RAISE(ABORT, 'activity is deleted by retention only'); END;
+CREATE TRIGGER controls_no_update BEFORE UPDATE ON controls
+    BEGIN SELECT RAISE(ABORT, 'controls is append-only'); END;
+CREATE TRIGGER controls_no_delete BEFORE DELETE ON controls
+    BEGIN SELECT RAISE(ABORT, 'controls is append-only'); END;
+CREATE TRIGGER holes_no_update BEFORE UPDATE ON holes
+    BEGIN SELECT RAISE(ABORT, 'holes is append-only'); END;
+CREATE TRIGGER holes_no_delete BEFORE DELETE ON holes
+    BEGIN SELECT RAISE(ABORT, 'holes is append-only'); END;

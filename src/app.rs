@@ -25,6 +25,17 @@ use crate::store::disk::Disk;
 use crate::store::idempotency::{self, Answer, Key};
 use crate::store::{By, Note, Sharing, Store, Tx, migrate};
 use crate::time::{Clock, SECOND, Timestamp};
+use crate::tlog::rows::Rows;
+use crate::{activity, enforcement, messages};
+
+/// Whose rows are leaves of the tree.
+pub const LOGS: &[Rows] = &[
+    enforcement::sql::ROWS,
+    messages::sql::ROWS,
+    messages::sql::FACTS,
+    activity::sql::ROWS,
+    crate::tlog::controls::ROWS,
+];
 
 pub struct App {
     pub config: Arc<Config>,
@@ -63,8 +74,8 @@ impl App {
         data_directory::examine(&config.data)?;
         let database = config.database();
         let disk = Disk::open(&config.data, config.disk_reserve)?;
-        migrate::prepare(&database)?;
-        let store = Arc::new(Store::open(&database, disk, clock.clone(), crate::activity::note)?);
+        migrate::prepare(&database, LOGS)?;
+        let store = Arc::new(Store::open(&database, disk, clock.clone(), crate::activity::note, LOGS)?);
         let stopping: Arc<AtomicBool> = Arc::default();
         let backups = Arc::new(Maker::open(Arc::clone(&store), Arc::clone(&stopping))?);
         let rates = Rates::new(config.requests_per_key, config.requests_per_address);

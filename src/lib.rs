@@ -6,15 +6,15 @@
 //!
 //! A request: `http/server` → `routes` (route, caller) → `enforcement/api` (parse) → `store.read` →
 //! `enforcement/sql` (list and total in one snapshot) → envelope → back. A write goes the same way in, to
-//! `store.write(|tx| sql::record(tx, …))`: row and counts in one transaction, answered after the commit.
+//! `store.write(|tx| sql::record(tx, …))`: row, counts and leaf in one transaction, answered after the commit.
 //!
 //! Invariants, which a test holds against the `use` lines:
 //! - a slice never names another slice
-//! - `store` and `http` never name a slice
+//! - `store`, `tlog` and `http` never name a slice
 //! - only `http/server` (and the files below it) names tiny_http
 //! - only `cli/` prints or exits
 //! - nothing below a handler or a job asks the clock
-//! - SQL stands only in `sql.rs`, `owners/`, `auth/` and `store/`
+//! - SQL stands only in `sql.rs`, `owners/`, `auth/`, `store/` and `tlog/`
 //! - rows of a log are written by its `record` (and `append`) and removed by its `prune`, nowhere else
 
 pub mod error;
@@ -32,6 +32,7 @@ pub mod http;
 pub mod auth;
 pub mod owners;
 pub mod store;
+pub mod tlog;
 pub mod enforcement;
 pub mod messages;
 pub mod activity;

@@ -233,9 +233,9 @@ fn record(connection: &Connection, texts: &mut Texts, row: &Row, seq: i64) -> Re
     connection
         .prepare_cached(
             "INSERT INTO activity (seq, workspace, project, user_id, actor, action, target_type, target_id, metadata,
-                 ip_address, user_agent, created_at, recorded_at, checksum)
+                 ip_address, user_agent, created_at, recorded_at, salt)
              VALUES (?1, 1, ?2, ?3, NULL, ?4, ?5, ?6, ?7, ?8, ?9, ?10, NULL,
-                 checksum_of(?1, 1, ?2, ?3, NULL, ?4, ?5, ?6, ?7, ?8, ?9, ?10, NULL))",
+                 randomblob(16))",
         )?
         .execute((
             seq,

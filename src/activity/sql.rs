@@ -4,16 +4,18 @@ use std::net::IpAddr;
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
+use serde_json::json;
 
 use super::redact::Metadata;
 use super::{Entry, NewEntry, Place};
 use crate::error::Result;
 use crate::ids::{Ulid, Uuid};
-use crate::owners::{projects, users};
+use crate::owners::{projects, users, workspaces};
 use crate::store::counts::{Log, Recount, Series};
 use crate::store::listing::{Index, Listing};
 use crate::store::{Tx, texts};
 use crate::time::Timestamp;
+use crate::tlog::rows::{Column, Owner, Rows};
 
 impl Entry {
     pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -72,6 +74,26 @@ fn address_text(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<String>>
         _ => Some(row.get(column)?),
     })
 }
+
+/// The log's rows as leaves of the tree.
+pub const ROWS: Rows = Rows {
+    log: "activity",
+    table: "activity",
+    columns: &[
+        Column::Owner(Owner::Workspace),
+        Column::Owner(Owner::Project),
+        Column::Text("user_id"),
+        Column::Text("actor"),
+        Column::Text("action"),
+        Column::Text("target_type"),
+        Column::Value("target_id"),
+        Column::Value("metadata"),
+        Column::Value("ip_address"),
+        Column::Text("user_agent"),
+        Column::Value("created_at"),
+        Column::Value("recorded_at"),
+    ],
+};
 
 /// Whose activities a list asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,9 +236,8 @@ pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry) -> Result<Entry> {
     let (target_type, user_agent) = (number(&entry.target_type)?, number(&entry.user_agent)?);
     tx.prepare_cached(
         "INSERT INTO activity (seq, workspace, project, user_id, actor, action, target_type, target_id, metadata,
-             ip_address, user_agent, created_at, recorded_at, checksum)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
-             checksum_of(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13))",
+             ip_address, user_agent, created_at, recorded_at, salt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, randomblob(16))",
     )?
     .execute((
         entry.seq,
@@ -241,21 +262,27 @@ pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry) -> Result<Entry> {
 
 /// Removes up to `limit` of an owner's activities from before `cutoff`, oldest first; says how many.
 pub fn prune(tx: &mut Tx<'_>, owner: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
-    tx.prune(Log::Activity, |tx| {
+    let why = match owner {
+        ..0 => json!({ "log": "activity", "workspace": workspaces::id_of(tx, -owner)?, "before": cutoff }),
+        0.. => json!({ "log": "activity", "project": projects::id_of(tx, owner)?, "before": cutoff }),
+    };
+    tx.prune(Log::Activity, why, |tx| {
         let removed = tx
             .prepare_cached(
                 "DELETE FROM activity WHERE seq IN
                      (SELECT seq FROM activity WHERE owner = ?1 AND created_at < ?2 ORDER BY created_at, seq LIMIT ?3)
-                 RETURNING action, user_id, created_at",
+                 RETURNING seq, action, user_id, created_at",
             )?
-            .query_map((owner, cutoff, limit), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-            .collect::<rusqlite::Result<Vec<(i64, Option<i64>, Timestamp)>>>()?;
-        for &(action, user, created_at) in &removed {
+            .query_map((owner, cutoff, limit), |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })?
+            .collect::<rusqlite::Result<Vec<(i64, i64, Option<i64>, Timestamp)>>>()?;
+        for &(_, action, user, created_at) in &removed {
             for series in series(owner, action, user) {
                 tx.count(series, created_at, -1);
             }
         }
-        Ok(removed.len())
+        Ok((removed.len(), removed.iter().map(|(seq, ..)| *seq).collect()))
     })
 }
 

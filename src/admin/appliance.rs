@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::app::{App, LOGS};
 use crate::auth::license::{self, License};
 use crate::auth::{Admin, FIRST_WORKSPACE, keys, sessions};
 use crate::error::{Error, Result};
@@ -173,7 +173,7 @@ pub fn post_check(app: &App, admin: &Admin, request: &Request) -> Result<Respons
 
 /// What SQLite finds wrong, and every count that is not the number of its rows.
 pub fn check(connection: &rusqlite::Connection) -> Result<(Vec<String>, Vec<counts::Miscount>)> {
-    let mut problems = backup::problems(connection)?;
+    let mut problems = backup::problems(connection, LOGS)?;
     let miscounts = recount(connection).or_else(|error| {
         problems.push(backup::damage(error)?);
         Ok::<_, Error>(Vec::new())

@@ -14,7 +14,7 @@ use super::client::Client;
 use super::service::{self, Watchdog};
 use super::table::{card, cell, table};
 use super::{Context, print};
-use crate::app::App;
+use crate::app::{App, LOGS};
 use crate::auth::{Scope, license, password};
 use crate::config::Config;
 use crate::data_directory::{self, Lock};
@@ -99,7 +99,7 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
     let lock = Lock::take(&config.data)?.ok_or_else(|| {
         Error::usage(format!("{} is in use by another process", config.data.display()), "wait for it to end")
     })?;
-    migrate::prepare(&database)?;
+    migrate::prepare(&database, LOGS)?;
     let mut config = config.clone();
     // Whatever license is configured elsewhere, this directory gets its own.
     config.license_key = None;
@@ -300,7 +300,7 @@ fn examine(path: &Path) -> Result<Examined> {
         ));
     }
     let connection = copies::open_at_rest(path)?;
-    let version = copies::examine(&connection, path)?;
+    let version = copies::examine(&connection, path, LOGS)?;
     let n_rows = |table: &'static str| copies::count_rows(&connection, table);
     Ok(Examined {
         version,

@@ -2,14 +2,17 @@
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
+use serde_json::json;
 
 use super::{Action, Event, NewEvent, sentence};
 use crate::error::Result;
 use crate::ids::Uuid;
+use crate::owners::tenants;
 use crate::store::Tx;
 use crate::store::counts::{Log, Recount, Series};
 use crate::store::listing::{Index, Listing};
 use crate::time::Timestamp;
+use crate::tlog::rows::{Column, Owner, Rows};
 
 impl Event {
     pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -32,6 +35,28 @@ impl Event {
             seq: row.get("seq")?,
         })
     }
+}
+
+/// The log's rows as leaves of the tree.
+pub const ROWS: Rows = Rows {
+    log: "enforcement",
+    table: "enforcement_events",
+    columns: &[
+        Column::Value("id"),
+        Column::Owner(Owner::Workspace),
+        Column::Owner(Owner::Tenant),
+        Column::Value("mailbox_address"),
+        Column::Word("action", word),
+        Column::Value("sent_count"),
+        Column::Value("limit_value"),
+        Column::Value("message"),
+        Column::Value("created_at"),
+        Column::Value("recorded_at"),
+    ],
+};
+
+fn word(action: i64) -> Option<&'static str> {
+    [Action::Blocked, Action::Unblocked].into_iter().find(|known| *known as i64 == action).map(Action::as_str)
 }
 
 /// What a list asks for, besides time and order.
@@ -141,9 +166,8 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, tenant: i64, new: &NewEvent) -> R
     };
     tx.prepare_cached(
         "INSERT INTO enforcement_events (seq, id, workspace, tenant, mailbox_address, action, sent_count, limit_value,
-             message, created_at, recorded_at, checksum)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
-             checksum_of(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11))",
+             message, created_at, recorded_at, salt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, randomblob(16))",
     )?
     .execute((
         event.seq,
@@ -170,21 +194,24 @@ const PRUNABLE: &str = "tenant = ?1 AND created_at < ?2 AND mailbox_address COLL
 
 /// Removes up to `limit` of a tenant's events from before `cutoff`, oldest first; says how many.
 pub fn prune(tx: &mut Tx<'_>, tenant: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
-    tx.prune(Log::Enforcement, |tx| {
+    let why = json!({ "log": "enforcement", "tenant": tenants::id_of(tx, tenant)?, "before": cutoff });
+    tx.prune(Log::Enforcement, why, |tx| {
         let removed = tx
             .prepare_cached(&format!(
                 "DELETE FROM enforcement_events WHERE seq IN
                      (SELECT seq FROM enforcement_events WHERE {PRUNABLE} ORDER BY created_at, seq LIMIT ?3)
-                 RETURNING workspace, action, created_at"
+                 RETURNING seq, workspace, action, created_at"
             ))?
-            .query_map((tenant, cutoff, limit), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-            .collect::<rusqlite::Result<Vec<(i64, i64, Timestamp)>>>()?;
-        for &(workspace, action, created_at) in &removed {
+            .query_map((tenant, cutoff, limit), |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })?
+            .collect::<rusqlite::Result<Vec<(i64, i64, i64, Timestamp)>>>()?;
+        for &(_, workspace, action, created_at) in &removed {
             for series in series(workspace, tenant, action) {
                 tx.count(series, created_at, -1);
             }
         }
-        Ok(removed.len())
+        Ok((removed.len(), removed.iter().map(|(seq, ..)| *seq).collect()))
     })
 }
 

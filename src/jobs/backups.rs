@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::app::{App, LOGS};
 use crate::config::Backups;
 use crate::error::{Error, Result};
 use crate::store::{Store, backup, jobs};
@@ -50,7 +50,8 @@ impl Maker {
     /// # Errors
     /// As `store::backup::backup`.
     pub fn make(&self, now: Timestamp, destination: &Path) -> Result<u64> {
-        let bytes = self.store.read(|snapshot| backup::backup(snapshot, destination, &self.is_stopping))?;
+        let bytes =
+            self.store.read(|snapshot| backup::backup(snapshot, destination, LOGS, &self.is_stopping))?;
         let outcome = json!({ "file": destination, "bytes": bytes });
         self.store.write(move |tx| jobs::note(tx, COMPLETED, now, &outcome))?;
         self.last.store(now.micros(), Ordering::Relaxed);

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::enforcement::limits;
 use crate::error::Result;
 use crate::owners::mailboxes;
+use crate::store::Sharing;
 
 /// Mailboxes in one transaction.
 const PIECE: i64 = 200;
@@ -16,6 +17,7 @@ pub fn run(app: &App) -> Result<Value> {
     loop {
         let window = app.config.window_start(app.clock.now());
         let n_due = app.store.write_if(
+            Sharing::Savepoint,
             move |snapshot| Ok(!mailboxes::list_blocked_before(snapshot, window, 1)?.is_empty()),
             move |tx| limits::reset_due(tx, window, PIECE),
         )?;

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::owners::{mailboxes, tenants};
 use crate::store::counts::Log;
-use crate::store::{By, Note, Snapshot, Store, Tx, jobs};
+use crate::store::{By, Note, Sharing, Snapshot, Store, Tx, jobs};
 use crate::time::Timestamp;
 use crate::{activity, enforcement, messages};
 
@@ -166,7 +166,8 @@ fn delete(app: &App) -> Result<Deleted> {
             app.store.disk().make_room();
             let started = Instant::now();
             let is_due = move |snapshot: &Snapshot<'_>| scope.has_old(snapshot, now);
-            let n = app.store.write_if(is_due, move |tx| scope.prune(tx, now, limit))?.unwrap_or(0) as i64;
+            let prune = move |tx: &mut Tx<'_>| scope.prune(tx, now, limit);
+            let n = app.store.write_if(Sharing::Alone, is_due, prune)?.unwrap_or(0) as i64;
             deleted.add(scope.log, n);
             // What is left is old at the next start too.
             if app.stopping.load(Ordering::Relaxed) {

@@ -2,7 +2,7 @@
 
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Entry, Kind, NewEntry, NewFact, Outcome, Verdict, fold, n_tokens};
 use crate::app::{MOST_AHEAD, check_not_ahead};
@@ -12,6 +12,7 @@ use crate::owners::mailboxes::Mailbox;
 use crate::store::counts::{Log, Recount, Series};
 use crate::store::{Tx, clock_steps};
 use crate::time::Timestamp;
+use crate::tlog::rows::{Column, Owner, Rows};
 
 const COLUMNS: &str = "seq, mailbox, message_id, thread_id, sender_address, recipient_address, received_at, outcome,
      reason, dkim, spf, dmarc, from_alignment, body_hash, message_hash, capabilities, policy_version, fingerprint,
@@ -230,6 +231,51 @@ fn with_facts(connection: &Connection, mut entry: Entry) -> Result<Entry> {
     Ok(entry)
 }
 
+const fn verdict(name: &'static str) -> Column {
+    Column::Word(name, |number| Verdict::from_number(number).map(Verdict::as_str))
+}
+
+/// The log's rows as leaves of the tree.
+pub const ROWS: Rows = Rows {
+    log: "messages",
+    table: "messages",
+    columns: &[
+        Column::Owner(Owner::Workspace),
+        Column::Value("mailbox"),
+        Column::Value("message_id"),
+        Column::Value("thread_id"),
+        Column::Value("sender_address"),
+        Column::Value("recipient_address"),
+        Column::Value("received_at"),
+        Column::Word("outcome", |number| Outcome::from_number(number).map(Outcome::as_str)),
+        Column::Value("reason"),
+        verdict("dkim"),
+        verdict("spf"),
+        verdict("dmarc"),
+        Column::Value("from_alignment"),
+        Column::Value("body_hash"),
+        Column::Value("message_hash"),
+        Column::Value("capabilities"),
+        Column::Value("policy_version"),
+        Column::Value("sender_rule"),
+        Column::Value("fingerprint"),
+        Column::Value("recorded_at"),
+    ],
+};
+
+/// What came later, each a leaf of its own.
+pub const FACTS: Rows = Rows {
+    log: "message_facts",
+    table: "message_facts",
+    columns: &[
+        Column::Value("message"),
+        Column::Value("mailbox"),
+        Column::Word("kind", |number| Kind::from_number(number).map(Kind::as_str)),
+        Column::Value("data"),
+        Column::Value("recorded_at"),
+    ],
+};
+
 /// An entry, and whether it was made now or stood already.
 pub struct Recorded {
     pub entry: Entry,
@@ -290,10 +336,9 @@ fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry) -> Result<Recorded>
     tx.prepare_cached(
         "INSERT INTO messages (seq, workspace, mailbox, message_id, thread_id, sender_address, recipient_address,
              received_at, outcome, reason, dkim, spf, dmarc, from_alignment, body_hash, message_hash, capabilities,
-             policy_version, sender_rule, fingerprint, recorded_at, checksum)
+             policy_version, sender_rule, fingerprint, recorded_at, salt)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-             checksum_of(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
-                 ?21))",
+             randomblob(16))",
     )?
     .execute(rusqlite::params![
         seq,
@@ -384,8 +429,8 @@ pub fn append(tx: &mut Tx<'_>, mailbox: i64, message_id: &str, facts: &[NewFact]
 fn insert_fact(tx: &mut Tx<'_>, mailbox: i64, message: i64, (kind, data): &NewFact) -> Result<()> {
     let seq = tx.next_seq(Log::Messages);
     tx.prepare_cached(
-        "INSERT INTO message_facts (seq, message, mailbox, kind, data, recorded_at, checksum)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, checksum_of(?1, ?2, ?3, ?4, ?5, ?6))",
+        "INSERT INTO message_facts (seq, message, mailbox, kind, data, recorded_at, salt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, randomblob(16))",
     )?
     .execute((seq, message, mailbox, *kind as i64, data.to_string(), tx.now.truncated()))?;
     Ok(())
@@ -458,7 +503,8 @@ pub fn thread_for(connection: &Connection, mailbox: i64, new: &NewEntry) -> Resu
 /// Removes up to `limit` of a mailbox's entries received before `cutoff`, oldest first, with their facts; says how
 /// many entries.
 pub fn prune(tx: &mut Tx<'_>, mailbox: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
-    tx.prune(Log::Messages, |tx| {
+    let why = json!({ "log": "messages", "mailbox": mailbox, "before": cutoff });
+    tx.prune(Log::Messages, why, |tx| {
         let removed = tx
             .prepare_cached(
                 "SELECT seq, outcome, received_at FROM messages WHERE mailbox = ?1 AND received_at < ?2
@@ -466,15 +512,22 @@ pub fn prune(tx: &mut Tx<'_>, mailbox: i64, cutoff: Timestamp, limit: i64) -> Re
             )?
             .query_map((mailbox, cutoff, limit), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<rusqlite::Result<Vec<(i64, i64, Timestamp)>>>()?;
+        let mut seqs = Vec::new();
         for (seq, outcome, received_at) in &removed {
-            tx.prepare_cached("DELETE FROM message_facts WHERE message = ?1")?.execute([seq])?;
+            let mut facts =
+                tx.prepare_cached("DELETE FROM message_facts WHERE message = ?1 RETURNING seq")?;
+            for fact in facts.query_map([seq], |row| row.get::<_, i64>(0))? {
+                seqs.push(fact?);
+            }
+            drop(facts);
             tx.prepare_cached("DELETE FROM messages WHERE seq = ?1")?.execute([seq])?;
+            seqs.push(*seq);
             let outcome = Outcome::from_number(*outcome).unwrap_or(Outcome::Delivered);
             for series in series(mailbox, outcome) {
                 tx.count(series, *received_at, -1);
             }
         }
-        Ok(removed.len())
+        Ok((removed.len(), seqs))
     })
 }
 

@@ -110,6 +110,14 @@ pub fn find_living_key(connection: &Connection, workspace: i64, id: Uuid) -> Res
         .optional()?)
 }
 
+/// The outer id of a tenant, deleted or not.
+pub fn id_of(connection: &Connection, key: i64) -> Result<Option<Uuid>> {
+    Ok(connection
+        .prepare_cached("SELECT uuid FROM tenants WHERE id = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?)
+}
+
 pub fn rename(tx: &Tx<'_>, key: i64, name: &str) -> Result<()> {
     tx.execute("UPDATE tenants SET name = ?2 WHERE id = ?1", (key, name))?;
     Ok(())

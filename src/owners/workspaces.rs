@@ -52,6 +52,14 @@ pub fn find(connection: &Connection, id: Uuid) -> Result<Option<Workspace>> {
         .optional()?)
 }
 
+/// The outer id of a workspace, deleted or not.
+pub fn id_of(connection: &Connection, key: i64) -> Result<Option<Uuid>> {
+    Ok(connection
+        .prepare_cached("SELECT uuid FROM workspaces WHERE id = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?)
+}
+
 pub fn rename(tx: &Tx<'_>, key: i64, name: &str) -> Result<()> {
     tx.execute("UPDATE workspaces SET name = ?2 WHERE id = ?1", (key, name))?;
     Ok(())

@@ -16,6 +16,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{checksums, disk, migrate, pages};
 use crate::error::{Error, Result};
+use crate::tlog::rows::Rows;
+use crate::tlog::verify;
 
 /// Bytes of a page: SQLite's own number, which nothing of ours changes.
 const PAGE: u64 = 4096;
@@ -26,7 +28,12 @@ const PAGE: u64 = 4096;
 /// # Errors
 /// `Usage` when something is there already: a backup never takes the place of another. `Mismatch` when the copy is
 /// not whole, for then the original is not either.
-pub fn backup(source: &Connection, destination: &Path, is_stopping: &Arc<AtomicBool>) -> Result<u64> {
+pub fn backup(
+    source: &Connection,
+    destination: &Path,
+    logs: &[Rows],
+    is_stopping: &Arc<AtomicBool>,
+) -> Result<u64> {
     if destination.symlink_metadata().is_ok() {
         return Err(Error::usage(
             format!("{} exists already", destination.display()),
@@ -37,7 +44,7 @@ pub fn backup(source: &Connection, destination: &Path, is_stopping: &Arc<AtomicB
     let (n_pages, _) = pages(source)?;
     disk::must_fit(destination, n_pages as u64 * PAGE)?;
     let partial = partial_name(destination)?;
-    let made = copy(source, &partial, is_stopping).map_err(disk::or_full).and_then(|()| {
+    let made = copy(source, &partial, logs, is_stopping).map_err(disk::or_full).and_then(|()| {
         std::fs::hard_link(&partial, destination)
             .map_err(Error::io(format!("cannot create {}", destination.display())))
     });
@@ -60,7 +67,7 @@ const PAGES_A_STEP: i32 = 1000;
 /// Steps of SQLite's machine between two looks.
 const STEPS_A_LOOK: i32 = 100_000;
 
-fn copy(source: &Connection, partial: &Path, is_stopping: &Arc<AtomicBool>) -> Result<()> {
+fn copy(source: &Connection, partial: &Path, logs: &[Rows], is_stopping: &Arc<AtomicBool>) -> Result<()> {
     let failed = || Error::io(format!("cannot write {}", partial.display()));
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial).map_err(failed())?;
     let mut copy = Connection::open_with_flags(partial, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -83,15 +90,15 @@ fn copy(source: &Connection, partial: &Path, is_stopping: &Arc<AtomicBool>) -> R
     let stops = Arc::clone(is_stopping);
     copy.progress_handler(STEPS_A_LOOK, Some(move || stops.load(Ordering::Relaxed)))?;
     checksums::register(&copy)?;
-    examine(&copy, partial)?;
+    examine(&copy, partial, logs)?;
     drop(copy);
     file.sync_all().map_err(failed())
 }
 
-/// Refuses a database that is not whole: structure, foreign keys, checksums, version.
-pub fn examine(connection: &Connection, path: &Path) -> Result<i64> {
+/// Refuses a database that is not whole: structure, foreign keys, checksums, leaves, version.
+pub fn examine(connection: &Connection, path: &Path, logs: &[Rows]) -> Result<i64> {
     let version = migrate::version(connection, path)?;
-    match problems(connection)?.as_slice() {
+    match problems(connection, logs)?.as_slice() {
         [] => Ok(version),
         [problem] => Err(Error::Mismatch(format!("{} is damaged: {problem}", path.display()))),
         [first, others @ ..] => Err(Error::Mismatch(format!(
@@ -106,7 +113,7 @@ pub fn examine(connection: &Connection, path: &Path) -> Result<i64> {
 const MOST_TOLD: usize = 20;
 
 /// What SQLite's own checks find, and every row that is not as it was recorded; empty when all is well.
-pub fn problems(connection: &Connection) -> Result<Vec<String>> {
+pub fn problems(connection: &Connection, logs: &[Rows]) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     if let Err(error) = find_problems(connection, &mut problems) {
         problems.push(damage(error)?);
@@ -135,6 +142,21 @@ pub fn problems(connection: &Connection) -> Result<Vec<String>> {
         }
         if let Err(error) = told {
             problems.push(format!("{table}: {}", damage(error)?));
+        }
+    }
+    if migrate::has_tree(connection)? {
+        let mut n_found = 0;
+        let verified = verify::verify(connection, logs, last_seq(connection)?, &mut |line| {
+            n_found += 1;
+            if n_found <= MOST_TOLD {
+                problems.push(line);
+            }
+        });
+        if n_found > MOST_TOLD {
+            problems.push(format!("and {} more findings of the tree", n_found - MOST_TOLD));
+        }
+        if let Err(error) = verified {
+            problems.push(format!("the tree: {}", damage(error)?));
         }
     }
     Ok(problems)

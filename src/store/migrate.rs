@@ -13,24 +13,28 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{backup, checksums, connect};
+use super::{backup, checksums, connect, last_now};
 use crate::error::{Error, Result};
+use crate::tlog;
+use crate::tlog::rows::Rows;
 
 /// "MTRL": tells `file` and us what this is.
 const APPLICATION_ID: i64 = 0x4D54_524C;
 
 /// The version that schema.sql describes.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// What brings a file to a version from the one before, oldest first. Steps are only ever added.
-const STEPS: &[(i64, &str)] = &[(2, include_str!("upgrades/2.sql"))];
+const STEPS: &[(i64, &str)] = &[(2, include_str!("upgrades/2.sql")), (3, include_str!("upgrades/3.sql"))];
+/// From this version on there is a tree; the rows that are there then get their leaves.
+const WITH_TREE: i64 = 3;
 
 /// SQLite before 3.51.3 can lose a committed write when two connections write and checkpoint at the same moment
 /// (the WAL-reset bug).
 const OLDEST_SQLITE: i32 = 3_051_003;
 
-/// Makes the database when there is none and brings an older one up to `VERSION`.
-pub fn prepare(path: &Path) -> Result<()> {
+/// Makes the database when there is none and brings an older one up to `VERSION`. The rows of `logs` are leaves.
+pub fn prepare(path: &Path, logs: &[Rows]) -> Result<()> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(Error::refused(
             format!("SQLite {} is linked, which can lose committed writes", rusqlite::version()),
@@ -51,7 +55,7 @@ pub fn prepare(path: &Path) -> Result<()> {
     let version = version(&connection, path)?;
     drop(connection);
     if version < VERSION {
-        upgrade(path, version)?;
+        upgrade(path, version, logs)?;
     }
     Ok(())
 }
@@ -83,10 +87,19 @@ pub fn version(connection: &Connection, path: &Path) -> Result<i64> {
     Ok(version)
 }
 
-/// Whether the file is of a version whose rows have checksums: a backup of an older one is as good as it can be.
+/// Whether the file is of a version that has a checksum of its schema: a backup of an older one is as good as it can
+/// be.
 pub(super) fn has_checksums(connection: &Connection) -> Result<bool> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok(version >= 2)
+    Ok(of(connection)? >= 2)
+}
+
+/// Whether it is of a version with a tree.
+pub(super) fn has_tree(connection: &Connection) -> Result<bool> {
+    Ok(of(connection)? >= WITH_TREE)
+}
+
+fn of(connection: &Connection) -> Result<i64> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }
 
 fn create(connection: &mut Connection) -> Result<()> {
@@ -103,7 +116,7 @@ fn create(connection: &mut Connection) -> Result<()> {
 }
 
 /// All steps in one transaction, with a backup made before it: broken off at any point, the old file is whole.
-fn upgrade(path: &Path, from: i64) -> Result<()> {
+fn upgrade(path: &Path, from: i64, logs: &[Rows]) -> Result<()> {
     let mut connection = connect(path)?;
     let kept = path.with_extension(format!("db.v{from}"));
     // Of an attempt that was broken off.
@@ -111,11 +124,16 @@ fn upgrade(path: &Path, from: i64) -> Result<()> {
         std::fs::remove_file(&kept).map_err(Error::io(format!("cannot remove {}", kept.display())))?;
     }
     log::info!("the database of schema version {from} is kept as {}", kept.display());
-    backup::backup(&connection, &kept, &Arc::default())?;
+    backup::backup(&connection, &kept, logs, &Arc::default())?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
     for (version, step) in STEPS.iter().filter(|(version, _)| *version > from) {
         log::info!("upgrading the database to schema version {version}");
         transaction.execute_batch(step)?;
+        if *version == WITH_TREE {
+            let (last_seq, now) = (backup::last_seq(&transaction)?, last_now(&transaction)?);
+            let last_seq = tlog::begin(&transaction, logs, last_seq, now)?;
+            transaction.execute("UPDATE sequence SET last_seq = ?1", [last_seq])?;
+        }
     }
     transaction.pragma_update(None, "user_version", VERSION)?;
     checksums::keep_schema(&transaction)?;

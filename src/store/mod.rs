@@ -42,6 +42,8 @@ use crate::error::{Error, Result};
 use crate::ids::Uuid;
 use crate::metrics::Durations;
 use crate::time::{Clock, Timestamp};
+use crate::tlog::controls;
+use crate::tlog::rows::Rows;
 use counts::{Deltas, Log, Series};
 use disk::Disk;
 use texts::Texts;
@@ -185,6 +187,10 @@ impl Tx<'_> {
     /// The next number of the appliance, for a row of `log`; a write that fails gives its numbers back.
     pub fn next_seq(&mut self, log: Log) -> i64 {
         self.recorded[log.place()] += 1;
+        self.next_number()
+    }
+
+    fn next_number(&mut self) -> i64 {
         self.last_seq += 1;
         self.last_seq
     }
@@ -205,19 +211,39 @@ impl Tx<'_> {
         (self.sink)(self, note)
     }
 
-    /// Runs `delete` with the append-only triggers of `log` open. They close again also when it fails, for the
-    /// caller may go on all the same.
-    pub fn prune<T>(&mut self, log: Log, delete: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    /// Runs `delete` with the append-only triggers of `log` open, and records what went: `why`, and the numbers that
+    /// `delete` gives beside its own outcome. The triggers close again also when it fails, for the caller may go on
+    /// all the same.
+    ///
+    /// Alone in its transaction (`Sharing::Alone`): what is removed must have its leaf already.
+    pub fn prune<T>(
+        &mut self,
+        log: Log,
+        why: serde_json::Value,
+        delete: impl FnOnce(&mut Self) -> Result<(T, Vec<i64>)>,
+    ) -> Result<T> {
         self.execute("INSERT INTO pruning (log) VALUES (?1)", [log as i64])?;
         let pruned = delete(self);
         self.execute("DELETE FROM pruning", [])?;
-        pruned
+        let (outcome, numbers) = pruned?;
+        if !numbers.is_empty() {
+            let number = self.next_number();
+            controls::record_removal(self, number, self.now.truncated(), why, numbers)?;
+        }
+        Ok(outcome)
     }
 }
 
 impl Store {
-    /// Opens the database at `path`, which must exist at the program's schema version (`migrate::prepare`).
-    pub fn open(path: &Path, disk: Disk, clock: Clock, sink: NoteSink) -> Result<Self> {
+    /// Opens the database at `path`, which must exist at the program's schema version (`migrate::prepare`). Every row
+    /// of `logs` becomes a leaf of the tree.
+    pub fn open(
+        path: &Path,
+        disk: Disk,
+        clock: Clock,
+        sink: NoteSink,
+        logs: &'static [Rows],
+    ) -> Result<Self> {
         let shared = Arc::new(Shared {
             disk,
             failure: OnceLock::new(),
@@ -232,7 +258,7 @@ impl Store {
             waiting: AtomicU64::new(0),
             began: Mutex::default(),
         });
-        let writer = writer::Writer::start(connect(path)?, clock, sink, Arc::clone(&shared))?;
+        let writer = writer::Writer::start(connect(path)?, clock, sink, logs, Arc::clone(&shared))?;
         // The name of the WAL that was made just now: SQLite does this too, and does not look whether it went well.
         backup::sync_directory(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -310,10 +336,11 @@ impl Store {
     /// commit. `change` looks again, for the snapshot may be old by then.
     pub fn write_if<T: Send + 'static>(
         &self,
+        sharing: Sharing,
         is_due: impl FnOnce(&Snapshot<'_>) -> Result<bool>,
         change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
-        if self.read(is_due)? { self.write(change).map(Some) } else { Ok(None) }
+        if self.read(is_due)? { self.write_as(sharing, change).map(Some) } else { Ok(None) }
     }
 
     /// The disk that the database is on.

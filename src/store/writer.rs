@@ -20,6 +20,9 @@ use super::texts::Texts;
 use super::{NoteSink, Shared, Tx};
 use crate::error::{Error, Result};
 use crate::time::{Clock, Timestamp};
+use crate::tlog;
+use crate::tlog::rows::{Names, Rows};
+use crate::tlog::tree::Tree;
 
 /// Writes that may wait; the next one blocks its own thread.
 const QUEUE: usize = 1024;
@@ -62,7 +65,8 @@ pub enum Sharing {
     /// It looks at everything that could be refused before its first row. Should it fail later all the same (a disk, a
     /// defect), the transaction fails for all.
     Checked,
-    /// Not at all: it reads the counts, which a batch writes at its end.
+    /// Not at all: it reads the counts, which a batch writes at its end, or removes rows, which have their leaves only
+    /// after the commit that recorded them.
     Alone,
 }
 
@@ -136,9 +140,15 @@ fn reason(error: &Error) -> String {
 }
 
 impl Writer {
-    pub fn start(connection: Connection, clock: Clock, sink: NoteSink, shared: Arc<Shared>) -> Result<Self> {
+    pub fn start(
+        connection: Connection,
+        clock: Clock,
+        sink: NoteSink,
+        logs: &'static [Rows],
+        shared: Arc<Shared>,
+    ) -> Result<Self> {
         let (queue, waiting) = sync_channel(QUEUE);
-        let mut state = State::load(connection, clock, sink, Arc::clone(&shared))?;
+        let mut state = State::load(connection, clock, sink, logs, Arc::clone(&shared))?;
         let thread = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || state.serve(&waiting))
@@ -217,10 +227,19 @@ struct State {
     last_now: Timestamp,
     salt: i64,
     texts: Texts,
+    logs: &'static [Rows],
+    tree: Tree,
+    names: Names,
 }
 
 impl State {
-    fn load(connection: Connection, clock: Clock, sink: NoteSink, shared: Arc<Shared>) -> Result<Self> {
+    fn load(
+        connection: Connection,
+        clock: Clock,
+        sink: NoteSink,
+        logs: &'static [Rows],
+        shared: Arc<Shared>,
+    ) -> Result<Self> {
         let (last_seq, last_now, salt) = connection.query_row(
             "SELECT last_seq, last_now, salt FROM sequence WHERE one = 1",
             [],
@@ -237,7 +256,15 @@ impl State {
             false
         };
         connection.progress_handler(STEPS_OF_LIFE, Some(is_spent))?;
-        Ok(Self { connection, clock, sink, shared, last_seq, last_now, salt, texts: Texts::default() })
+        let tree = Tree::load(&connection)?;
+        if tlog::number_of(tree.size()) != last_seq + 1 {
+            return Err(Error::refused(
+                format!("the tree has {} leaves, and {last_seq} numbers were given out", tree.size()),
+                "somebody has changed the database: `mailtrail verify` says where; restore a backup",
+            ));
+        }
+        let (texts, names) = (Texts::default(), Names::default());
+        Ok(Self { connection, clock, sink, shared, last_seq, last_now, salt, texts, logs, tree, names })
     }
 
     fn serve(&mut self, waiting: &Receiver<Message>) {
@@ -304,15 +331,16 @@ impl State {
 
     /// Runs the whole batch in one transaction, then answers.
     fn commit(&mut self, mut batch: Vec<Box<dyn Work>>) {
-        let before = (self.last_seq, self.last_now);
+        let before = (self.last_seq, self.last_now, self.tree.clone());
         let started = Instant::now();
         let committed = match self.failure() {
             Some(error) => Err(error),
             None => self.transaction(&mut batch),
         };
         if let Err(error) = &committed {
-            (self.last_seq, self.last_now) = before;
+            (self.last_seq, self.last_now, self.tree) = before;
             self.texts.forget();
+            self.names.forget();
             log::error!("a commit of {} writes failed: {error}", batch.len());
         }
         if let Ok(Some(commit)) = &committed {
@@ -454,6 +482,7 @@ impl State {
             }
         }
         deltas.flush(&self.connection)?;
+        tlog::grow(&self.connection, self.logs, &mut self.tree, &mut self.names, self.last_seq)?;
         self.connection
             .prepare_cached("UPDATE sequence SET last_seq = ?1, last_now = ?2 WHERE one = 1")?
             .execute((self.last_seq, self.last_now))?;

@@ -148,6 +148,7 @@ def main():
     arguments.add_argument("--every", action="store_true", help="every call, until it is not reached any more")
     arguments.add_argument("--sample", type=int, default=20, help="so many, chosen at random")
     arguments.add_argument("--only", help="system calls, comma-separated")
+    arguments.add_argument("--first", type=int, default=1, help="no earlier call than this")
     arguments.add_argument("--most", type=int, default=400, help="no later call than this")
     arguments.add_argument("--seed", default=str(time.time_ns()))
     arguments.add_argument("--scratch", help="where to work")
@@ -174,10 +175,10 @@ def main():
         if given.every:
             for call in calls:
                 for error in FAULTS[call]:
-                    n = 1
+                    n = given.first
                     while n <= given.most and attempt(call, error, n):
                         n += 1
-                    print(f"{call} {error}: {n - 1} calls failed in turn", flush=True)
+                    print(f"{call} {error}: {n - given.first} calls failed in turn", flush=True)
                     # And from there on always, as a disk that is gone.
                     for n in sorted({dice.randint(1, max(1, n)) for _ in range(5)}):
                         attempt(call, error, n, "+")

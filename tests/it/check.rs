@@ -188,12 +188,15 @@ fn a_row_that_is_not_as_it_was_recorded_is_named() {
     let edit = "DROP TRIGGER enforcement_events_no_update; UPDATE enforcement_events SET sent_count = 25;
                 DROP TRIGGER activity_no_delete;
                 DELETE FROM activity WHERE seq = (SELECT max(seq) FROM activity)";
+    let missing: i64 =
+        connection.query_row("SELECT max(seq) FROM activity", [], |row| row.get(0)).expect("a number");
     connection.execute_batch(edit).expect("an edit");
     drop(connection);
     let found = run_check(&server);
     assert_eq!(found["ok"], false);
-    let line = format!("row {seq} of enforcement_events is not as it was recorded");
-    assert_eq!(found["problems"], json!(["the schema is not as it was made", line]));
+    let gap = format!("unexplained gap at seq {missing}");
+    let line = format!("row {seq} of enforcement does not match its leaf");
+    assert_eq!(found["problems"], json!(["the schema is not as it was made", gap, line]));
     // The missing one is one less than its counts say.
     let missing = found["miscounts"].as_array().expect("a list");
     assert!(

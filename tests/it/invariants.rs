@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use mailtrail::app::LOGS;
 use mailtrail::store::migrate;
 use rusqlite::Connection;
 
@@ -120,15 +121,19 @@ fn the_floor_never_names_a_slice() {
 }
 
 #[test]
-fn the_store_names_nothing_but_errors_ids_metrics_and_time() {
-    let known = ["error", "ids", "metrics", "time", "store"];
+fn the_store_and_the_tree_name_nothing_above_them() {
     let mut found = Vec::new();
-    for source in sources().iter().filter(|source| source.is_in("store")) {
-        for word in words_after(&source.text, "crate::").filter(|word| !known.contains(word)) {
-            found.push(format!("src/{} names {word:?}", source.path));
+    for (folder, known) in [
+        ("store", &["error", "ids", "metrics", "time", "store", "tlog"][..]),
+        ("tlog", &["error", "ids", "time", "tlog"]),
+    ] {
+        for source in sources().iter().filter(|source| source.is_in(folder)) {
+            for word in words_after(&source.text, "crate::").filter(|word| !known.contains(word)) {
+                found.push(format!("src/{} names {word:?}", source.path));
+            }
         }
     }
-    assert_none("store names more of the crate than it may", found);
+    assert_none("store or tlog names more of the crate than it may", found);
 }
 
 #[test]
@@ -240,7 +245,7 @@ fn sql(literal: &str) -> Option<String> {
 fn sql_stands_only_where_it_may() {
     let may = |source: &Source| {
         source.path.ends_with("/sql.rs")
-            || ["owners", "auth", "store"].into_iter().any(|folder| source.is_in(folder))
+            || ["owners", "auth", "store", "tlog"].into_iter().any(|folder| source.is_in(folder))
     };
     let mut found = Vec::new();
     let mut n_statements = 0;
@@ -254,7 +259,7 @@ fn sql_stands_only_where_it_may() {
         }
     }
     assert!(n_statements > 80, "only {n_statements} statements were found");
-    assert_none("SQL stands outside sql.rs, owners/, auth/ and store/", found);
+    assert_none("SQL stands outside sql.rs, owners/, auth/, store/ and tlog/", found);
 }
 
 #[test]
@@ -322,7 +327,7 @@ fn objects(connection: &Connection) -> Vec<(String, String, String)> {
 fn fresh() -> (tempfile::TempDir, Connection) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("mailtrail.db");
-    migrate::prepare(&path).expect("a database");
+    migrate::prepare(&path, LOGS).expect("a database");
     let connection = Connection::open(&path).expect("the database");
     (directory, connection)
 }

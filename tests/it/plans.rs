@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use mailtrail::activity;
+use mailtrail::app::LOGS;
 use mailtrail::enforcement::{self, Action};
 use mailtrail::ids::Uuid;
 use mailtrail::messages::{self, Outcome};
@@ -89,12 +90,13 @@ impl Fixture {
     fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("mailtrail.db");
-        migrate::prepare(&path).expect("a database");
+        migrate::prepare(&path, LOGS).expect("a database");
         let store = Store::open(
             &path,
             Disk::open(directory.path(), 0).expect("a disk"),
             Clock::standing(time(START)),
             mailtrail::activity::note,
+            LOGS,
         )
         .expect("a store");
         let (workspace, tenant, mailbox, project) = store.write(fill).expect("rows");
@@ -407,12 +409,13 @@ fn steps(connection: &Connection, run: impl FnOnce(&Connection)) -> i64 {
 fn dense(n_rows: i64) -> (tempfile::TempDir, Connection, i64) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("mailtrail.db");
-    migrate::prepare(&path).expect("a database");
+    migrate::prepare(&path, LOGS).expect("a database");
     let store = Store::open(
         &path,
         Disk::open(directory.path(), 0).expect("a disk"),
         Clock::standing(time(START)),
         activity::note,
+        LOGS,
     )
     .expect("a store");
     let project = store.write(move |tx| {

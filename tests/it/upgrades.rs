@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use mailtrail::app::LOGS;
 use mailtrail::http::Method;
 use mailtrail::store::migrate;
 use rusqlite::Connection;
@@ -11,8 +12,10 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, restore_sql};
 
-const FROZEN: [(i64, &str, &str); 1] =
-    [(1, include_str!("../upgrades/1.sql"), include_str!("../upgrades/1.json"))];
+const FROZEN: [(i64, &str, &str); 2] = [
+    (1, include_str!("../upgrades/1.sql"), include_str!("../upgrades/1.json")),
+    (2, include_str!("../upgrades/2.sql"), include_str!("../upgrades/2.json")),
+];
 
 /// After everything that was recorded in them.
 const LATER: &str = "2026-11-21T20:00:00Z";
@@ -53,11 +56,11 @@ fn an_older_database_is_upgraded_and_answers_as_before() {
 fn an_upgraded_database_has_the_schema_of_a_new_one() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let new = directory.path().join("new.db");
-    migrate::prepare(&new).expect("a database");
+    migrate::prepare(&new, LOGS).expect("a database");
     for (version, sql, _) in FROZEN {
         let old = directory.path().join(format!("{version}.db"));
         restore_sql(&old, sql);
-        migrate::prepare(&old).expect("an upgrade");
+        migrate::prepare(&old, LOGS).expect("an upgrade");
         let [old, new] = [&old, &new].map(|path| structure(&Connection::open(path).expect("a database")));
         assert_eq!(old, new, "version {version}");
     }

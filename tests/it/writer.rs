@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mailtrail::activity;
+use mailtrail::app::LOGS;
 use mailtrail::enforcement::{self, Action, Event, NewEvent};
 use mailtrail::error::{Error, Result};
 use mailtrail::ids::Uuid;
@@ -18,6 +19,8 @@ use mailtrail::store::counts::{Log, Series};
 use mailtrail::store::disk::Disk;
 use mailtrail::store::{Sharing, Store, Tx, last_now, migrate};
 use mailtrail::time::Clock;
+
+use serde_json::json;
 
 use crate::support::{START, time};
 
@@ -40,7 +43,7 @@ impl Fixture {
             workspace: 0,
             tenant: (0, Uuid([0; 16])),
         };
-        migrate::prepare(&fixture.path()).expect("a database");
+        migrate::prepare(&fixture.path(), LOGS).expect("a database");
         fixture.reopen();
         let made = fixture.store().write(|tx| {
             let workspace = workspaces::create(tx, "Main")?.key;
@@ -64,6 +67,7 @@ impl Fixture {
             Disk::open(self.directory.path(), 0).expect("a disk"),
             self.clock.clone(),
             activity::note,
+            LOGS,
         )
         .expect("a store");
         self.store = Some(Arc::new(store));
@@ -361,6 +365,14 @@ fn a_full_database_fails_the_transaction_and_leaves_the_writer_as_it_was() {
 }
 
 #[test]
+fn a_number_that_no_row_has_fails_the_commit() {
+    let fixture = Fixture::new();
+    let failed = fixture.store().write(|tx| Ok(tx.next_seq(Log::Activity)));
+    assert!(failed.is_err_and(|error| error.to_string().contains("no row has it")));
+    assert_eq!(fixture.store().write(fixture.recording(1)).expect("a recorded event").seq, 1);
+}
+
+#[test]
 fn rows_cannot_be_changed_or_removed_outside_prune() {
     let fixture = Fixture::new();
     let store = fixture.store();
@@ -376,11 +388,15 @@ fn rows_cannot_be_changed_or_removed_outside_prune() {
         assert!(refused.to_string().contains("enforcement_events is "), "{sql}: {refused}");
     }
     // A prune of another log opens no door to this one, and one that fails leaves none open behind it.
-    let refused =
-        store.write(|tx| tx.prune(Log::Messages, |tx| Ok(tx.execute("DELETE FROM enforcement_events", [])?)));
+    let refused = store.write(|tx| {
+        tx.prune(Log::Messages, json!({}), |tx| {
+            Ok((tx.execute("DELETE FROM enforcement_events", [])?, vec![1]))
+        })
+    });
     assert!(refused.is_err());
     let caught = store.write(|tx| {
-        let failed = tx.prune(Log::Enforcement, |_| Err::<(), _>(Error::conflict("no", "no")));
+        let failed =
+            tx.prune(Log::Enforcement, json!({}), |_| Err::<((), Vec<i64>), _>(Error::conflict("no", "no")));
         Ok(failed.is_err())
     });
     assert!(caught.expect("a write"));
@@ -416,15 +432,16 @@ fn numbers_strictly_rise_across_restarts_and_clock_steps() {
     for step in [0, 5, -86_400, 3600, -3600, 0] {
         fixture.clock.set(start.plus_seconds(step));
         for _ in 0..5 {
-            let made =
-                fixture.store().write(|tx| Ok([tx.next_seq(Log::Activity), tx.next_seq(Log::Activity)]));
+            let (one, other) = (fixture.recording(1), fixture.recording(2));
+            let made = fixture.store().write(move |tx| Ok([one(tx)?.seq, other(tx)?.seq]));
             for seq in made.expect("a write") {
                 assert_eq!(seq, last + 1);
                 last = seq;
             }
             // What a failed write took is not burnt, and not given out twice either.
-            let failed: Result<()> = fixture.store().write(|tx| {
-                tx.next_seq(Log::Activity);
+            let failed_one = fixture.recording(3);
+            let failed: Result<()> = fixture.store().write(move |tx| {
+                failed_one(tx)?;
                 Err(Error::conflict("no", "no"))
             });
             assert!(failed.is_err());
@@ -441,12 +458,14 @@ fn pruned_numbers_never_come_back() {
     }
     let tenant = fixture.tenant.0;
     let cutoff = time(START).plus_days(1);
-    let removed = fixture.store().write(move |tx| enforcement::sql::prune(tx, tenant, cutoff, 1000));
+    let prune = move |tx: &mut Tx<'_>| enforcement::sql::prune(tx, tenant, cutoff, 1000);
+    let removed = fixture.store().write_as(Sharing::Alone, prune);
     assert_eq!(removed.expect("a prune"), 5);
+    // The sixth is that of the leaf that says so.
     assert_eq!(fixture.counted(), 0);
     assert_eq!(fixture.number("SELECT count(*) FROM counts"), 0);
     fixture.reopen();
-    assert_eq!(fixture.store().write(fixture.recording(9)).expect("a recorded event").seq, 6);
+    assert_eq!(fixture.store().write(fixture.recording(9)).expect("a recorded event").seq, 7);
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Server {
         let mut server = Self::not_started(settings);
         let config = server.config();
         mailtrail::data_directory::create(&config.data).expect("a data directory");
-        migrate::prepare(&config.database()).expect("a database");
+        migrate::prepare(&config.database(), mailtrail::app::LOGS).expect("a database");
         server.restart();
         let (workspace, key) = server.add_workspace("Main", OWNER);
         (server.workspace, server.key) = (workspace, key);
