@@ -5,7 +5,7 @@
 //! bare rows   --count N [--first K] [--rows M] --end SECONDS [--format ndjson|tabs]   rows K..K+M of N, on stdout
 //! bare facts  --count N --end SECONDS --from SECONDS --to SECONDS       what lists of project 0 must have
 //! bare load   --file F --count N --end SECONDS                          a database of N rows
-//! bare fill   --file F --count N --end SECONDS                          N rows into mailtrail's own, with counts
+//! bare fill   --file F --count N --end SECONDS                N rows into mailtrail's own, with counts and leaves
 //! bare single --file F --seconds S --end SECONDS                        one-row commits, a second
 //! bare batch  --file F --seconds S --end SECONDS [--size 500]           rows a second in commits of 500
 //! bare sizes  --file F                                                  bytes of each table and index
@@ -20,8 +20,12 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use mailtrail::app::LOGS;
 use mailtrail::store::counts::{Deltas, Log, Series};
 use mailtrail::time::Timestamp;
+use mailtrail::tlog;
+use mailtrail::tlog::rows::Names;
+use mailtrail::tlog::tree::Tree;
 use rows::{PROJECTS, Row};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -150,8 +154,8 @@ fn load(flags: &Flags) -> Result<()> {
     Ok(())
 }
 
-/// Into a database that `mailtrail init` made and whose first projects are the rows'. Its counts are those that
-/// mailtrail would have kept; `mailtrail check` says so.
+/// Into a database that `mailtrail init` made and whose first projects are the rows'. Its counts and leaves are those
+/// that mailtrail would have kept; `mailtrail check` says so.
 fn fill(flags: &Flags) -> Result<()> {
     let path = Path::new(flags.text("file")?);
     let (count, end) = (flags.number("count", None)?, flags.end()?);
@@ -172,6 +176,10 @@ fn fill(flags: &Flags) -> Result<()> {
     deltas.flush(&connection)?;
     connection.execute_batch("COMMIT")?;
     connection.execute("UPDATE sequence SET last_seq = ?1", [before + count as i64])?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let (mut tree, mut names) = (Tree::load(&connection)?, Names::default());
+    tlog::grow(&connection, LOGS, &mut tree, &mut names, before + count as i64)?;
+    connection.execute_batch("COMMIT")?;
     connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
     println!("{}", json!({ "rows": count, "rows_per_second": rate, "bytes": path.metadata()?.len() }));
     Ok(())

@@ -7,6 +7,7 @@ pub mod appliance;
 pub mod keys;
 pub mod owners;
 pub mod people;
+pub mod proof;
 
 use crate::auth::Admin;
 use crate::error::Result;
@@ -67,6 +68,7 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/admin/retention/run", appliance::run_retention),
     post("/api/v1/admin/backups", appliance::post_backup),
     post("/api/v1/admin/check", appliance::post_check),
+    get("/api/v1/admin/verify", proof::show_verification),
     get("/api/v1/admin/clock", appliance::show_clock),
     post("/api/v1/admin/clock/accept", appliance::accept_clock),
     get("/api/v1/admin/stats", appliance::show_stats),

@@ -128,6 +128,11 @@ pub enum Command {
         #[arg(long, conflicts_with = "file")]
         repair: bool,
     },
+    /// Prove that everything recorded is as it was recorded, and nothing is missing
+    Verify {
+        /// A database nobody serves, such as a backup; otherwise the data directory's
+        file: Option<PathBuf>,
+    },
     /// What is in force, and where each value came from
     Config,
     /// Ask the server of this data directory whether it is ready; fails when it is not, or none serves

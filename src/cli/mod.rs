@@ -11,6 +11,7 @@ mod data;
 mod demo;
 mod manual;
 mod owners;
+mod proof;
 mod service;
 mod setup;
 mod table;
@@ -172,6 +173,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Restore { file, dry_run } => setup::restore(&context, &file, dry_run),
         Command::Clock { command } => setup::clock(&context, command),
         Command::Check { file, repair } => setup::check(&context, file.as_deref(), repair),
+        Command::Verify { file } => proof::verify(&context, file.as_deref()),
         Command::Retention(command) => setup::retention(&context, &command),
         Command::Stats => setup::stats(&context),
         Command::License(command) => owners::license(&context, &command),

@@ -166,6 +166,7 @@ pub fn problems(connection: &Connection, logs: &[Rows]) -> Result<Vec<String>> {
 pub fn damage(error: Error) -> Result<String> {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
     match &error {
+        Error::Mismatch(why) => Ok(why.clone()),
         Error::Database(why) => match why.sqlite_error_code() {
             Some(DatabaseCorrupt | NotADatabase) => Ok(format!("it cannot be read to its end: {why}")),
             // Our own statements are right: then the schema is not.

@@ -27,7 +27,7 @@ pub const VERSION: i64 = 3;
 /// What brings a file to a version from the one before, oldest first. Steps are only ever added.
 const STEPS: &[(i64, &str)] = &[(2, include_str!("upgrades/2.sql")), (3, include_str!("upgrades/3.sql"))];
 /// From this version on there is a tree; the rows that are there then get their leaves.
-const WITH_TREE: i64 = 3;
+pub const WITH_TREE: i64 = 3;
 
 /// SQLite before 3.51.3 can lose a committed write when two connections write and checkpoint at the same moment
 /// (the WAL-reset bug).

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::rows::{Column, Rows};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::hex;
 use crate::time::Timestamp;
 
@@ -139,8 +139,7 @@ pub(super) fn find_false_holes(connection: &Connection, tell: &mut dyn FnMut(Str
         let holes = of
             .query_map([number], |row| Ok(Hole { first: row.get(0)?, last: row.get(1)? }))?
             .collect::<rusqlite::Result<Vec<_>>>()?;
-        let body: Value = serde_json::from_str(&body)
-            .map_err(|_| Error::Mismatch(format!("row {number} of control holds no JSON")))?;
+        let body: Value = serde_json::from_str(&body).unwrap_or_default();
         if body["holes"] != json!(digest(&holes))
             || body["n"] != json!(holes.iter().map(Hole::n).sum::<i64>())
         {

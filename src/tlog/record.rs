@@ -7,7 +7,7 @@
 //! The leaf holds the SHA-256 of the line, and the line holds 128 random bits that stand beside the row and go with
 //! it: what is left of an erased row can be compared with no guess.
 
-use std::fmt::Write;
+use std::io::Write;
 
 use rusqlite::types::ValueRef;
 
@@ -16,13 +16,28 @@ use crate::error::{Error, Result};
 
 /// A line in the making. Its buffer is used again for the next.
 #[derive(Default)]
-pub struct Record(String);
+pub struct Record(Vec<u8>);
+
+/// The bytes that JSON has another spelling for.
+const ESCAPED: [bool; 256] = {
+    let mut escaped = [false; 256];
+    let mut byte = 0;
+    while byte < b' ' as usize {
+        escaped[byte] = true;
+        byte += 1;
+    }
+    escaped[b'"' as usize] = true;
+    escaped[b'\\' as usize] = true;
+    escaped
+};
 
 impl Record {
     /// Begins the line of a row.
     pub fn begin(&mut self, log: &str, seq: i64) {
         self.0.clear();
-        let _ = write!(self.0, "{{\"v\":1,\"log\":\"{log}\",\"seq\":{seq}");
+        self.0.extend_from_slice(b"{\"v\":1");
+        self.text("log", log);
+        self.number("seq", seq);
     }
 
     /// A column as it is stored; null: not at all. Bytes are hex.
@@ -32,10 +47,7 @@ impl Record {
     pub fn value(&mut self, name: &str, value: ValueRef<'_>) -> Result<()> {
         match value {
             ValueRef::Null => {}
-            ValueRef::Integer(number) => {
-                self.name(name);
-                let _ = write!(self.0, "{number}");
-            }
+            ValueRef::Integer(number) => self.number(name, number),
             ValueRef::Text(text) => {
                 let text = std::str::from_utf8(text)
                     .map_err(|_| Error::Internal(format!("{name} holds a text that is no UTF-8")))?;
@@ -49,57 +61,59 @@ impl Record {
 
     pub fn text(&mut self, name: &str, text: &str) {
         self.name(name);
-        self.0.push('"');
-        let mut rest = text;
-        while let Some(at) = rest.bytes().position(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
-            self.0.push_str(&rest[..at]);
-            match rest.as_bytes()[at] {
-                b'"' => self.0.push_str("\\\""),
-                b'\\' => self.0.push_str("\\\\"),
-                byte => {
-                    let _ = write!(self.0, "\\u{byte:04x}");
-                }
+        self.0.push(b'"');
+        let mut rest = text.as_bytes();
+        while let Some(at) = rest.iter().position(|byte| ESCAPED[usize::from(*byte)]) {
+            self.0.extend_from_slice(&rest[..at]);
+            match rest[at] {
+                byte @ (b'"' | b'\\') => self.0.extend_from_slice(&[b'\\', byte]),
+                byte => self.0.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
             }
             rest = &rest[at + 1..];
         }
-        self.0.push_str(rest);
-        self.0.push('"');
+        self.0.extend_from_slice(rest);
+        self.0.push(b'"');
+    }
+
+    fn number(&mut self, name: &str, number: i64) {
+        self.name(name);
+        // Writing to a vector does not fail.
+        let _ = write!(self.0, "{number}");
     }
 
     pub fn hex(&mut self, name: &str, bytes: &[u8]) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         self.name(name);
-        self.0.push('"');
-        for byte in bytes {
-            self.0.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            self.0.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-        self.0.push('"');
+        self.0.push(b'"');
+        self.0.extend(
+            bytes.iter().flat_map(|byte| [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)])),
+        );
+        self.0.push(b'"');
     }
 
     /// The whole line, without a line end.
     ///
     /// # Errors
     /// `Mismatch` when the row's salt is not 16 bytes: then it is not as it was recorded.
-    pub fn end(&mut self, salt: ValueRef<'_>) -> Result<&str> {
+    pub fn end(&mut self, salt: ValueRef<'_>) -> Result<&[u8]> {
         match salt {
             ValueRef::Blob(salt) if salt.len() == 16 => self.hex("salt", salt),
             _ => return Err(Error::Mismatch("the salt is not 16 bytes".into())),
         }
-        self.0.push('}');
+        self.0.push(b'}');
         Ok(&self.0)
     }
 
     fn name(&mut self, name: &str) {
-        self.0.push_str(",\"");
-        self.0.push_str(name);
-        self.0.push_str("\":");
+        self.0.extend_from_slice(b",\"");
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
     }
 }
 
 /// The leaf of a line: it holds the line's SHA-256, so that who has the tree has nothing of the line.
-pub fn leaf(line: &str) -> Hash {
-    leaf_of(Hash::of(line.as_bytes()))
+pub fn leaf(line: &[u8]) -> Hash {
+    leaf_of(Hash::of(line))
 }
 
 /// The leaf that holds this SHA-256.
@@ -120,7 +134,8 @@ mod tests {
         record.value("sent_count", ValueRef::Integer(-3)).expect("a number");
         record.value("nothing", ValueRef::Null).expect("nothing");
         record.value("id", ValueRef::Blob(&[0, 255])).expect("bytes");
-        let line = record.end(ValueRef::Blob(&[1; 16])).expect("a line").to_owned();
+        let line = record.end(ValueRef::Blob(&[1; 16])).expect("a line");
+        let line = String::from_utf8(line.to_vec()).expect("text");
         assert_eq!(
             line,
             "{\"v\":1,\"log\":\"enforcement\",\"seq\":7,\"message\":\"a\\\"b\\\\c\\u000ad\\u001fé\u{2028}\",\

@@ -4,9 +4,6 @@
 //! An inner number is written as what it stands for (an owner's UUID, a text, a word): a row cannot be moved to
 //! somebody else, or made to say something else, by changing what its number stands for.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -36,7 +33,7 @@ pub enum Column {
     Word(&'static str, fn(i64) -> Option<&'static str>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     Workspace,
     Tenant,
@@ -49,14 +46,6 @@ impl Owner {
             Self::Workspace => "workspace",
             Self::Tenant => "tenant",
             Self::Project => "project",
-        }
-    }
-
-    fn sql(self) -> &'static str {
-        match self {
-            Self::Workspace => "SELECT uuid FROM workspaces WHERE id = ?1",
-            Self::Tenant => "SELECT uuid FROM tenants WHERE id = ?1",
-            Self::Project => "SELECT uuid FROM projects WHERE id = ?1",
         }
     }
 }
@@ -86,7 +75,7 @@ impl Rows {
         row: &Row<'_>,
         names: &mut Names,
         record: &'r mut Record,
-    ) -> Result<&'r str> {
+    ) -> Result<&'r [u8]> {
         record.begin(self.log, row.get(0)?);
         for (at, column) in (1..).zip(self.columns) {
             let value = row.get_ref(at)?;
@@ -153,15 +142,14 @@ pub fn walk(
     }
 }
 
-/// More texts are not remembered.
-const REMEMBERED: usize = 65_536;
-
 /// What inner numbers stand for, each looked up once. They stand for the same for ever; only what was rolled back has
 /// to be forgotten.
 #[derive(Default)]
 pub struct Names {
-    owners: HashMap<(Owner, i64), String>,
-    texts: HashMap<i64, String>,
+    workspaces: Known,
+    tenants: Known,
+    projects: Known,
+    texts: Known,
 }
 
 impl Names {
@@ -172,35 +160,50 @@ impl Names {
     /// # Errors
     /// `Mismatch` for a number that stands for nobody.
     fn owner(&mut self, connection: &Connection, owner: Owner, number: i64) -> Result<&str> {
-        Ok(match self.owners.entry((owner, number)) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => {
-                let found: Option<Uuid> = connection
-                    .prepare_cached(owner.sql())?
-                    .query_row([number], |row| row.get(0))
-                    .optional()?;
-                let found =
-                    found.ok_or_else(|| Error::Mismatch(format!("there is no {} {number}", owner.word())))?;
-                place.insert(found.to_string())
-            }
+        let (known, sql) = match owner {
+            Owner::Workspace => (&mut self.workspaces, "SELECT uuid FROM workspaces WHERE id = ?1"),
+            Owner::Tenant => (&mut self.tenants, "SELECT uuid FROM tenants WHERE id = ?1"),
+            Owner::Project => (&mut self.projects, "SELECT uuid FROM projects WHERE id = ?1"),
+        };
+        known.get(number, || {
+            let find = |row: &Row<'_>| row.get::<_, Uuid>(0);
+            let found = connection.prepare_cached(sql)?.query_row([number], find).optional()?;
+            let found = found.map(|uuid| uuid.to_string());
+            found.ok_or_else(|| Error::Mismatch(format!("there is no {} {number}", owner.word())))
         })
     }
 
     /// # Errors
     /// `Mismatch` for a number that no text has.
     fn text(&mut self, connection: &Connection, number: i64) -> Result<&str> {
-        if self.texts.len() >= REMEMBERED {
-            self.texts.clear();
-        }
-        Ok(match self.texts.entry(number) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => {
-                let found: Option<String> = connection
-                    .prepare_cached("SELECT text FROM texts WHERE id = ?1")?
-                    .query_row([number], |row| row.get(0))
-                    .optional()?;
-                place.insert(found.ok_or_else(|| Error::Mismatch(format!("there is no text {number}")))?)
-            }
+        self.texts.get(number, || {
+            let mut find = connection.prepare_cached("SELECT text FROM texts WHERE id = ?1")?;
+            let found = find.query_row([number], |row| row.get(0)).optional()?;
+            found.ok_or_else(|| Error::Mismatch(format!("there is no text {number}")))
         })
+    }
+}
+
+/// Names by their number, which are counted from 1. Those of large numbers share the last place, and are looked up
+/// each time.
+#[derive(Default)]
+struct Known(Vec<Option<String>>);
+
+const REMEMBERED: usize = 65_536;
+
+impl Known {
+    fn get(&mut self, number: i64, look_up: impl FnOnce() -> Result<String>) -> Result<&str> {
+        let place = usize::try_from(number).unwrap_or(REMEMBERED).min(REMEMBERED);
+        if self.0.len() <= place {
+            self.0.resize(place + 1, None);
+        }
+        let known = &mut self.0[place];
+        if place == REMEMBERED {
+            *known = None;
+        }
+        if known.is_none() {
+            *known = Some(look_up()?);
+        }
+        Ok(known.as_deref().unwrap_or_default())
     }
 }

@@ -95,11 +95,14 @@ def one_run(base, owners, scratch, call, error, n, more=""):
         last = None
         if status is not None and (server.process.poll() is None):
             time.sleep(0.1)
-            marks = [f"lasti0of1{load.MARK}"]
-            last = client.send(*owners.write(2, marks))
-            if last == 201:
-                kept.extend(marks)
-            n_refused[last] += 1
+            # The fault may come to the first of the two.
+            for again in ("", "again"):
+                marks = [f"last{again}i0of1{load.MARK}"]
+                last = client.send(*owners.write(2, marks))
+                n_refused[last] += 1
+                if last == 201:
+                    kept.extend(marks)
+                    break
         try:
             # One that stops writing is gone within half a second.
             code, said = server.wait(timeout=0.7 if error == "EIO" or last != 201 else 0.01)

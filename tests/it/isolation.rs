@@ -252,6 +252,7 @@ const WITHOUT_IDS: &[&str] = &[
     "POST /api/v1/admin/retention/run",
     "POST /api/v1/admin/backups",
     "POST /api/v1/admin/check",
+    "GET /api/v1/admin/verify",
     "GET /api/v1/admin/clock",
     "POST /api/v1/admin/clock/accept",
     "GET /api/v1/admin/stats",

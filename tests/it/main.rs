@@ -31,5 +31,6 @@ mod secrets;
 mod service;
 mod streams;
 mod support;
+mod tree;
 mod upgrades;
 mod writer;

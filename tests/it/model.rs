@@ -1724,6 +1724,7 @@ impl<'a> Case<'a> {
         let checked =
             self.world.server.operator(Method::Post, "/api/v1/admin/check", &Value::Null).good().json();
         assert_eq!(checked["ok"], true, "{checked}");
+        crate::tree::prove(&self.world.server.db(), 17);
     }
 }
 

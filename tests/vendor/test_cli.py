@@ -1155,7 +1155,7 @@ DAMAGES = {
     ),
     "a row added": (
         """INSERT INTO enforcement_events SELECT seq + 1000, id, workspace, tenant, mailbox_address, action, sent_count,
-               limit_value, message, created_at, recorded_at, checksum FROM enforcement_events LIMIT 1""",
+               limit_value, message, created_at, recorded_at, salt FROM enforcement_events LIMIT 1""",
         {"stored": 3, "counted": 4},
     ),
     "a row moved": ("UPDATE enforcement_events SET created_at = created_at + 864000000000 WHERE sent_count = 1", None),
@@ -1163,8 +1163,12 @@ DAMAGES = {
 }
 
 
-# Those in which a row itself is not as it was recorded.
-DAMAGED_ROWS = {"a row added", "a row moved"}
+# Those in which what was recorded itself is not as it was.
+DAMAGED_ROWS = {
+    "a row deleted": r"unexplained gap at seq \d+",
+    "a row added": r"row 1\d\d\d of enforcement has no leaf",
+    "a row moved": r"row \d+ of enforcement does not match its leaf",
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -1192,8 +1196,14 @@ def test_check_finds(tmp_path, damage):
     done = directory.run("--json", "check", copy, exit_code=3)
     found = json.loads(done.stdout)
     assert found["ok"] is False
-    expected = r"row \d+ of enforcement_events is not as it was recorded" if damage in DAMAGED_ROWS else ""
-    assert re.fullmatch(expected, "".join(found["problems"])), found["problems"]
+    assert re.fullmatch(DAMAGED_ROWS.get(damage, ""), "".join(found["problems"])), found["problems"]
+    # `verify` says the same of the rows, and nothing of counts.
+    if damage in DAMAGED_ROWS:
+        proven = directory.run("--json", "verify", copy, exit_code=3)
+        assert json.loads(proven.stdout)["findings"] == found["problems"]
+        assert "error: the database is not what was recorded" in proven.stderr
+    else:
+        assert directory.json("verify", copy)["findings"] == []
     assert {miscount["log"] for miscount in found["miscounts"]} == {"enforcement"}
     if numbers:
         assert numbers.items() <= found["miscounts"][0].items()
