@@ -1,4 +1,5 @@
-//! A checksum in every recorded row: what a disk or a cable changed in it is found, and the row named.
+//! A checksum in the rows that are kept for good and are no leaves of the tree (texts, policies), and one of the schema:
+//! what a disk or a cable changed in them is found, and the row named. In databases of version 2 the logs had them too.
 //!
 //! SQLite's own examination looks at the structure of the file: of single bits that were flipped in a trial it found
 //! one in eighteen, for a letter in a text is as good as another to it. The checksum is of the row as it is stored,
