@@ -113,7 +113,7 @@ fn parts(mut first: u64, end: u64) -> Vec<(u32, u64)> {
     parts
 }
 
-/// The hash over a range of leaves, as it stands in a tree: MTH(D[first:end]) in the words of RFC 6962.
+/// The hash over a range of leaves, as it stands in a tree: `MTH(D[first:end])` in the words of RFC 6962.
 fn range_hash(subtrees: &impl Subtrees, first: u64, end: u64) -> Result<Hash> {
     let parts = parts(first, end).into_iter().rev();
     let mut hash = None;
@@ -134,7 +134,7 @@ fn split(n: u64) -> u64 {
     1 << (n - 1).ilog2()
 }
 
-/// PATH(index, D[0:size]): the siblings from the leaf to the root. `index < size`.
+/// `PATH(index, D[0:size])`: the siblings from the leaf to the root. `index < size`.
 pub fn prove_inclusion(subtrees: &impl Subtrees, index: u64, size: u64) -> Result<Vec<Hash>> {
     let (mut first, mut end) = (0, size);
     let mut path = Vec::new();
@@ -152,7 +152,7 @@ pub fn prove_inclusion(subtrees: &impl Subtrees, index: u64, size: u64) -> Resul
     Ok(path)
 }
 
-/// PROOF(old, D[0:size]): what shows that the first `old` leaves of the tree are the tree it once was.
+/// `PROOF(old, D[0:size])`: what shows that the first `old` leaves of the tree are the tree it once was.
 /// `0 < old <= size`.
 pub fn prove_consistency(subtrees: &impl Subtrees, old: u64, size: u64) -> Result<Vec<Hash>> {
     let (mut first, mut end) = (0, size);
