@@ -1,7 +1,7 @@
 //! The tree in the database: the hash of every leaf, and of every full subtree of 256, 65,536, … of them.
 //!
 //! What C2SP tlog-tiles calls tiles are runs of 256 hashes of one tier; they are cut from here when asked for. A row
-//! of the table holds 126 of them, because so many fill a page: with 256 to a row, each would leave half a page empty.
+//! of the table holds 126 of them, because so many fill a page: with 256 to a row, a leaf would take 34.0 bytes, not 32.6.
 //!
 //! The writer keeps the unfinished row of each tier in memory and writes it with every commit. Nothing here is ever
 //! made anew from rows: a tree that does not go with the rows must be seen, not mended.
