@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::Context;
 use super::client::Client;
+use super::setup::open_at_rest;
 use super::table::cell;
 use crate::admin::proof;
 use crate::error::{Error, Result};
-use crate::store::{backup, migrate};
+use crate::store::migrate;
 
 /// Of the data directory, through the server where one runs; or of a file.
 pub fn verify(context: &Context, file: Option<&Path>) -> Result<()> {
@@ -42,14 +43,7 @@ pub fn verify(context: &Context, file: Option<&Path>) -> Result<()> {
 }
 
 fn verify_file(path: &Path) -> Result<Value> {
-    if !path.is_file() {
-        return Err(Error::usage(
-            format!("{} is not a file", path.display()),
-            "name a database nobody serves, as `mailtrail backup` writes it",
-        ));
-    }
-    let connection = backup::open_at_rest(path)?;
-    let version = migrate::version(&connection, path)?;
+    let (connection, version) = open_at_rest(path)?;
     if version < migrate::WITH_TREE {
         return Err(Error::usage(
             format!("{} has schema version {version}, which knew no tree", path.display()),

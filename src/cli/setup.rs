@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -285,6 +286,19 @@ pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
     })
 }
 
+/// A database that nobody serves, for looking only, and its schema version.
+pub fn open_at_rest(path: &Path) -> Result<(Connection, i64)> {
+    if !path.is_file() {
+        return Err(Error::usage(
+            format!("{} is not a file", path.display()),
+            "name a database that nobody serves, as `mailtrail backup` writes it",
+        ));
+    }
+    let connection = copies::open_at_rest(path)?;
+    let version = migrate::version(&connection, path)?;
+    Ok((connection, version))
+}
+
 struct Examined {
     version: i64,
     last_seq: i64,
@@ -293,14 +307,8 @@ struct Examined {
 
 /// What is in a database nobody serves; a damaged one is refused.
 fn examine(path: &Path) -> Result<Examined> {
-    if !path.is_file() {
-        return Err(Error::usage(
-            format!("{} is not a file", path.display()),
-            "name a file made by `mailtrail backup`",
-        ));
-    }
-    let connection = copies::open_at_rest(path)?;
-    let version = copies::examine(&connection, path, LOGS)?;
+    let (connection, version) = open_at_rest(path)?;
+    copies::examine(&connection, path, LOGS)?;
     let n_rows = |table: &'static str| copies::count_rows(&connection, table);
     Ok(Examined {
         version,
@@ -370,11 +378,7 @@ pub fn check(context: &Context, file: Option<&Path>, repair: bool) -> Result<()>
     let found = match file {
         None => Client::open(context)?.post("/api/v1/admin/check", &json!({ "repair": repair }))?,
         Some(path) => {
-            if !path.is_file() {
-                return Err(Error::usage(format!("{} is not a file", path.display()), "name a database"));
-            }
-            let connection = copies::open_at_rest(path)?;
-            migrate::version(&connection, path)?;
+            let (connection, _) = open_at_rest(path)?;
             let (problems, miscounts) = crate::admin::appliance::check(&connection)?;
             json!({ "ok": problems.is_empty() && miscounts.is_empty(), "problems": problems, "miscounts": miscounts })
         }

@@ -96,10 +96,10 @@ fn copy(source: &Connection, partial: &Path, logs: &[Rows], is_stopping: &Arc<At
 }
 
 /// Refuses a database that is not whole: structure, foreign keys, checksums, leaves, version.
-pub fn examine(connection: &Connection, path: &Path, logs: &[Rows]) -> Result<i64> {
-    let version = migrate::version(connection, path)?;
+pub fn examine(connection: &Connection, path: &Path, logs: &[Rows]) -> Result<()> {
+    migrate::version(connection, path)?;
     match problems(connection, logs)?.as_slice() {
-        [] => Ok(version),
+        [] => Ok(()),
         [problem] => Err(Error::Mismatch(format!("{} is damaged: {problem}", path.display()))),
         [first, others @ ..] => Err(Error::Mismatch(format!(
             "{} is damaged: {first}; and {} more, which `mailtrail check FILE` lists",
@@ -145,15 +145,16 @@ pub fn problems(connection: &Connection, logs: &[Rows]) -> Result<Vec<String>> {
         }
     }
     if migrate::has_tree(connection)? {
-        let mut n_found = 0;
+        let mut told = Vec::new();
         let verified = verify::verify(connection, logs, last_seq(connection)?, &mut |line| {
-            n_found += 1;
-            if n_found <= MOST_TOLD {
-                problems.push(line);
+            if told.len() < MOST_TOLD {
+                told.push(line);
             }
         });
-        if n_found > MOST_TOLD {
-            problems.push(format!("and {} more findings of the tree", n_found - MOST_TOLD));
+        let n_more = verified.as_ref().map_or(0, |found| found.n_findings - told.len() as u64);
+        problems.extend(told);
+        if n_more > 0 {
+            problems.push(format!("and {n_more} more findings of the tree"));
         }
         if let Err(error) = verified {
             problems.push(format!("the tree: {}", damage(error)?));
@@ -166,7 +167,6 @@ pub fn problems(connection: &Connection, logs: &[Rows]) -> Result<Vec<String>> {
 pub fn damage(error: Error) -> Result<String> {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
     match &error {
-        Error::Mismatch(why) => Ok(why.clone()),
         Error::Database(why) => match why.sqlite_error_code() {
             Some(DatabaseCorrupt | NotADatabase) => Ok(format!("it cannot be read to its end: {why}")),
             // Our own statements are right: then the schema is not.

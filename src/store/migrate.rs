@@ -90,15 +90,15 @@ pub fn version(connection: &Connection, path: &Path) -> Result<i64> {
 /// Whether the file is of a version that has a checksum of its schema: a backup of an older one is as good as it can
 /// be.
 pub(super) fn has_checksums(connection: &Connection) -> Result<bool> {
-    Ok(of(connection)? >= 2)
+    Ok(user_version(connection)? >= 2)
 }
 
 /// Whether it is of a version with a tree.
 pub(super) fn has_tree(connection: &Connection) -> Result<bool> {
-    Ok(of(connection)? >= WITH_TREE)
+    Ok(user_version(connection)? >= WITH_TREE)
 }
 
-fn of(connection: &Connection) -> Result<i64> {
+fn user_version(connection: &Connection) -> Result<i64> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }
 

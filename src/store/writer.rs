@@ -256,12 +256,15 @@ impl State {
             false
         };
         connection.progress_handler(STEPS_OF_LIFE, Some(is_spent))?;
-        let tree = Tree::load(&connection)?;
+        let path = connection.path().unwrap_or_default();
+        let hint = format!("`mailtrail verify {path}` says where it was changed; restore a backup");
+        let tree = match Tree::load(&connection) {
+            Err(Error::Mismatch(why)) => return Err(Error::refused(why, hint)),
+            tree => tree?,
+        };
         if tlog::number_of(tree.size()) != last_seq + 1 {
-            return Err(Error::refused(
-                format!("the tree has {} leaves, and {last_seq} numbers were given out", tree.size()),
-                "somebody has changed the database: `mailtrail verify` says where; restore a backup",
-            ));
+            let why = format!("the tree has {} leaves, and {last_seq} numbers were given out", tree.size());
+            return Err(Error::refused(why, hint));
         }
         let (texts, names) = (Texts::default(), Names::default());
         Ok(Self { connection, clock, sink, shared, last_seq, last_now, salt, texts, logs, tree, names })

@@ -58,7 +58,7 @@ pub(super) fn record(
     mut body: Value,
     holes: &[Hole],
 ) -> Result<()> {
-    body["n"] = holes.iter().map(Hole::n).sum::<i64>().into();
+    body["n"] = total(holes).into();
     body["holes"] = digest(holes).into();
     connection
         .prepare_cached(
@@ -82,8 +82,13 @@ pub struct Hole {
 
 impl Hole {
     fn n(&self) -> i64 {
-        self.last - self.first + 1
+        // Somebody may have written any number into the file.
+        self.last.saturating_sub(self.first).saturating_add(1)
     }
+}
+
+pub(super) fn total(holes: &[Hole]) -> i64 {
+    holes.iter().map(Hole::n).fold(0, i64::saturating_add)
 }
 
 /// Of rising numbers.
@@ -140,9 +145,7 @@ pub(super) fn find_false_holes(connection: &Connection, tell: &mut dyn FnMut(Str
             .query_map([number], |row| Ok(Hole { first: row.get(0)?, last: row.get(1)? }))?
             .collect::<rusqlite::Result<Vec<_>>>()?;
         let body: Value = serde_json::from_str(&body).unwrap_or_default();
-        if body["holes"] != json!(digest(&holes))
-            || body["n"] != json!(holes.iter().map(Hole::n).sum::<i64>())
-        {
+        if body["holes"] != json!(digest(&holes)) || body["n"] != json!(total(&holes)) {
             tell(format!("the removed rows are not those that row {number} of control says"));
         }
     }

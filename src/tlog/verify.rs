@@ -10,7 +10,7 @@ use super::controls::{self, Hole};
 use super::merkle::{Frontier, Hash};
 use super::record::{self, Record};
 use super::rows::{Names, Rows, walk};
-use super::tree::{Stored, TIER};
+use super::tree::{ROW, Stored, TIER};
 use super::{leaf_of_number, number_of};
 use crate::error::{Error, Result};
 
@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
     pub size: u64,
-    pub root: Hash,
+    /// `None` when the tree is not there to its end.
+    pub root: Option<Hash>,
     pub n_rows: u64,
     pub n_removed: u64,
     pub n_findings: u64,
@@ -28,7 +29,7 @@ pub struct Verified {
 /// last number that was given out.
 ///
 /// # Errors
-/// When the database cannot be read; `Mismatch` when the tree is not there to its end.
+/// When the database cannot be read.
 pub fn verify(
     connection: &Connection,
     logs: &[Rows],
@@ -71,8 +72,10 @@ pub fn verify(
             }
             Err(error) => return Err(error),
         };
-        if leaves.of(leaf_of_number(number))? != record::leaf(line) {
-            tell(format!("row {number} of {log} does not match its leaf"));
+        match leaves.of(leaf_of_number(number))? {
+            Some(leaf) if leaf == record::leaf(line) => {}
+            Some(_) => tell(format!("row {number} of {log} does not match its leaf")),
+            None => tell(format!("row {number} of {log} has no leaf")),
         }
         Ok(())
     })?;
@@ -81,8 +84,14 @@ pub fn verify(
     if number_of(size) != last_seq.saturating_add(1) {
         tell(format!("the tree has {size} leaves, and {last_seq} numbers were given out"));
     }
-    let root = find_false_hashes(&stored, size, &mut tell)?;
-    let n_removed = holes.iter().map(|hole| hole.last.abs_diff(hole.first) + 1).sum();
+    let root = match find_false_hashes(&stored, size, &mut tell) {
+        Err(Error::Mismatch(why)) => {
+            tell(why);
+            None
+        }
+        root => Some(root?),
+    };
+    let n_removed = controls::total(&holes).unsigned_abs();
     Ok(Verified { size, root, n_rows, n_removed, n_findings })
 }
 
@@ -128,7 +137,7 @@ impl Gaps<'_> {
     }
 }
 
-/// Leaves, read by the thousand.
+/// Leaves, read by the row of the table.
 struct Leaves<'s, 'c> {
     stored: &'s Stored<'c>,
     size: u64,
@@ -136,27 +145,30 @@ struct Leaves<'s, 'c> {
     hashes: Vec<Hash>,
 }
 
-/// Ten rows of the table.
-const LEAVES_AT_ONCE: u64 = 1260;
-
 impl Leaves<'_, '_> {
-    /// One of those that there are.
-    fn of(&mut self, leaf: u64) -> Result<Hash> {
+    /// `None` when the table has no such row, or a shorter one.
+    fn of(&mut self, leaf: u64) -> Result<Option<Hash>> {
         if !(self.first..self.first + self.hashes.len() as u64).contains(&leaf) {
-            self.first = leaf - leaf % LEAVES_AT_ONCE;
-            self.hashes = self.stored.hashes(0, self.first, LEAVES_AT_ONCE.min(self.size - self.first))?;
+            self.first = leaf - leaf % ROW;
+            self.hashes = match self.stored.hashes(0, self.first, ROW.min(self.size - self.first)) {
+                Err(Error::Mismatch(_)) => Vec::new(),
+                hashes => hashes?,
+            };
         }
-        Ok(self.hashes[(leaf - self.first) as usize])
+        Ok(self.hashes.get((leaf - self.first) as usize).copied())
     }
 }
 
 /// Tells every hash that is not that of what is under it. Gives the root.
+///
+/// # Errors
+/// `Mismatch` at the first that is not there.
 fn find_false_hashes(stored: &Stored<'_>, size: u64, tell: &mut dyn FnMut(String)) -> Result<Hash> {
     let mut frontier = Frontier::default();
     let mut full = Vec::new();
     while frontier.size() < size {
         let first = frontier.size();
-        for leaf in stored.hashes(0, first, LEAVES_AT_ONCE.min(size - first))? {
+        for leaf in stored.hashes(0, first, ROW.min(size - first))? {
             frontier.push(leaf, |level, place, hash| {
                 if level > 0 && level % TIER == 0 {
                     full.push((level / TIER, place, hash));

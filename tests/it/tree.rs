@@ -2,7 +2,9 @@
 //! is done to the file is found and named.
 
 use mailtrail::app::LOGS;
+use mailtrail::error::Error;
 use mailtrail::http::Method;
+use mailtrail::serve::Running;
 use mailtrail::store::backup;
 use mailtrail::tlog::merkle;
 use mailtrail::tlog::record::{self, Record};
@@ -20,8 +22,8 @@ use crate::support::{Server, time};
 fn findings(connection: &Connection) -> Vec<String> {
     let mut findings = Vec::new();
     let last_seq = backup::last_seq(connection).expect("the last number");
-    let verified = verify::verify(connection, LOGS, last_seq, &mut |line| findings.push(line));
-    findings.extend(verified.err().map(|error| backup::damage(error).expect("a database that can be read")));
+    verify::verify(connection, LOGS, last_seq, &mut |line| findings.push(line))
+        .expect("a database that can be read");
     findings
 }
 
@@ -118,6 +120,42 @@ fn a_history_with_retention_and_restarts_is_whole_and_every_row_of_it_can_be_pro
         (&body["log"], &body["n"], &body["before"]),
         (&json!("enforcement"), &json!(14), &json!("2026-03-31T14:22:11Z"))
     );
+}
+
+#[test]
+fn a_database_whose_tree_is_cut_is_not_served_and_every_row_without_a_leaf_is_named() {
+    let mut server = with_history();
+    server.stop();
+    let last = server.db_number("SELECT last_seq FROM sequence");
+    assert!((127..252).contains(&last), "{last} leaves are not two rows of the table");
+    let whole = std::fs::read(server.database()).expect("the database");
+    for (cut, without_leaf, refusal) in [
+        ("DELETE FROM tree WHERE id = 0", (1, 126), "the tree has no hashes of tier 0, row 0"),
+        ("DELETE FROM tree WHERE id = 1", (127, last), "the tree has 126 leaves, and "),
+        ("UPDATE sequence SET last_seq = last_seq - 1", (0, 0), " numbers were given out"),
+    ] {
+        std::fs::write(server.database(), &whole).expect("the database");
+        let db = Connection::open(server.database()).expect("the database");
+        let n_rows: i64 = LOGS
+            .iter()
+            .map(|rows| {
+                let sql = format!("SELECT count(*) FROM {} WHERE seq BETWEEN ?1 AND ?2", rows.table);
+                db.query_row(&sql, without_leaf, |row| row.get::<_, i64>(0)).expect("a count")
+            })
+            .sum();
+        db.execute_batch(cut).expect("an edit");
+        let found = findings(&db);
+        assert!(!found.is_empty(), "{cut}");
+        let n_without = found.iter().filter(|line| line.ends_with(" has no leaf")).count();
+        assert_eq!(n_without as i64, n_rows, "{cut}: {found:?}");
+        drop(db);
+        let error = Running::start(server.config(), server.clock.clone()).err().expect("a refusal");
+        assert!(
+            matches!(error, Error::Refused { .. }) && error.to_string().contains(refusal),
+            "{cut}: {error}"
+        );
+        assert!(error.hint().contains(&format!("`mailtrail verify {}`", server.database().display())));
+    }
 }
 
 #[test]
