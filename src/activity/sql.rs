@@ -15,7 +15,7 @@ use crate::store::counts::{Log, Recount, Series};
 use crate::store::listing::{Index, Listing};
 use crate::store::{Tx, texts};
 use crate::time::Timestamp;
-use crate::tlog::rows::{Column, Owner, Rows};
+use crate::tlog::rows::{Column, Rows};
 
 impl Entry {
     pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -80,16 +80,16 @@ pub const ROWS: Rows = Rows {
     log: "activity",
     table: "activity",
     columns: &[
-        Column::Owner(Owner::Workspace),
-        Column::Owner(Owner::Project),
-        Column::Text("user_id"),
-        Column::Text("actor"),
-        Column::Text("action"),
-        Column::Text("target_type"),
+        Column::Owner("workspace", workspaces::id_of),
+        Column::Owner("project", projects::id_of),
+        Column::Text("user_id", texts::of),
+        Column::Text("actor", texts::of),
+        Column::Text("action", texts::of),
+        Column::Text("target_type", texts::of),
         Column::Value("target_id"),
         Column::Value("metadata"),
         Column::Value("ip_address"),
-        Column::Text("user_agent"),
+        Column::Text("user_agent", texts::of),
         Column::Value("created_at"),
         Column::Value("recorded_at"),
     ],

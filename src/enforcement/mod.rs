@@ -33,6 +33,10 @@ impl Action {
             Self::Unblocked => "unblocked",
         }
     }
+
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::WORDS.into_iter().map(|(_, action)| action).find(|action| *action as i64 == number)
+    }
 }
 
 impl Serialize for Action {

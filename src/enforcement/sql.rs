@@ -7,19 +7,16 @@ use serde_json::json;
 use super::{Action, Event, NewEvent, sentence};
 use crate::error::Result;
 use crate::ids::Uuid;
-use crate::owners::tenants;
+use crate::owners::{tenants, workspaces};
 use crate::store::Tx;
 use crate::store::counts::{Log, Recount, Series};
 use crate::store::listing::{Index, Listing};
 use crate::time::Timestamp;
-use crate::tlog::rows::{Column, Owner, Rows};
+use crate::tlog::rows::{Column, Rows};
 
 impl Event {
     pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let action = match row.get::<_, i64>("action")? {
-            1 => Action::Blocked,
-            _ => Action::Unblocked,
-        };
+        let action = Action::from_number(row.get("action")?).unwrap_or(Action::Unblocked);
         let (sent_count, limit_value) = (row.get("sent_count")?, row.get("limit_value")?);
         let message: Option<String> = row.get("message")?;
         Ok(Self {
@@ -43,10 +40,10 @@ pub const ROWS: Rows = Rows {
     table: "enforcement_events",
     columns: &[
         Column::Value("id"),
-        Column::Owner(Owner::Workspace),
-        Column::Owner(Owner::Tenant),
+        Column::Owner("workspace", workspaces::id_of),
+        Column::Owner("tenant", tenants::id_of),
         Column::Value("mailbox_address"),
-        Column::Word("action", word),
+        Column::Word("action", |number| Action::from_number(number).map(Action::as_str)),
         Column::Value("sent_count"),
         Column::Value("limit_value"),
         Column::Value("message"),
@@ -54,10 +51,6 @@ pub const ROWS: Rows = Rows {
         Column::Value("recorded_at"),
     ],
 };
-
-fn word(action: i64) -> Option<&'static str> {
-    [Action::Blocked, Action::Unblocked].into_iter().find(|known| *known as i64 == action).map(Action::as_str)
-}
 
 /// What a list asks for, besides time and order.
 #[derive(Debug, Clone, Default)]

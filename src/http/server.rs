@@ -317,7 +317,7 @@ pub(super) struct Manner<'a> {
     pub id: &'a str,
     /// As the client gave it: a refusal is worded after it.
     pub path: Option<&'a str>,
-    /// Told while a stream waits for its turn. None for an answer that is no stream.
+    /// Told while a stream waits for its turn; `None` where nobody could.
     pub connection: Option<&'a Connection>,
 }
 
@@ -407,7 +407,7 @@ enum ReadyBody<'a> {
     Stream(StreamReader<'a>),
 }
 
-/// The answer, or the 500 that takes its place.
+/// The answer, or the refusal that takes its place.
 fn ready<'a>(
     response: Response,
     manner: &'a Manner<'_>,

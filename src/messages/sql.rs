@@ -9,10 +9,11 @@ use crate::app::{MOST_AHEAD, check_not_ahead};
 use crate::error::{Error, Result, Subject};
 use crate::ids::hex;
 use crate::owners::mailboxes::Mailbox;
+use crate::owners::workspaces;
 use crate::store::counts::{Log, Recount, Series};
 use crate::store::{Tx, clock_steps};
 use crate::time::Timestamp;
-use crate::tlog::rows::{Column, Owner, Rows};
+use crate::tlog::rows::{Column, Rows};
 
 const COLUMNS: &str = "seq, mailbox, message_id, thread_id, sender_address, recipient_address, received_at, outcome,
      reason, dkim, spf, dmarc, from_alignment, body_hash, message_hash, capabilities, policy_version, fingerprint,
@@ -240,7 +241,7 @@ pub const ROWS: Rows = Rows {
     log: "messages",
     table: "messages",
     columns: &[
-        Column::Owner(Owner::Workspace),
+        Column::Owner("workspace", workspaces::id_of),
         Column::Value("mailbox"),
         Column::Value("message_id"),
         Column::Value("thread_id"),

@@ -55,6 +55,14 @@ pub fn find(connection: &Connection, text: &str) -> Result<i64> {
     Ok(known(connection, text)?.unwrap_or(NONE))
 }
 
+/// The text of a number.
+pub fn of(connection: &Connection, number: i64) -> Result<Option<String>> {
+    Ok(connection
+        .prepare_cached("SELECT text FROM texts WHERE id = ?1")?
+        .query_row([number], |row| row.get(0))
+        .optional()?)
+}
+
 fn known(connection: &Connection, text: &str) -> Result<Option<i64>> {
     Ok(connection
         .prepare_cached("SELECT id FROM texts WHERE text = ?1")?

@@ -1,13 +1,12 @@
-//! The proof that nothing was edited: every row of every log is a leaf of one Merkle tree (RFC 6962), whose root is
-//! signed now and then (C2SP tlog-checkpoint). Who has an old signature can see that the tree of today begins with
-//! that of then; who has one row can see that it is in the tree.
+//! The proof that nothing was edited: every row of every log is a leaf of one Merkle tree (RFC 6962). Who has an old
+//! root can see that the tree of today begins with that of then; who has one row can see that it is in the tree.
 //!
 //! The leaf of a row has the row's number less one. The writer adds the leaves of what a transaction recorded just
 //! before its commit, out of the rows as they are then stored: no row is without its leaf, and what is verified later
 //! is made by the same few lines as what was committed to.
 //!
-//! What this cannot show: that what was recorded was true; what was edited before anybody else had a checkpoint; and
-//! who has the key and the machine can sign another tree for whoever has no checkpoint of this one.
+//! What this cannot show: that what was recorded was true; and who can write the file can make another tree for whoever
+//! has no root of this one.
 //!
 //! # Dangers
 //! The words and columns of a record (`rows`, `record`) are for ever: to change them is to make every proof given so
@@ -68,35 +67,53 @@ pub fn grow(
 /// before gets one that commits to nothing, and the last leaf says which those are. Returns its number; where nothing
 /// was recorded yet, there is nothing to say.
 pub fn begin(connection: &Connection, logs: &[Rows], last_seq: i64, now: Timestamp) -> Result<i64> {
-    let (mut tree, mut names, mut record) = (Tree::load(connection)?, Names::default(), Record::default());
-    let (mut leaves, mut holes) = (Vec::new(), Vec::new());
-    let nothing = record::leaf_of(Hash([0; 32]));
-    let mut next = 1;
-    let mut skip_to = |number: i64, leaves: &mut Vec<Hash>, next: &mut i64| {
-        if *next < number {
-            holes.push(Hole { first: *next, last: number - 1 });
-            leaves.extend((*next..number).map(|_| nothing));
-        }
-        *next = number + 1;
-    };
-    rows::walk(connection, logs, (1, last_seq), |rows, number, row| {
-        skip_to(number, &mut leaves, &mut next);
-        leaves.push(record::leaf(rows.describe(connection, row, &mut names, &mut record)?));
-        if leaves.len() >= 100_000 {
-            tree.extend(connection, &leaves)?;
-            leaves.clear();
-        }
-        Ok(())
-    })?;
-    skip_to(last_seq + 1, &mut leaves, &mut next);
-    tree.extend(connection, &leaves)?;
     if last_seq == 0 {
         return Ok(0);
     }
+    let mut planting = Planting { connection, tree: Tree::load(connection)?, leaves: Vec::new() };
+    let (mut names, mut record, mut holes) = (Names::default(), Record::default(), Vec::new());
+    rows::walk(connection, logs, (1, last_seq), |rows, number, row| {
+        holes.extend(planting.skip_to(number)?);
+        planting.add(record::leaf(rows.describe(connection, row, &mut names, &mut record)?))
+    })?;
     let number = last_seq + 1;
+    holes.extend(planting.skip_to(number)?);
     controls::record(connection, number, Kind::Begin, now, json!({}), &holes)?;
-    grow(connection, logs, &mut tree, &mut names, number)?;
+    grow(connection, logs, &mut planting.done()?, &mut names, number)?;
     Ok(number)
+}
+
+/// Leaves on their way into the tree, a bounded number at a time: there may be more of them than memory holds.
+struct Planting<'c> {
+    connection: &'c Connection,
+    tree: Tree,
+    leaves: Vec<Hash>,
+}
+
+impl Planting<'_> {
+    const AT_ONCE: usize = 100_000;
+
+    fn add(&mut self, leaf: Hash) -> Result<()> {
+        self.leaves.push(leaf);
+        if self.leaves.len() == Self::AT_ONCE {
+            self.tree.extend(self.connection, &self.leaves)?;
+            self.leaves.clear();
+        }
+        Ok(())
+    }
+
+    /// Adds a leaf that commits to nothing for each number before this one. Returns which those were.
+    fn skip_to(&mut self, number: i64) -> Result<Option<Hole>> {
+        let first = number_of(self.tree.size() + self.leaves.len() as u64);
+        let nothing = record::leaf_of(Hash([0; 32]));
+        (first..number).try_for_each(|_| self.add(nothing))?;
+        Ok((first < number).then_some(Hole { first, last: number - 1 }))
+    }
+
+    fn done(mut self) -> Result<Tree> {
+        self.tree.extend(self.connection, &self.leaves)?;
+        Ok(self.tree)
+    }
 }
 
 /// The leaf of the row with this number, which is above 0.

@@ -6,7 +6,7 @@
 
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 
 use super::record::Record;
 use crate::error::{Error, Result};
@@ -25,36 +25,18 @@ pub struct Rows {
 pub enum Column {
     /// Itself.
     Value(&'static str),
-    /// The number of an owner.
-    Owner(Owner),
-    /// The number of one of `texts`.
-    Text(&'static str),
+    /// The number of an owner, who is found by the function.
+    Owner(&'static str, fn(&Connection, i64) -> Result<Option<Uuid>>),
+    /// The number of a text, which is found by the function.
+    Text(&'static str, fn(&Connection, i64) -> Result<Option<String>>),
     /// The number of a word in a closed list.
     Word(&'static str, fn(i64) -> Option<&'static str>),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owner {
-    Workspace,
-    Tenant,
-    Project,
-}
-
-impl Owner {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Workspace => "workspace",
-            Self::Tenant => "tenant",
-            Self::Project => "project",
-        }
-    }
 }
 
 impl Column {
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Value(name) | Self::Text(name) | Self::Word(name, _) => name,
-            Self::Owner(owner) => owner.word(),
+            Self::Value(name) | Self::Owner(name, _) | Self::Text(name, _) | Self::Word(name, _) => name,
         }
     }
 }
@@ -82,12 +64,14 @@ impl Rows {
             match column {
                 _ if value == ValueRef::Null => {}
                 Column::Value(name) => record.value(name, value)?,
-                Column::Owner(owner) => {
-                    let uuid = names.owner(connection, *owner, number(owner.word(), value)?)?;
-                    record.text(owner.word(), uuid);
+                Column::Owner(name, find) => {
+                    let number = number(name, value)?;
+                    let find = || Ok(find(connection, number)?.map(|uuid| uuid.to_string()));
+                    record.text(name, names.get(name, number, find)?);
                 }
-                Column::Text(name) => {
-                    record.text(name, names.text(connection, number(name, value)?)?);
+                Column::Text(name, find) => {
+                    let number = number(name, value)?;
+                    record.text(name, names.get(name, number, || find(connection, number))?);
                 }
                 Column::Word(name, word) => {
                     let number = number(name, value)?;
@@ -142,68 +126,45 @@ pub fn walk(
     }
 }
 
-/// What inner numbers stand for, each looked up once. They stand for the same for ever; only what was rolled back has
-/// to be forgotten.
+/// What inner numbers stand for, by the column's name, each looked up once. They stand for the same for ever; only what
+/// was rolled back has to be forgotten.
 #[derive(Default)]
-pub struct Names {
-    workspaces: Known,
-    tenants: Known,
-    projects: Known,
-    texts: Known,
-}
+pub struct Names(Vec<(&'static str, Known)>);
 
-impl Names {
-    pub fn forget(&mut self) {
-        *self = Self::default();
-    }
-
-    /// # Errors
-    /// `Mismatch` for a number that stands for nobody.
-    fn owner(&mut self, connection: &Connection, owner: Owner, number: i64) -> Result<&str> {
-        let (known, sql) = match owner {
-            Owner::Workspace => (&mut self.workspaces, "SELECT uuid FROM workspaces WHERE id = ?1"),
-            Owner::Tenant => (&mut self.tenants, "SELECT uuid FROM tenants WHERE id = ?1"),
-            Owner::Project => (&mut self.projects, "SELECT uuid FROM projects WHERE id = ?1"),
-        };
-        known.get(number, || {
-            let find = |row: &Row<'_>| row.get::<_, Uuid>(0);
-            let found = connection.prepare_cached(sql)?.query_row([number], find).optional()?;
-            let found = found.map(|uuid| uuid.to_string());
-            found.ok_or_else(|| Error::Mismatch(format!("there is no {} {number}", owner.word())))
-        })
-    }
-
-    /// # Errors
-    /// `Mismatch` for a number that no text has.
-    fn text(&mut self, connection: &Connection, number: i64) -> Result<&str> {
-        self.texts.get(number, || {
-            let mut find = connection.prepare_cached("SELECT text FROM texts WHERE id = ?1")?;
-            let found = find.query_row([number], |row| row.get(0)).optional()?;
-            found.ok_or_else(|| Error::Mismatch(format!("there is no text {number}")))
-        })
-    }
-}
-
-/// Names by their number, which are counted from 1. Those of large numbers share the last place, and are looked up
-/// each time.
-#[derive(Default)]
-struct Known(Vec<Option<String>>);
+/// By number, counted from 1. Those of large numbers share the last place, and are looked up each time.
+type Known = Vec<Option<String>>;
 
 const REMEMBERED: usize = 65_536;
 
-impl Known {
-    fn get(&mut self, number: i64, look_up: impl FnOnce() -> Result<String>) -> Result<&str> {
+impl Names {
+    pub fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    /// # Errors
+    /// `Mismatch` for a number that stands for nothing.
+    fn get(
+        &mut self,
+        name: &'static str,
+        number: i64,
+        find: impl FnOnce() -> Result<Option<String>>,
+    ) -> Result<&str> {
+        let at = match self.0.iter().position(|(known, _)| *known == name) {
+            Some(at) => at,
+            None => {
+                self.0.push((name, Known::new()));
+                self.0.len() - 1
+            }
+        };
+        let known = &mut self.0[at].1;
         let place = usize::try_from(number).unwrap_or(REMEMBERED).min(REMEMBERED);
-        if self.0.len() <= place {
-            self.0.resize(place + 1, None);
+        if known.len() <= place {
+            known.resize(place + 1, None);
         }
-        let known = &mut self.0[place];
-        if place == REMEMBERED {
-            *known = None;
+        if place == REMEMBERED || known[place].is_none() {
+            known[place] = find()?;
         }
-        if known.is_none() {
-            *known = Some(look_up()?);
-        }
-        Ok(known.as_deref().unwrap_or_default())
+        let found = known[place].as_deref();
+        found.ok_or_else(|| Error::Mismatch(format!("there is no {name} {number}")))
     }
 }

@@ -1,7 +1,8 @@
 //! The tree in the database: the hash of every leaf, and of every full subtree of 256, 65,536, … of them.
 //!
 //! What C2SP tlog-tiles calls tiles are runs of 256 hashes of one tier; they are cut from here when asked for. A row
-//! of the table holds 126 of them, because so many fill a page: with 256 to a row, a leaf would take 34.0 bytes, not 32.6.
+//! of the table holds 126 of them, because so many fill a page: with 256 to a row, a leaf would take 34.0 bytes, not
+//! 32.6.
 //!
 //! The writer keeps the unfinished row of each tier in memory and writes it with every commit. Nothing here is ever
 //! made anew from rows: a tree that does not go with the rows must be seen, not mended.
@@ -12,7 +13,7 @@ use super::merkle::{Frontier, Hash, Subtrees, node_hash};
 use crate::error::{Error, Result};
 
 /// Hashes in a row of the table.
-const ROW: u64 = 126;
+pub(super) const ROW: u64 = 126;
 /// Levels from one tier to the next: 256 hashes under one.
 pub const TIER: u32 = 8;
 /// A tree of 2^56 leaves is not reached.
