@@ -318,7 +318,7 @@ CREATE TABLE tree (
 -- What happened to the tree itself, each a leaf like any other. Never removed, and never about a person.
 CREATE TABLE controls (
     seq         INTEGER PRIMARY KEY,
-    kind        INTEGER NOT NULL CHECK (kind IN (1, 2)),      -- 1 the tree begins, 2 rows were removed
+    kind        INTEGER NOT NULL CHECK (kind IN (1, 2, 3)),   -- 1 the tree begins, 2 rows were removed, 3 another epoch
     body        TEXT    NOT NULL CHECK (json_valid(body)),
     recorded_at INTEGER NOT NULL,
     salt        BLOB CHECK (length(salt) = 16)
@@ -331,6 +331,21 @@ CREATE TABLE holes (
     control INTEGER NOT NULL REFERENCES controls (seq)
 ) STRICT;
 CREATE INDEX holes_control ON holes (control);
+
+-- Under which name, and with which key, checkpoints of the tree are signed. A database that was put in place of a later
+-- one is another log from there on, and begins another epoch; the last one is in force.
+CREATE TABLE epochs (
+    epoch    INTEGER PRIMARY KEY,
+    verifier TEXT    NOT NULL,                                -- name+key id+key, as C2SP signed-note has it
+    began_at INTEGER NOT NULL
+) STRICT;
+
+-- Checkpoints that are kept for good: one a day, and one before each run of retention.
+CREATE TABLE seals (
+    size      INTEGER PRIMARY KEY,                            -- leaves of the tree
+    note      TEXT    NOT NULL,                               -- the signed checkpoint
+    sealed_at INTEGER NOT NULL
+) STRICT;
 
 ------------------------------------------------------------------------------------------------ append-only
 

@@ -10,6 +10,7 @@ use crate::auth::keys::Known;
 use crate::auth::license::{self, License};
 use crate::auth::rates::Rates;
 use crate::auth::throttle::Throttle;
+use crate::checkpoints::Checkpoints;
 use crate::config::Config;
 use crate::data_directory::{self, Lock};
 use crate::error::{Error, Result};
@@ -47,6 +48,7 @@ pub struct App {
     pub usage: Usage,
     pub rounds: Rounds,
     pub backups: Arc<Maker>,
+    pub checkpoints: Checkpoints,
     pub rates: Rates,
     /// Requests by route, in the order of `routes::TABLES`, and last those that have none.
     pub requests: Vec<Requests>,
@@ -76,6 +78,7 @@ impl App {
         let disk = Disk::open(&config.data, config.disk_reserve)?;
         migrate::prepare(&database, LOGS)?;
         let store = Arc::new(Store::open(&database, disk, clock.clone(), crate::activity::note, LOGS)?);
+        let checkpoints = Checkpoints::open(&config.data, &store)?;
         let stopping: Arc<AtomicBool> = Arc::default();
         let backups = Arc::new(Maker::open(Arc::clone(&store), Arc::clone(&stopping))?);
         let rates = Rates::new(config.requests_per_key, config.requests_per_address);
@@ -91,6 +94,7 @@ impl App {
             usage: Usage::default(),
             rounds: Rounds::default(),
             backups,
+            checkpoints,
             keys: Known::default(),
             policies: Mutex::default(),
             license: RwLock::new(Licensed::No("no license key is configured".into())),

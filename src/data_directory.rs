@@ -82,7 +82,8 @@ pub fn create(data: &Path) -> Result<()> {
 
 /// An audit log that others can read or write proves nothing.
 pub fn refuse_open_modes(data: &Path) -> Result<()> {
-    for path in [data.to_owned(), data.join("mailtrail.db"), data.join("issuer.key")] {
+    let names = ["mailtrail.db", "issuer.key", "checkpoint.key"];
+    for path in std::iter::once(data.to_owned()).chain(names.map(|name| data.join(name))) {
         let Ok(metadata) = path.metadata() else { continue };
         let mode = metadata.mode() & 0o777;
         if mode & 0o077 != 0 {

@@ -24,6 +24,7 @@ pub mod mask;
 pub mod config;
 pub mod metrics;
 pub mod data_directory;
+pub mod checkpoints;
 pub mod app;
 pub mod routes;
 pub mod ops;

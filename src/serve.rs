@@ -111,6 +111,9 @@ impl Running {
         }
         self.scheduler = None;
         self.app.backups.wait();
+        if let Err(error) = self.app.checkpoints.current(&self.app.store) {
+            log::warn!("the last checkpoint was not written: {error}");
+        }
         let ended = self.app.store.checkpoint();
         match self.lost() {
             None => ended.or_else(|error| {

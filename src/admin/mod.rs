@@ -69,6 +69,8 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/admin/backups", appliance::post_backup),
     post("/api/v1/admin/check", appliance::post_check),
     get("/api/v1/admin/verify", proof::show_verification),
+    get("/api/v1/admin/checkpoint", proof::show_checkpoint),
+    get("/api/v1/admin/root", proof::show_root),
     get("/api/v1/admin/clock", appliance::show_clock),
     post("/api/v1/admin/clock/accept", appliance::accept_clock),
     get("/api/v1/admin/stats", appliance::show_stats),

@@ -1,20 +1,23 @@
-//! Whether everything is as it was recorded: the rows against the tree.
+//! Whether everything is as it was recorded: the rows against the tree, the tree against what was signed.
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::app::{App, LOGS};
 use crate::auth::Admin;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::{Request, Response};
 use crate::store::backup;
+use crate::tlog::epochs;
+use crate::tlog::merkle;
+use crate::tlog::tree::Stored;
 use crate::tlog::verify::{self, Verified};
 
 /// Findings that are told one by one.
 const MOST_TOLD: usize = 1000;
 
-/// Every row against its leaf, and every leaf against the tree. Reads all there is, in one snapshot: two seconds for a
-/// million rows; writes go on meanwhile.
+/// Every row against its leaf, every leaf against the tree, the tree against its seals. Reads all there is, in one
+/// snapshot: two seconds for a million rows; writes go on meanwhile.
 pub fn show_verification(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     admin.must_run_the_appliance()?;
@@ -39,4 +42,33 @@ pub fn verification(connection: &Connection) -> Result<Value> {
             json!({ "ok": false, "findings": findings, "n_findings": findings.len() })
         }
     })
+}
+
+/// The signed checkpoint of this moment, and with what it is verified. Another place for it than this machine is what
+/// makes it worth something.
+pub fn show_checkpoint(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    admin.must_run_the_appliance()?;
+    let checkpoint = app.checkpoints.current(&app.store)?;
+    Response::json(200, &json!({ "checkpoint": checkpoint, "verifier": app.checkpoints.verifier() }))
+}
+
+/// `?size=`: the root of the first so many leaves, to be held against an old checkpoint, and the keys of all epochs.
+pub fn show_root(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&["size"])?;
+    admin.must_run_the_appliance()?;
+    let accepted = "a number of leaves";
+    let size = request.query.integer("size", accepted)?.and_then(|size| u64::try_from(size).ok());
+    let size = size.ok_or_else(|| Error::invalid("size", format!("is not given; accepted: {accepted}")))?;
+    Response::json(200, &app.store.read(|snapshot| root(snapshot, size))?)
+}
+
+/// The root is null where there are fewer leaves.
+pub fn root(connection: &Connection, size: u64) -> Result<Value> {
+    let stored = Stored(connection);
+    let n_leaves = stored.n_leaves()?;
+    let root = (size <= n_leaves).then(|| merkle::root(&stored, size)).transpose()?;
+    let verifiers: Vec<String> =
+        epochs::all(connection)?.into_iter().map(|epoch| epoch.verifier.to_string()).collect();
+    Ok(json!({ "leaves": n_leaves, "root": root.map(|root| root.to_string()), "verifiers": verifiers }))
 }

@@ -132,6 +132,14 @@ pub enum Command {
     Verify {
         /// A database nobody serves, such as a backup; otherwise the data directory's
         file: Option<PathBuf>,
+        /// Old checkpoints, as `mailtrail checkpoint >> FILE` gathered them elsewhere, to be held against it
+        #[arg(long, value_name = "FILE")]
+        pin: Option<PathBuf>,
+    },
+    /// The signed word on how the log stands; `renew`, to go on under another name
+    Checkpoint {
+        #[command(subcommand)]
+        command: Option<CheckpointCommand>,
     },
     /// What is in force, and where each value came from
     Config,
@@ -141,6 +149,16 @@ pub enum Command {
     Man,
     /// What a shell completes: mailtrail completions bash > mailtrail
     Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Subcommand)]
+pub enum CheckpointCommand {
+    /// Begin another epoch: the key is lost, or the database is not the one that was signed for, and is to go on
+    Renew {
+        /// Why, for whoever reads the log
+        #[arg(long)]
+        why: String,
+    },
 }
 
 #[derive(Subcommand)]

@@ -14,6 +14,8 @@ const FILES: &[(&str, &str)] = &[
     ("mailtrail.lock", "held by the process that serves"),
     ("mailtrail.sock", "where the command line speaks to it"),
     ("issuer.key", "signs the licenses; in no backup"),
+    ("checkpoint.key", "signs the checkpoints; in no backup"),
+    ("checkpoint", "the last checkpoint: a database that was rolled back is not served"),
 ];
 
 const EXIT_STATUS: &[(&str, &str)] = &[

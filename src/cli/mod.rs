@@ -29,7 +29,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::mask::masked;
 pub use arguments::command;
-use arguments::{Arguments, Command, RecordCommand};
+use arguments::{Arguments, CheckpointCommand, Command, RecordCommand};
 
 /// Everything a command needs besides its own arguments.
 struct Context {
@@ -173,7 +173,11 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Restore { file, dry_run } => setup::restore(&context, &file, dry_run),
         Command::Clock { command } => setup::clock(&context, command),
         Command::Check { file, repair } => setup::check(&context, file.as_deref(), repair),
-        Command::Verify { file } => proof::verify(&context, file.as_deref()),
+        Command::Verify { file, pin } => proof::verify(&context, file.as_deref(), pin.as_deref()),
+        Command::Checkpoint { command: None } => proof::checkpoint(&context),
+        Command::Checkpoint { command: Some(CheckpointCommand::Renew { why }) } => {
+            proof::renew(&context, &why)
+        }
         Command::Retention(command) => setup::retention(&context, &command),
         Command::Stats => setup::stats(&context),
         Command::License(command) => owners::license(&context, &command),

@@ -1,32 +1,53 @@
-//! `verify`: whether what is there is what was recorded.
+//! `verify` and `checkpoint`: whether what is there is what was recorded, and the signed word on it.
 
 use std::path::Path;
 
-use serde_json::Value;
+use rusqlite::Connection;
+use serde_json::{Value, json};
 
-use super::Context;
 use super::client::Client;
 use super::setup::open_at_rest;
 use super::table::cell;
+use super::{Context, print};
 use crate::admin::proof;
+use crate::checkpoints;
+use crate::data_directory::{self, Lock};
 use crate::error::{Error, Result};
 use crate::store::migrate;
+use crate::tlog::note::{Checkpoint, Note, Verifier};
 
-/// Of the data directory, through the server where one runs; or of a file.
-pub fn verify(context: &Context, file: Option<&Path>) -> Result<()> {
-    let found = match file {
-        None => Client::open(context)?.get("/api/v1/admin/verify", Vec::new())?,
-        Some(path) => verify_file(path)?,
+/// Of the data directory, through the server where one runs; or of a file. With old checkpoints to be held against it.
+pub fn verify(context: &Context, file: Option<&Path>, pins: Option<&Path>) -> Result<()> {
+    let pins = pins.map(read_pins).transpose()?.unwrap_or_default();
+    let asked = match file {
+        None => Asked::Server(Client::open(context)?),
+        Some(path) => Asked::File(open(path)?),
     };
+    let mut found = asked.verify()?;
+    for (at, note) in (1..).zip(&pins) {
+        if let Some(why) = asked.contradicts(note)? {
+            found["ok"] = false.into();
+            found["n_findings"] = (found["n_findings"].as_u64().unwrap_or(0) + 1).into();
+            if let Some(findings) = found["findings"].as_array_mut() {
+                findings.push(format!("checkpoint {at}: {why}").into());
+            }
+        }
+    }
     context.answer(&found, |found| {
         if found["ok"] == true {
-            return format!(
+            let mut text = format!(
                 "ok: {} entries are as they were recorded, and {} were removed by rule\nroot {} of {} leaves",
                 cell(&found["entries"]),
                 cell(&found["removed"]),
                 cell(&found["root"]),
                 cell(&found["size"])
             );
+            match pins.len() {
+                0 => {}
+                1 => text.push_str("\nit begins with the old checkpoint"),
+                n => text.push_str(&format!("\nit begins with each of {n} old checkpoints")),
+            }
+            return text;
         }
         let told = found["findings"].as_array().into_iter().flatten();
         let mut lines: Vec<String> = told.map(cell).collect();
@@ -42,7 +63,80 @@ pub fn verify(context: &Context, file: Option<&Path>) -> Result<()> {
     Err(Error::Mismatch("the database is not what was recorded".into()))
 }
 
-fn verify_file(path: &Path) -> Result<Value> {
+/// Who answers for the database.
+enum Asked {
+    Server(Client),
+    File(Connection),
+}
+
+impl Asked {
+    fn verify(&self) -> Result<Value> {
+        match self {
+            Self::Server(client) => client.get("/api/v1/admin/verify", Vec::new()),
+            Self::File(connection) => proof::verification(connection),
+        }
+    }
+
+    /// Why the log does not begin with what this note says; `None`: it does.
+    fn contradicts(&self, note: &Note) -> Result<Option<String>> {
+        let Some(checkpoint) = Checkpoint::parse(&note.text) else {
+            return Ok(Some("it says nothing of a tree".into()));
+        };
+        let size = checkpoint.size;
+        let told = match self {
+            Self::Server(client) => client.get("/api/v1/admin/root", vec![("size", size.to_string())])?,
+            Self::File(connection) => proof::root(connection, size)?,
+        };
+        let verifiers = told["verifiers"].as_array().into_iter().flatten();
+        let mut verifiers = verifiers.filter_map(|text| Verifier::parse(text.as_str()?));
+        match verifiers.find(|verifier| verifier.name() == checkpoint.origin) {
+            None => return Ok(Some(format!("it is of another log, {}", checkpoint.origin))),
+            Some(verifier) if !note.is_signed_by(&verifier) => {
+                return Ok(Some("its signature is not that of this log".into()));
+            }
+            Some(_) => {}
+        }
+        if told["root"].is_null() {
+            return Ok(Some(format!(
+                "{size} entries were signed for, and there are {}",
+                cell(&told["leaves"])
+            )));
+        }
+        let is_same = told["root"] == json!(checkpoint.root.to_string());
+        Ok((!is_same).then(|| format!("the first {size} entries are not those that were signed for")))
+    }
+}
+
+/// Checkpoints one after the other, as `mailtrail checkpoint >> pins` gathers them.
+fn read_pins(path: &Path) -> Result<Vec<Note>> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::usage(
+            format!("cannot read {}: {error}", path.display()),
+            "gather old checkpoints with `mailtrail checkpoint >> pins`",
+        )
+    })?;
+    let mut notes = Vec::new();
+    let mut note = String::new();
+    for line in text.split_inclusive('\n') {
+        // What follows a signature, and is none, begins the next one.
+        if !line.starts_with("— ") && note.lines().last().is_some_and(|last| last.starts_with("— ")) {
+            notes.push(Note::parse(&std::mem::take(&mut note))?);
+        }
+        note.push_str(line);
+    }
+    if !note.trim().is_empty() {
+        notes.push(Note::parse(&note)?);
+    }
+    if notes.is_empty() {
+        return Err(Error::usage(
+            format!("there is no checkpoint in {}", path.display()),
+            "gather old checkpoints with `mailtrail checkpoint >> pins`",
+        ));
+    }
+    Ok(notes)
+}
+
+fn open(path: &Path) -> Result<Connection> {
     let (connection, version) = open_at_rest(path)?;
     if version < migrate::WITH_TREE {
         return Err(Error::usage(
@@ -50,5 +144,24 @@ fn verify_file(path: &Path) -> Result<Value> {
             "`mailtrail check FILE` looks at its checksums; the tree begins when a server opens it",
         ));
     }
-    proof::verification(&connection)
+    Ok(connection)
+}
+
+/// Prints the checkpoint of this moment.
+pub fn checkpoint(context: &Context) -> Result<()> {
+    let told = Client::open(context)?.get("/api/v1/admin/checkpoint", Vec::new())?;
+    context.answer(&told, |told| told["checkpoint"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Goes on under another name. Nobody may serve the directory meanwhile.
+pub fn renew(context: &Context, why: &str) -> Result<()> {
+    let data = &context.config.data;
+    let _lock = Lock::take(data)?.ok_or_else(|| {
+        Error::usage(format!("{} is being served", data.display()), "stop the server first")
+    })?;
+    data_directory::examine(data)?;
+    match checkpoints::renew(&context.config, why)? {
+        Some(verifier) => print(&verifier),
+        None => print("the log has no name yet: its first start gives it one"),
+    }
 }

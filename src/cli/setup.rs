@@ -17,6 +17,7 @@ use super::table::{card, cell, table};
 use super::{Context, print};
 use crate::app::{App, LOGS};
 use crate::auth::{Scope, license, password};
+use crate::checkpoints;
 use crate::config::Config;
 use crate::data_directory::{self, Lock};
 use crate::error::{Error, Result};
@@ -266,6 +267,8 @@ pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
     });
     if !dry_run {
         put_in_place(file, &database, kept.as_deref())?;
+        let why = format!("{} was put in place", file.display());
+        checkpoints::renew(&context.config, &why)?;
     }
     if !data.join(license::LICENSE).exists() {
         eprintln!(

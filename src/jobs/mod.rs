@@ -4,6 +4,7 @@
 //! is logged, noted in its row, and tried again at its next time; the others go on.
 
 pub mod backups;
+pub mod checkpoints;
 pub mod housekeeping;
 pub mod resets;
 pub mod retention;
@@ -30,7 +31,8 @@ struct Job {
     run: fn(&App) -> Result<Value>,
 }
 
-const JOBS: [Job; 6] = [
+const JOBS: [Job; 7] = [
+    Job { name: "checkpoint", every: 1, run: checkpoints::run },
     Job { name: "resets", every: 5, run: resets::run },
     Job { name: "usage", every: 60, run: housekeeping::write_usage },
     Job { name: "housekeeping", every: 600, run: housekeeping::forget },

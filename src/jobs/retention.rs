@@ -160,10 +160,15 @@ fn delete(app: &App) -> Result<Deleted> {
     let now = app.clock.now();
     let mut piece = FIRST_PIECE;
     let mut others = Others::new(&app.store);
+    let mut is_sealed = false;
     for scope in app.store.read(|snapshot| scopes(app, snapshot))? {
         loop {
             let limit = piece;
             app.store.disk().make_room();
+            if !is_sealed && app.store.read(|snapshot| scope.has_old(snapshot, now))? {
+                seal(app)?;
+                is_sealed = true;
+            }
             let started = Instant::now();
             let is_due = move |snapshot: &Snapshot<'_>| scope.has_old(snapshot, now);
             let prune = move |tx: &mut Tx<'_>| scope.prune(tx, now, limit);
@@ -188,6 +193,17 @@ fn delete(app: &App) -> Result<Deleted> {
     }
     app.store.write(move |tx| jobs::note(tx, COMPLETED, now, &json!({ "deleted": deleted })))?;
     Ok(deleted)
+}
+
+/// What is about to go was there: the seal says so. A disk that is full comes first.
+fn seal(app: &App) -> Result<()> {
+    match app.checkpoints.seal(&app.store) {
+        Err(error) if app.store.disk().room().is_low => {
+            log::warn!("retention runs without a seal before it: {error}");
+            Ok(())
+        }
+        sealed => sealed,
+    }
 }
 
 /// The writes of everybody else during a run.

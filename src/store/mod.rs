@@ -211,6 +211,12 @@ impl Tx<'_> {
         (self.sink)(self, note)
     }
 
+    /// Records that the log goes on under another name.
+    pub fn begin_epoch(&mut self, why: serde_json::Value) -> Result<()> {
+        let number = self.next_number();
+        controls::record_epoch(self, number, self.now.truncated(), why)
+    }
+
     /// Runs `delete` with the append-only triggers of `log` open, and records what went: `why`, and the numbers that
     /// `delete` gives beside its own outcome. The triggers close again also when it fails, for the caller may go on
     /// all the same.

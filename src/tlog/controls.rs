@@ -20,6 +20,8 @@ pub enum Kind {
     Begin = 1,
     /// Rows were removed, by retention.
     Removal = 2,
+    /// The log goes on under another name.
+    Epoch = 3,
 }
 
 impl Kind {
@@ -27,6 +29,7 @@ impl Kind {
         match number {
             1 => Some("begin"),
             2 => Some("removal"),
+            3 => Some("epoch"),
             _ => None,
         }
     }
@@ -48,6 +51,11 @@ pub fn record_removal(
 ) -> Result<()> {
     numbers.sort_unstable();
     record(connection, number, Kind::Removal, now, why, &ranges(&numbers))
+}
+
+/// Records that the log goes on under another name, and why.
+pub fn record_epoch(connection: &Connection, number: i64, now: Timestamp, why: Value) -> Result<()> {
+    record(connection, number, Kind::Epoch, now, why, &[])
 }
 
 pub(super) fn record(

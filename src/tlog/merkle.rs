@@ -317,6 +317,31 @@ mod tests {
     }
 
     #[test]
+    fn roots_and_proofs_are_those_of_ct_merkle() {
+        const N: usize = 300;
+        let leaves: Vec<Vec<u8>> = (0..N).map(|n| format!("leaf {n}").into_bytes()).collect();
+        let (kept, frontiers) = grown(&leaves);
+        let mut theirs = ct_merkle::mem_backed_tree::MemoryBackedTree::<Sha256, Vec<u8>>::new();
+        for (at, leaf) in leaves.iter().enumerate() {
+            theirs.push(leaf.clone());
+            let size = at + 1;
+            assert_eq!(frontiers[size].root().0[..], theirs.root().as_bytes()[..], "{size}");
+            for index in [0, at / 3, at / 2, at] {
+                let path = prove_inclusion(&kept, index as u64, size as u64).expect("a path");
+                let path: Vec<u8> = path.iter().flat_map(|hash| hash.0).collect();
+                assert_eq!(path, theirs.prove_inclusion(index).as_bytes(), "{index} of {size}");
+            }
+            for old in
+                [1, size / 3, size / 2, size - 1, size].into_iter().filter(|old| *old > 0 && *old < size)
+            {
+                let proof = prove_consistency(&kept, old as u64, size as u64).expect("a proof");
+                let proof: Vec<u8> = proof.iter().flat_map(|hash| hash.0).collect();
+                assert_eq!(proof, theirs.prove_consistency(size - old).as_bytes(), "{old} to {size}");
+            }
+        }
+    }
+
+    #[test]
     fn every_proof_holds_and_none_that_was_touched() {
         const N: u64 = 70;
         let leaves: Vec<Vec<u8>> = (0..N).map(|n| format!("leaf {n}").into_bytes()).collect();

@@ -13,7 +13,9 @@
 //! far worthless. A new form gets a new `v`.
 
 pub mod controls;
+pub mod epochs;
 pub mod merkle;
+pub mod note;
 pub mod record;
 pub mod rows;
 pub mod tree;

@@ -7,7 +7,9 @@
 use rusqlite::Connection;
 
 use super::controls::{self, Hole};
+use super::epochs;
 use super::merkle::{Frontier, Hash};
+use super::note::Checkpoint;
 use super::record::{self, Record};
 use super::rows::{Names, Rows, walk};
 use super::tree::{ROW, Stored, TIER};
@@ -84,7 +86,8 @@ pub fn verify(
     if number_of(size) != last_seq.saturating_add(1) {
         tell(format!("the tree has {size} leaves, and {last_seq} numbers were given out"));
     }
-    let root = match find_false_hashes(&stored, size, &mut tell) {
+    let seals = seals(connection, size, &mut tell)?;
+    let root = match find_false_hashes(&stored, size, &seals, &mut tell) {
         Err(Error::Mismatch(why)) => {
             tell(why);
             None
@@ -159,13 +162,49 @@ impl Leaves<'_, '_> {
     }
 }
 
-/// Tells every hash that is not that of what is under it. Gives the root.
+/// The checkpoints that were kept for good, smallest first: the tree has to begin with each.
+fn seals(connection: &Connection, size: u64, tell: &mut dyn FnMut(String)) -> Result<Vec<Checkpoint>> {
+    let epochs = epochs::all(connection)?;
+    let mut seals = Vec::new();
+    for (sealed, note) in epochs::seals(connection)? {
+        match epochs::checkpoint_of(&note, &epochs) {
+            Err(Error::Mismatch(why)) => {
+                tell(format!("the seal of {sealed} entries is not to be believed: {why}"))
+            }
+            Err(error) => return Err(error),
+            Ok(checkpoint) if checkpoint.size > size => {
+                tell(format!("there is a seal of {} entries, and there are {size}", checkpoint.size));
+            }
+            Ok(checkpoint) => seals.push(checkpoint),
+        }
+    }
+    seals.sort_by_key(|checkpoint| checkpoint.size);
+    Ok(seals)
+}
+
+/// Tells every hash that is not that of what is under it, and every seal that is not of this tree. Gives the root.
 ///
 /// # Errors
-/// `Mismatch` at the first that is not there.
-fn find_false_hashes(stored: &Stored<'_>, size: u64, tell: &mut dyn FnMut(String)) -> Result<Hash> {
+/// `Mismatch` at the first hash that is not there.
+fn find_false_hashes(
+    stored: &Stored<'_>,
+    size: u64,
+    mut seals: &[Checkpoint],
+    tell: &mut dyn FnMut(String),
+) -> Result<Hash> {
     let mut frontier = Frontier::default();
     let mut full = Vec::new();
+    let mut compare = |frontier: &Frontier, tell: &mut dyn FnMut(String)| {
+        while let [checkpoint, rest @ ..] = seals
+            && checkpoint.size == frontier.size()
+        {
+            if checkpoint.root != frontier.root() {
+                tell(format!("the first {} entries are not those that were sealed", checkpoint.size));
+            }
+            seals = rest;
+        }
+    };
+    compare(&frontier, tell);
     while frontier.size() < size {
         let first = frontier.size();
         for leaf in stored.hashes(0, first, ROW.min(size - first))? {
@@ -174,6 +213,7 @@ fn find_false_hashes(stored: &Stored<'_>, size: u64, tell: &mut dyn FnMut(String
                     full.push((level / TIER, place, hash));
                 }
             });
+            compare(&frontier, tell);
         }
         for (tier, place, hash) in full.drain(..) {
             if stored.hashes(tier, place, 1)? != [hash] {

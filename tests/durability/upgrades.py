@@ -26,7 +26,7 @@ def tables(database):
     """Every row of every table that version 1 had, without what came later: checksums, salts, the tree's own number."""
     names = [name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
     found = {}
-    for name in sorted(set(names) - {"jobs", "clock_steps", "tree", "controls", "holes"}):
+    for name in sorted(set(names) - {"jobs", "clock_steps", "tree", "controls", "holes", "epochs", "seals"}):
         columns = [column for (column,) in database.execute(f"SELECT name FROM pragma_table_info('{name}')")]
         new = ("schema_checksum", "checksum", "last_seq") if name == "sequence" else ("checksum", "salt")
         kept = ", ".join(column for column in columns if column not in new)

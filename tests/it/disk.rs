@@ -289,6 +289,8 @@ fn what_cannot_be_written_is_refused_with_a_hint() {
     mode(&data, 0o700);
     // As a command leaves it that root ran.
     let wal = data.join("mailtrail.db-wal");
+    // One may be there, and then it is nobody's.
+    let _ = std::fs::remove_file(&wal);
     std::fs::write(&wal, "").expect("a file");
     mode(&wal, 0o600);
     refused(serve_as_nobody(&binary, &data), &wal, "chown");

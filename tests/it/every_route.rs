@@ -298,6 +298,8 @@ const ROWS: &[(&str, &str, &str, Who, u16, u16)] = &[
     ("POST /api/v1/admin/backups", "/api/v1/admin/backups", r#"{"file":"b<n>.db"}"#, Admin, 201, 403),
     ("POST /api/v1/admin/check", "/api/v1/admin/check", r#"{"repair":true}"#, Admin, 200, 403),
     ("GET /api/v1/admin/verify", "/api/v1/admin/verify", "", Admin, 200, 403),
+    ("GET /api/v1/admin/checkpoint", "/api/v1/admin/checkpoint", "", Admin, 200, 403),
+    ("GET /api/v1/admin/root", "/api/v1/admin/root?size=1", "", Admin, 200, 403),
     ("GET /api/v1/admin/clock", "/api/v1/admin/clock", "", Admin, 200, 403),
     // Nothing to accept; `clock.rs` has the step.
     ("POST /api/v1/admin/clock/accept", "/api/v1/admin/clock/accept", "", Admin, 409, 403),

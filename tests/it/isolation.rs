@@ -253,6 +253,8 @@ const WITHOUT_IDS: &[&str] = &[
     "POST /api/v1/admin/backups",
     "POST /api/v1/admin/check",
     "GET /api/v1/admin/verify",
+    "GET /api/v1/admin/checkpoint",
+    "GET /api/v1/admin/root",
     "GET /api/v1/admin/clock",
     "POST /api/v1/admin/clock/accept",
     "GET /api/v1/admin/stats",

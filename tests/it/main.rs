@@ -6,6 +6,7 @@ mod bad_input;
 mod browsers;
 mod callers;
 mod check;
+mod checkpoints;
 mod clock;
 mod counts;
 mod crash;

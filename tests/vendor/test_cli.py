@@ -1,5 +1,6 @@
 """The release binary as a user runs it: every command, with a server in front of the data directory and without."""
 
+import base64
 import collections
 import csv
 import hashlib
@@ -100,7 +101,7 @@ def test_init(tmp_path):
     assert KEY.fullmatch(made["api_key"])
     assert mode(data) == "700"
     files = sorted(path.name for path in data.iterdir())
-    assert files == ["issuer.key", "issuer.pub", "license.key", "mailtrail.db", "mailtrail.lock"]
+    assert files == ["checkpoint.key", "issuer.key", "issuer.pub", "license.key", "mailtrail.db", "mailtrail.lock"]
     assert {mode(path) for path in data.iterdir()} == {"600"}
     before = {path.name: path.read_bytes() for path in data.iterdir()}
 
@@ -1093,7 +1094,12 @@ def test_backup_and_restore(tmp_path):
     done = json.loads(run(*two, "--json", "restore", first).stdout)
     assert done == dry | {"dry_run": False}
     assert mode(data) == "700" and mode(data / "mailtrail.db") == "600"
-    assert (data / "mailtrail.db").read_bytes() == first.read_bytes()
+    def rows(path):
+        with sqlite3.connect(path) as connection:
+            tables = ("enforcement_events", "messages", "message_facts", "activity", "counts", "mailboxes", "texts")
+            return {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+
+    assert rows(data / "mailtrail.db") == rows(first)
     assert run(*two, "export", "enforcement").stdout == at_first[0]
 
     # Over an older one, which is kept.
@@ -1103,7 +1109,7 @@ def test_backup_and_restore(tmp_path):
     assert str(kept) == done["kept"] and kept.read_bytes() == older and mode(kept) == "600"
     assert run(*two, "check").stdout.startswith("ok")
     # The license key is not in the backup, and what is missing is said.
-    assert "a backup holds no keys" in run(*two, "restore", "--dry-run", second).stderr
+    assert "a backup holds no keys" in run("--data", tmp_path / "three", "restore", "--dry-run", second).stderr
     assert refused(run(*two, "export", "activity", exit_code=1)).startswith("license required for the audit log")
     shown = json.loads(run(*two, "--json", "license", "issue", "--holder", "Main").stdout)
     assert shown["installed"] is True
@@ -1227,6 +1233,90 @@ def test_check_finds(tmp_path, damage):
         assert (repaired["miscounts"], repaired["repaired"]) == (found["miscounts"], len(found["miscounts"]))
         after = directory.json("check", exit_code=code)
         assert (after["problems"], after["miscounts"]) == (found["problems"], [])
+
+
+# ---------------------------------------------------------------------------------------------- checkpoints
+
+
+def test_old_checkpoints_are_held_against_the_log(tmp_path):
+    directory = Directory(tmp_path)
+    pins = tmp_path / "pins"
+    with directory.serving():
+        for name in ("Acme", "Beta", "Gamma"):
+            directory.run("tenant", "create", "--name", name)
+            with pins.open("a") as file:
+                file.write(directory.run("checkpoint").stdout)
+        assert directory.run("verify", "--pin", pins).stdout.endswith("it begins with each of 3 old checkpoints\n")
+    assert directory.json("verify", "--pin", pins)["ok"] is True
+    copy = tmp_path / "copy.db"
+    directory.run("backup", copy)
+    assert directory.json("verify", "--pin", pins, copy)["ok"] is True
+
+    # Somebody else's, one that was touched, one of entries that are not there any more.
+    notes = re.findall(r"[^—]*— [^\n]*\n", pins.read_text())
+    assert len(notes) == 3
+    other = Directory(tmp_path / "other")
+    strange = other.run("checkpoint").stdout
+    size = notes[1].split("\n")[1]
+    touched = notes[1].replace(f"\n{size}\n", f"\n{int(size) - 1}\n", 1)
+    for note, finding in (
+        (strange, r"it is of another log, \S+"),
+        (touched, "its signature is not that of this log"),
+    ):
+        pins.write_text(notes[0] + note)
+        found = json.loads(directory.run("--json", "verify", "--pin", pins, exit_code=3).stdout)
+        assert re.fullmatch(f"checkpoint 2: {finding}", found["findings"][0]), found
+    directory.run("tenant", "create", "--name", "Delta")
+    pins.write_text(directory.run("checkpoint").stdout)
+    found = json.loads(directory.run("--json", "verify", "--pin", pins, copy, exit_code=3).stdout)
+    assert re.fullmatch(r"checkpoint 1: \d+ entries were signed for, and there are \d+", found["findings"][0]), found
+    for text in ("", "nothing\n", notes[0][:-10]):
+        pins.write_text(text)
+        refused(directory.run("verify", "--pin", pins, exit_code=1), 1)
+
+
+def test_openssl_verifies_a_checkpoint(tmp_path):
+    directory = Directory(tmp_path)
+    told = directory.json("checkpoint")
+    name, key_id, key = told["verifier"].split("+", 2)
+    text, _, signature = told["checkpoint"].partition("\n\n")
+    text += "\n"
+    assert text.split("\n")[0] == name
+    signed = base64.b64decode(signature.split(" ")[2])
+    key = base64.b64decode(key)
+    # C2SP signed-note: the id, and Ed25519 as the kind of key.
+    assert signed[:4].hex() == key_id == hashlib.sha256(name.encode() + b"\n" + key).hexdigest()[:8]
+    assert key[0] == 1
+    (tmp_path / "text").write_text(text)
+    (tmp_path / "signature").write_bytes(signed[4:])
+    # SubjectPublicKeyInfo of an Ed25519 key (RFC 8410 section 4).
+    (tmp_path / "key.der").write_bytes(bytes.fromhex("302a300506032b6570032100") + key[1:])
+    command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", tmp_path / "key.der", "-keyform", "DER", "-rawin"]
+    command += ["-in", tmp_path / "text", "-sigfile", tmp_path / "signature"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout.startswith("Signature Verified Successfully")
+    (tmp_path / "text").write_text(text.replace("\n", " ", 1))
+    assert subprocess.run(command, capture_output=True, text=True).returncode != 0
+
+
+def test_a_database_put_in_place_by_hand_is_not_served(tmp_path):
+    directory = Directory(tmp_path)
+    copy = tmp_path / "copy.db"
+    directory.run("backup", copy)
+    directory.run("tenant", "create", "--name", "Later")
+    directory.run("checkpoint")
+    for name in ("mailtrail.db-wal", "mailtrail.db-shm"):
+        (directory.data / name).unlink(missing_ok=True)
+    (directory.data / "mailtrail.db").unlink()
+    shutil.copy(copy, directory.data / "mailtrail.db")
+    (directory.data / "mailtrail.db").chmod(0o600)
+    assert "the database was rolled back" in refused(directory.run("serve", "--listen", "127.0.0.1:0", exit_code=78), 78)
+    assert "the database was rolled back" in refused(directory.run("stats", exit_code=1), 1)
+    # With the ceremony it is, and the log says so.
+    (directory.data / "mailtrail.db").unlink()
+    directory.run("restore", copy)
+    assert directory.json("verify")["ok"] is True
+    assert directory.json("checkpoint")["checkpoint"].split("\n")[0].endswith("/2")
+    assert (directory.data / "checkpoint.1").exists()
 
 
 # ---------------------------------------------------------------------------------------------- config

@@ -1,0 +1,81 @@
+//! Under which names the tree's checkpoints are signed, and those of them that are kept for good.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::note::{Checkpoint, Note, Verifier};
+use crate::error::{Error, Result};
+use crate::time::Timestamp;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Epoch {
+    pub epoch: i64,
+    pub verifier: Verifier,
+}
+
+/// The one in force; `None` before the first start.
+pub fn current(connection: &Connection) -> Result<Option<Epoch>> {
+    Ok(all(connection)?.pop())
+}
+
+/// # Errors
+/// `Mismatch` for a key that is none.
+pub fn all(connection: &Connection) -> Result<Vec<Epoch>> {
+    let mut statement = connection.prepare_cached("SELECT epoch, verifier FROM epochs ORDER BY epoch")?;
+    let mut rows = statement.query([])?;
+    let mut epochs = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (epoch, text): (i64, String) = (row.get(0)?, row.get(1)?);
+        let verifier = Verifier::parse(&text)
+            .ok_or_else(|| Error::Mismatch(format!("the key of epoch {epoch} is none: {text:?}")))?;
+        epochs.push(Epoch { epoch, verifier });
+    }
+    Ok(epochs)
+}
+
+pub fn add(connection: &Connection, epoch: &Epoch, now: Timestamp) -> Result<()> {
+    connection.execute(
+        "INSERT INTO epochs (epoch, verifier, began_at) VALUES (?1, ?2, ?3)",
+        (epoch.epoch, epoch.verifier.to_string(), now),
+    )?;
+    Ok(())
+}
+
+/// Keeps a checkpoint for good; the same tree is sealed once.
+pub fn seal(connection: &Connection, size: u64, note: &str, now: Timestamp) -> Result<()> {
+    connection.execute(
+        "INSERT INTO seals (size, note, sealed_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        (i64::try_from(size).unwrap_or(i64::MAX), note, now),
+    )?;
+    Ok(())
+}
+
+/// When the last seal was set, and over how many leaves.
+pub fn last_seal(connection: &Connection) -> Result<Option<(Timestamp, i64)>> {
+    Ok(connection
+        .prepare_cached("SELECT sealed_at, size FROM seals ORDER BY size DESC LIMIT 1")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?)
+}
+
+/// All seals, smallest tree first, as they are stored.
+pub(super) fn seals(connection: &Connection) -> Result<Vec<(i64, String)>> {
+    let mut statement = connection.prepare_cached("SELECT size, note FROM seals ORDER BY size")?;
+    let seals = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(seals.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What a note says, when one of these keys has signed it.
+///
+/// # Errors
+/// `Mismatch` with why it is to be believed in nothing.
+pub fn checkpoint_of(note: &str, epochs: &[Epoch]) -> Result<Checkpoint> {
+    let wrong = |why: &str| Error::Mismatch(why.to_owned());
+    let note = Note::parse(note).map_err(|error| wrong(&error.to_string()))?;
+    let checkpoint = Checkpoint::parse(&note.text).ok_or_else(|| wrong("it says nothing of a tree"))?;
+    let signer = epochs.iter().find(|epoch| epoch.verifier.name() == checkpoint.origin);
+    match signer {
+        Some(epoch) if note.is_signed_by(&epoch.verifier) => Ok(checkpoint),
+        Some(_) => Err(wrong("its signature is not that of this log")),
+        None => Err(wrong(&format!("it is of another log, {}", checkpoint.origin))),
+    }
+}

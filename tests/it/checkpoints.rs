@@ -1,0 +1,187 @@
+//! Checkpoints: what is signed, and what a server does that finds another tree than the one that was signed for.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use mailtrail::checkpoints::{CHECKPOINT, KEY};
+use mailtrail::http::Method;
+use mailtrail::serve::Running;
+use mailtrail::store::backup;
+use mailtrail::tlog::merkle;
+use mailtrail::tlog::note::{Checkpoint, Note, Verifier};
+use mailtrail::tlog::tree::Stored;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::support::{START, Server, time};
+
+fn told(server: &Server) -> (Checkpoint, Note, Verifier) {
+    let told = server.operator(Method::Get, "/api/v1/admin/checkpoint", &Value::Null).good().json();
+    let note = Note::parse(told["checkpoint"].as_str().expect("a note")).expect("a note");
+    let verifier = Verifier::parse(told["verifier"].as_str().expect("a key")).expect("a key");
+    (Checkpoint::parse(&note.text).expect("a checkpoint"), note, verifier)
+}
+
+fn file(server: &Server, name: &str) -> PathBuf {
+    server.config().data.join(name)
+}
+
+fn record(server: &Server, tenant: &str, n: i64) {
+    let event = json!({
+        "tenant_id": tenant, "mailbox_address": "sales@example.org", "action_taken": "blocked", "sent_count": n,
+        "limit_value": 25,
+    });
+    server.post("/v1/enforcement/events", &event).status(201);
+}
+
+/// What a start is refused with.
+fn refusal(server: &Server) -> String {
+    match Running::start(server.config(), server.clock.clone()) {
+        Ok(_) => panic!("it starts"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_checkpoint_is_of_the_tree_and_signed_and_kept_beside_the_database() {
+    let mut server = Server::start();
+    let (first, note, verifier) = told(&server);
+    assert!(note.is_signed_by(&verifier));
+    assert_eq!(first.origin, verifier.name());
+    assert!(verifier.name().ends_with("/1"), "{}", verifier.name());
+    assert_eq!(told(&server).0, first, "nothing was recorded");
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    for n in 0..300 {
+        record(&server, &tenant, n);
+    }
+    let (second, note, _) = told(&server);
+    assert!(note.is_signed_by(&verifier));
+    assert_eq!(second.size, first.size + 301);
+    let kept = || std::fs::read_to_string(file(&server, CHECKPOINT)).expect("the file");
+    assert!(kept().starts_with(&note.text));
+    for name in [KEY, CHECKPOINT] {
+        let mode = file(&server, name).metadata().expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let db = server.db();
+    let stored = Stored(&db);
+    let proof = merkle::prove_consistency(&stored, first.size, second.size).expect("a proof");
+    assert!(merkle::is_consistent(first.size, first.root, second.size, second.root, &proof));
+    drop(db);
+    // What is recorded last is signed for at the end too.
+    record(&server, &tenant, 1);
+    server.stop();
+    let last =
+        Note::parse(&std::fs::read_to_string(file(&server, CHECKPOINT)).expect("the file")).expect("a note");
+    assert_eq!(Checkpoint::parse(&last.text).map(|last| last.size), Some(second.size + 1));
+    server.restart();
+    assert_eq!(told(&server).2, verifier);
+}
+
+#[test]
+fn a_database_that_was_rolled_back_or_rewritten_is_not_served() {
+    let mut server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    record(&server, &tenant, 1);
+    server.stop();
+    let earlier = std::fs::read(server.database()).expect("the database");
+    server.restart();
+    record(&server, &tenant, 2);
+    server.stop();
+    let later = std::fs::read(server.database()).expect("the database");
+    std::fs::write(server.database(), &earlier).expect("an edit");
+    let why = refusal(&server);
+    assert!(why.contains("the database was rolled back: "), "{why}");
+
+    // Another row in place of one that was signed for, with the leaf that it would have had.
+    std::fs::write(server.database(), &later).expect("an edit");
+    let db = Connection::open(server.database()).expect("the database");
+    db.execute(
+        "UPDATE tree SET hashes = substr(hashes, 1, 32) || randomblob(32) || substr(hashes, 65) WHERE id = 0",
+        [],
+    )
+    .or_else(|_| {
+        let mut hashes: Vec<u8> =
+            db.query_row("SELECT hashes FROM tree WHERE id = 0", [], |row| row.get(0))?;
+        hashes[40] ^= 1;
+        db.execute("UPDATE tree SET hashes = ?1 WHERE id = 0", [hashes])
+    })
+    .expect("an edit");
+    drop(db);
+    let why = refusal(&server);
+    assert!(why.contains("is not the one that was signed for when it had "), "{why}");
+    std::fs::write(server.database(), &later).expect("an edit");
+    server.restart();
+}
+
+#[test]
+fn without_its_key_a_log_is_not_served_and_may_go_on_under_another_name() {
+    let mut server = Server::start();
+    let before = told(&server);
+    server.stop();
+    let key = std::fs::read(file(&server, KEY)).expect("the key");
+    std::fs::remove_file(file(&server, KEY)).expect("an edit");
+    let why = refusal(&server);
+    assert!(why.contains("cannot be read") && why.contains(KEY), "{why}");
+    std::fs::write(file(&server, KEY), "00".repeat(32)).expect("an edit");
+    std::fs::set_permissions(file(&server, KEY), std::fs::Permissions::from_mode(0o600)).expect("a mode");
+    let why = refusal(&server);
+    assert!(why.contains("is not the key that signs this log"), "{why}");
+    std::fs::write(file(&server, KEY), key).expect("an edit");
+
+    std::fs::remove_file(file(&server, KEY)).expect("an edit");
+    let renewed = mailtrail::checkpoints::renew(&server.config(), "the key is lost").expect("an epoch");
+    server.restart();
+    let after = told(&server);
+    assert_eq!(Some(after.2.to_string()), renewed);
+    assert_ne!(after.2, before.2);
+    assert!(before.0.origin.ends_with("/1") && after.0.origin.ends_with("/2"), "{}", after.0.origin);
+    let verified = server.operator(Method::Get, "/api/v1/admin/verify", &Value::Null).good().json();
+    assert_eq!(verified["ok"], true, "{verified}");
+    let body: String = server
+        .db()
+        .query_row("SELECT body FROM controls WHERE kind = 3", [], |row| row.get(0))
+        .expect("the row that says so");
+    let body: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((&body["why"], &body["old"]), (&json!("the key is lost"), &json!(before.2.to_string())));
+    assert!(file(&server, "checkpoint.1").exists());
+}
+
+#[test]
+fn seals_are_set_daily_and_before_rows_go_and_hold_what_went() {
+    let mut server = Server::start_with(&[("enforcement_retention_days", "30")]);
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    for n in 0..5 {
+        record(&server, &tenant, n);
+    }
+    let n_seals = |server: &Server| server.db_number("SELECT count(*) FROM seals");
+    server.run_jobs();
+    let at_first = n_seals(&server);
+    server.clock.set(time(START).plus_seconds(3600));
+    record(&server, &tenant, 6);
+    server.run_jobs();
+    assert_eq!(n_seals(&server), at_first, "not a day later");
+    server.clock.set(time(START).plus_days(1));
+    server.run_jobs();
+    assert_eq!(n_seals(&server), at_first + 1);
+    server.clock.set(time(START).plus_days(5));
+    record(&server, &tenant, 7);
+    server.clock.set(time(START).plus_days(34));
+    server.operator(Method::Post, "/api/v1/admin/retention/run", &Value::Null).good();
+    assert!(n_seals(&server) >= at_first + 2);
+    let verified = || server.operator(Method::Get, "/api/v1/admin/verify", &Value::Null).good().json();
+    assert_eq!((&verified()["ok"], &verified()["removed"]), (&json!(true), &json!(6)));
+    server.stop();
+    // A leaf whose row is gone: only what was signed over it tells.
+    let db = Connection::open(server.database()).expect("the database");
+    let hole: i64 = db.query_row("SELECT min(first) FROM holes", [], |row| row.get(0)).expect("a hole");
+    let mut hashes: Vec<u8> =
+        db.query_row("SELECT hashes FROM tree WHERE id = 0", [], |row| row.get(0)).expect("leaves");
+    hashes[(hole as usize - 1) * 32] ^= 1;
+    db.execute("UPDATE tree SET hashes = ?1 WHERE id = 0", [hashes]).expect("an edit");
+    drop(db);
+    let copy = backup::open_at_rest(&server.database()).expect("the database");
+    let found = mailtrail::admin::proof::verification(&copy).expect("an answer");
+    let finding = found["findings"][0].as_str().expect("a finding");
+    assert!(finding.ends_with("entries are not those that were sealed"), "{found}");
+}
