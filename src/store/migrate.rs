@@ -22,10 +22,14 @@ use crate::tlog::rows::Rows;
 const APPLICATION_ID: i64 = 0x4D54_524C;
 
 /// The version that schema.sql describes.
-pub const VERSION: i64 = 3;
+pub const VERSION: i64 = 4;
 
 /// What brings a file to a version from the one before, oldest first. Steps are only ever added.
-const STEPS: &[(i64, &str)] = &[(2, include_str!("upgrades/2.sql")), (3, include_str!("upgrades/3.sql"))];
+const STEPS: &[(i64, &str)] = &[
+    (2, include_str!("upgrades/2.sql")),
+    (3, include_str!("upgrades/3.sql")),
+    (4, include_str!("upgrades/4.sql")),
+];
 /// From this version on there is a tree; the rows that are there then get their leaves.
 pub const WITH_TREE: i64 = 3;
 

@@ -17,9 +17,20 @@ pub fn current(connection: &Connection) -> Result<Option<Epoch>> {
     Ok(all(connection)?.pop())
 }
 
+/// The version of the schema that has them first; in an older file nothing was ever signed.
+const SINCE: i64 = 4;
+
+fn are_there(connection: &Connection) -> Result<bool> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(version >= SINCE)
+}
+
 /// # Errors
 /// `Mismatch` for a key that is none.
 pub fn all(connection: &Connection) -> Result<Vec<Epoch>> {
+    if !are_there(connection)? {
+        return Ok(Vec::new());
+    }
     let mut statement = connection.prepare_cached("SELECT epoch, verifier FROM epochs ORDER BY epoch")?;
     let mut rows = statement.query([])?;
     let mut epochs = Vec::new();
@@ -59,6 +70,9 @@ pub fn last_seal(connection: &Connection) -> Result<Option<(Timestamp, i64)>> {
 
 /// All seals, smallest tree first, as they are stored.
 pub(super) fn seals(connection: &Connection) -> Result<Vec<(i64, String)>> {
+    if !are_there(connection)? {
+        return Ok(Vec::new());
+    }
     let mut statement = connection.prepare_cached("SELECT size, note FROM seals ORDER BY size")?;
     let seals = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(seals.collect::<rusqlite::Result<_>>()?)

@@ -12,13 +12,14 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, restore_sql};
 
-const FROZEN: [(i64, &str, &str); 2] = [
+const FROZEN: [(i64, &str, &str); 3] = [
     (1, include_str!("../upgrades/1.sql"), include_str!("../upgrades/1.json")),
     (2, include_str!("../upgrades/2.sql"), include_str!("../upgrades/2.json")),
+    (3, include_str!("../upgrades/3.sql"), include_str!("../upgrades/3.json")),
 ];
 
 /// After everything that was recorded in them.
-const LATER: &str = "2026-11-21T20:00:00Z";
+const LATER: &str = "2026-11-21T23:30:00Z";
 
 #[test]
 fn every_released_version_before_this_one_is_frozen() {

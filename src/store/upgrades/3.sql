@@ -35,7 +35,7 @@ CREATE TABLE tree (
 
 CREATE TABLE controls (
     seq         INTEGER PRIMARY KEY,
-    kind        INTEGER NOT NULL CHECK (kind IN (1, 2, 3)),
+    kind        INTEGER NOT NULL CHECK (kind IN (1, 2)),
     body        TEXT    NOT NULL CHECK (json_valid(body)),
     recorded_at INTEGER NOT NULL,
     salt        BLOB CHECK (length(salt) = 16)
@@ -47,18 +47,6 @@ CREATE TABLE holes (
     control INTEGER NOT NULL REFERENCES controls (seq)
 ) STRICT;
 CREATE INDEX holes_control ON holes (control);
-
-CREATE TABLE epochs (
-    epoch    INTEGER PRIMARY KEY,
-    verifier TEXT    NOT NULL,
-    began_at INTEGER NOT NULL
-) STRICT;
-
-CREATE TABLE seals (
-    size      INTEGER PRIMARY KEY,
-    note      TEXT    NOT NULL,
-    sealed_at INTEGER NOT NULL
-) STRICT;
 
 CREATE TRIGGER controls_no_update BEFORE UPDATE ON controls
     BEGIN SELECT RAISE(ABORT, 'controls is append-only'); END;
