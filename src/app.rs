@@ -19,6 +19,7 @@ use crate::http::{Body, Method, Request, Response};
 use crate::ids::sha256;
 use crate::jobs::Rounds;
 use crate::jobs::backups::Maker;
+use crate::jobs::witnesses::Witnesses;
 use crate::mask::holds_key;
 use crate::messages::policy::Compiled;
 use crate::metrics::Requests;
@@ -49,6 +50,7 @@ pub struct App {
     pub rounds: Rounds,
     pub backups: Arc<Maker>,
     pub checkpoints: Checkpoints,
+    pub witnesses: Witnesses,
     pub rates: Rates,
     /// Requests by route, in the order of `routes::TABLES`, and last those that have none.
     pub requests: Vec<Requests>,
@@ -79,6 +81,7 @@ impl App {
         migrate::prepare(&database, LOGS)?;
         let store = Arc::new(Store::open(&database, disk, clock.clone(), crate::activity::note, LOGS)?);
         let checkpoints = Checkpoints::open(&config.data, &store)?;
+        let witnesses = Witnesses::open(&config.witnesses, &checkpoints);
         let stopping: Arc<AtomicBool> = Arc::default();
         let backups = Arc::new(Maker::open(Arc::clone(&store), Arc::clone(&stopping))?);
         let rates = Rates::new(config.requests_per_key, config.requests_per_address);
@@ -95,6 +98,7 @@ impl App {
             rounds: Rounds::default(),
             backups,
             checkpoints,
+            witnesses,
             keys: Known::default(),
             policies: Mutex::default(),
             license: RwLock::new(Licensed::No("no license key is configured".into())),

@@ -4,17 +4,21 @@
 //!
 //! The key (`checkpoint.key`, 0600) is not in the database: who steals a backup can sign nothing. A log has a name
 //! that nobody else has and that ends with its epoch; a database that takes the place of a later one begins another.
+//!
+//! Witnesses cosign it when they get to it (`jobs::witnesses`), which nothing waits for: while rows come in, the last
+//! checkpoint is younger than the last one that was cosigned, so both are kept.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 
 use crate::app::LOGS;
 use crate::config::Config;
+use crate::data_directory::put;
 use crate::error::{Error, Result};
 use crate::ids;
 use crate::store::backup::sync_directory;
@@ -23,7 +27,7 @@ use crate::store::{Store, migrate};
 use crate::time::{Clock, DAY, Timestamp};
 use crate::tlog::epochs::{self, Epoch};
 use crate::tlog::merkle;
-use crate::tlog::note::{Checkpoint, Signer};
+use crate::tlog::note::{Checkpoint, Note, Signer, Verifier};
 use crate::tlog::tree::Stored;
 
 /// In the data directory.
@@ -33,8 +37,29 @@ pub const CHECKPOINT: &str = "checkpoint";
 pub struct Checkpoints {
     signer: Signer,
     file: PathBuf,
-    /// The last one: of how many leaves, and the note.
-    last: Mutex<Option<(u64, String)>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    last: Option<Signed>,
+    /// The last that a witness cosigned, perhaps an earlier one. In memory only: the file has it when it is the last.
+    cosigned: Option<Signed>,
+}
+
+/// A checkpoint as it is handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// Of the tree, in leaves.
+    pub size: u64,
+    /// The log's signature first, those of witnesses after it.
+    pub note: String,
+}
+
+impl Signed {
+    fn is_of(&self, text: &str) -> bool {
+        self.note.strip_prefix(text).is_some_and(|lines| lines.starts_with('\n'))
+    }
 }
 
 impl Checkpoints {
@@ -62,30 +87,89 @@ impl Checkpoints {
                 let checkpoint = epochs::checkpoint_of(&note, std::slice::from_ref(&epoch));
                 let checkpoint = checkpoint.map_err(|error| not_signed(&file, &error.to_string()))?;
                 store.read(|snapshot| must_begin_with(&Stored(snapshot), &checkpoint))?;
-                Some((checkpoint.size, note))
+                Some(Signed { size: checkpoint.size, note })
             }
         };
-        Ok(Self { signer, file, last: Mutex::new(last) })
+        // More than the log's own line: they were verified before they were written.
+        let cosigned = last.clone().filter(|last| last.note.matches("\n— ").count() > 1);
+        Ok(Self { signer, file, kept: Mutex::new(Kept { last, cosigned }) })
     }
 
     /// The checkpoint of the tree as it is now, on disk before it is told. An empty tree has one too.
     pub fn current(&self, store: &Store) -> Result<String> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.last(store)?.note)
+    }
+
+    fn last(&self, store: &Store) -> Result<Signed> {
+        let mut kept = self.kept();
         let (size, root) = store.read(|snapshot| {
             let stored = Stored(snapshot);
             let size = stored.n_leaves()?;
-            let is_known = last.as_ref().is_some_and(|(known, _)| *known == size);
+            let is_known = kept.last.as_ref().is_some_and(|last| last.size == size);
             Ok((size, if is_known { None } else { Some(merkle::root(&stored, size)?) }))
         })?;
-        if let (None, Some((_, note))) = (&root, &*last) {
-            return Ok(note.clone());
+        if let (None, Some(last)) = (&root, &kept.last) {
+            return Ok(last.clone());
         }
         let root = root.unwrap_or_else(merkle::empty_root);
         let origin = self.signer.verifier().name().to_owned();
         let note = self.signer.sign(&Checkpoint { origin, size, root }.to_string());
         put(&self.file, &note)?;
-        *last = Some((size, note.clone()));
-        Ok(note)
+        let last = Signed { size, note };
+        kept.last = Some(last.clone());
+        Ok(last)
+    }
+
+    /// The last that was signed; `None` before the first.
+    pub fn latest(&self) -> Option<Signed> {
+        self.kept().last.clone()
+    }
+
+    /// The latest that a witness has cosigned: not younger than `current`, and the same when nothing was recorded since.
+    /// `None` before the first.
+    pub fn cosigned(&self) -> Option<Signed> {
+        self.kept().cosigned.clone()
+    }
+
+    /// Adds what a witness says of the checkpoint with this note: to the last one, on disk, and to its seal, as far as
+    /// it is still either. Its own line alone is taken over. Returns when it cosigned, in seconds since 1970; `None`
+    /// where no line of it is there, or one is not its own.
+    pub fn add_cosignature(
+        &self,
+        store: &Store,
+        signed: &Signed,
+        witness: &Verifier,
+        lines: &str,
+    ) -> Result<Option<u64>> {
+        let Some((text, _)) = signed.note.rsplit_once("\n\n") else { return Ok(None) };
+        let text = format!("{text}\n");
+        let Ok(note) = Note::parse(&format!("{text}\n{lines}")) else { return Ok(None) };
+        let Some((time, line)) = note.cosignature(witness) else { return Ok(None) };
+        let mut kept = self.kept();
+        let Kept { last, cosigned } = &mut *kept;
+        // With what other witnesses have said of it meanwhile.
+        let known = [&*last, &*cosigned].into_iter().flatten().find(|known| known.is_of(&text));
+        let mut note = known.unwrap_or(signed).note.clone();
+        if !note.contains(&line) {
+            note.push_str(&line);
+        }
+        let now = Signed { size: signed.size, note };
+        if last.as_ref().is_some_and(|last| last.is_of(&text)) {
+            put(&self.file, &now.note)?;
+            *last = Some(now.clone());
+        }
+        if cosigned.as_ref().is_none_or(|known| known.size <= now.size) {
+            *cosigned = Some(now.clone());
+        }
+        drop(kept);
+        if store.read(|snapshot| epochs::is_sealed(snapshot, now.size))? {
+            store.write(move |tx| epochs::seal(tx, now.size, &now.note, tx.now))?;
+        }
+        Ok(Some(time))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What checkpoints are verified with.
@@ -93,11 +177,16 @@ impl Checkpoints {
         self.signer.verifier().to_string()
     }
 
-    /// Keeps the checkpoint of this moment for good.
+    /// Keeps the checkpoint of this moment for good, and the last that was cosigned, where that is another.
     pub fn seal(&self, store: &Store) -> Result<()> {
-        let note = self.current(store)?;
-        let size = self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, |last| last.0);
-        store.write(move |tx| epochs::seal(tx, size, &note, tx.now))
+        let last = self.last(store)?;
+        let cosigned = self.cosigned();
+        store.write(move |tx| {
+            for Signed { size, note } in cosigned.iter().chain([&last]) {
+                epochs::seal(tx, *size, note, tx.now)?;
+            }
+            Ok(())
+        })
     }
 
     /// Whether a day has passed since the last seal, and something was recorded.
@@ -193,28 +282,6 @@ fn read_key(data: &Path) -> Result<[u8; 32]> {
     ids::unhex(text.trim()).ok_or_else(|| {
         Error::refused(format!("{} is no key", path.display()), "put the right one back: 64 hex digits")
     })
-}
-
-/// A file that is there whole, or as it was.
-fn put(file: &Path, note: &str) -> Result<()> {
-    let failed = || Error::io(format!("cannot write {}", file.display()));
-    let partial = file.with_extension("partial");
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&partial)
-        .and_then(|mut file| {
-            file.write_all(note.as_bytes())?;
-            file.sync_all()
-        })
-        .and_then(|()| std::fs::rename(&partial, file));
-    if let Err(error) = written {
-        let _ = std::fs::remove_file(&partial);
-        return Err(failed()(error));
-    }
-    sync_directory(file)
 }
 
 fn must_begin_with(stored: &Stored<'_>, checkpoint: &Checkpoint) -> Result<()> {

@@ -5,6 +5,7 @@
 //! prints and the table in the README all come from it. Values are text until `Config` has read them all; a
 //! `Config` that exists cannot be wrong.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use jiff::tz::TimeZone;
 use crate::error::{Error, Result};
 use crate::http::server::Limits;
 use crate::time::Timestamp;
+use crate::tlog::note::{Kind, Verifier};
 
 /// One setting: its key in the file; `MAILTRAIL_` and the key in capitals is its name in the environment.
 pub struct Setting {
@@ -72,6 +74,11 @@ pub const SETTINGS: &[Setting] = &[
         "256MiB",
         "nothing is recorded while less of the disk is free; and 64 MiB more are held for cleaning up",
     ),
+    setting(
+        "witnesses",
+        "",
+        "who cosigns the checkpoints: verifier key, space and URL of each, comma-separated; empty: nobody",
+    ),
     setting("max_body", "1MiB", "largest request body"),
     setting("max_bulk_body", "16MiB", "largest request body of a route that records many, or a message"),
     setting("max_connections", "1024", "open connections"),
@@ -124,6 +131,7 @@ pub struct Config {
     /// `None`: none are made by themselves.
     pub backups: Option<Backups>,
     pub disk_reserve: u64,
+    pub witnesses: Vec<Witness>,
     pub max_body: usize,
     pub max_bulk_body: usize,
     pub limits: Limits,
@@ -134,6 +142,14 @@ pub struct Config {
     pub log: log::LevelFilter,
     /// As given, for `mailtrail config`.
     pub given: Vec<Given>,
+}
+
+/// Who is asked to cosign the checkpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witness {
+    pub verifier: Verifier,
+    /// The submission prefix of C2SP tlog-witness, without a slash at its end.
+    pub url: String,
 }
 
 /// The backups that are made by themselves.
@@ -207,6 +223,7 @@ impl Config {
             idempotency_lifetime: read.duration("idempotency_lifetime")?,
             backups,
             disk_reserve: read.bytes("disk_reserve")? as u64,
+            witnesses: read.witnesses("witnesses")?,
             max_body: read.bytes("max_body")?,
             max_bulk_body: read.bytes("max_bulk_body")?,
             limits,
@@ -442,10 +459,37 @@ impl Reader<'_> {
         })
     }
 
+    /// Whose names differ: a name stands for one in log lines and metrics.
+    fn witnesses(&self, key: &str) -> Result<Vec<Witness>> {
+        self.get(
+            key,
+            "NAME+ID+KEY URL, the key of type 4, the URL of http or https, each name once",
+            |text| {
+                let witnesses =
+                    list(text).iter().map(|item| Witness::parse(item)).collect::<Option<Vec<_>>>()?;
+                let names: HashSet<&str> = witnesses.iter().map(|witness| witness.verifier.name()).collect();
+                (names.len() == witnesses.len()).then_some(witnesses)
+            },
+        )
+    }
+
     fn level(&self, key: &str) -> Result<log::LevelFilter> {
         self.get(key, "error, warn, info or debug", |text| {
             ["error", "warn", "info", "debug"].contains(&text).then(|| text.parse().ok()).flatten()
         })
+    }
+}
+
+impl Witness {
+    /// Of `VKEY URL`. A URL with a user in it is none: `mailtrail config` shows it.
+    fn parse(text: &str) -> Option<Self> {
+        let (verifier, url) = text.split_once(' ')?;
+        let verifier = Verifier::parse(verifier).filter(|verifier| verifier.kind() == Kind::Cosignature)?;
+        let url = url.trim().trim_end_matches('/');
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+        let is_url = !rest.is_empty()
+            && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"@?#\"<>\\".contains(&byte));
+        is_url.then(|| Self { verifier, url: url.to_owned() })
     }
 }
 

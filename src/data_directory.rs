@@ -3,14 +3,16 @@
 //! All of it is looked at before SQLite touches a file: it would make a new database where one was lost, and call a
 //! file that cannot be written damaged.
 
-use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::Access;
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
+use crate::store::backup::sync_directory;
 
 /// Looks whether a database that is to be opened is there, ours alone, and on a disk of this machine.
 ///
@@ -80,9 +82,32 @@ pub fn create(data: &Path) -> Result<()> {
         .map_err(Error::io(format!("cannot create {}", data.display())))
 }
 
+/// Writes a file that is there whole, or as it was, whenever the power goes; only its owner may read it. It is on disk
+/// when this returns.
+pub fn put(file: &Path, text: &str) -> Result<()> {
+    let failed = || Error::io(format!("cannot write {}", file.display()));
+    let partial = file.with_extension("partial");
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&partial)
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        })
+        .and_then(|()| std::fs::rename(&partial, file));
+    if let Err(error) = written {
+        let _ = std::fs::remove_file(&partial);
+        return Err(failed()(error));
+    }
+    sync_directory(file)
+}
+
 /// An audit log that others can read or write proves nothing.
 pub fn refuse_open_modes(data: &Path) -> Result<()> {
-    let names = ["mailtrail.db", "issuer.key", "checkpoint.key"];
+    let names = ["mailtrail.db", "issuer.key", "checkpoint.key", "witness.key"];
     for path in std::iter::once(data.to_owned()).chain(names.map(|name| data.join(name))) {
         let Ok(metadata) = path.metadata() else { continue };
         let mode = metadata.mode() & 0o777;

@@ -25,6 +25,7 @@ pub mod config;
 pub mod metrics;
 pub mod data_directory;
 pub mod checkpoints;
+pub mod witness;
 pub mod app;
 pub mod routes;
 pub mod ops;

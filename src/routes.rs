@@ -213,7 +213,8 @@ fn dialect(path: &str) -> Dialect {
     }
 }
 
-fn fail(request_id: &str, dialect: Dialect, error: &Error) -> Response {
+/// An error as an answer; what is inside a 5xx goes to the log.
+pub fn fail(request_id: &str, dialect: Dialect, error: &Error) -> Response {
     log_error(request_id, error);
     refusal(dialect, error)
 }
@@ -245,7 +246,7 @@ pub fn status(dialect: Dialect, error: &Error) -> u16 {
 }
 
 /// An error as an answer in a vendor's words.
-fn refusal(dialect: Dialect, error: &Error) -> Response {
+pub fn refusal(dialect: Dialect, error: &Error) -> Response {
     let status = status(dialect, error);
     let is_inside = matches!(error, Error::Database(_) | Error::Io { .. } | Error::Internal(_));
     let message = if is_inside { "internal error".to_owned() } else { error.to_string() };

@@ -45,12 +45,14 @@ pub fn verification(connection: &Connection) -> Result<Value> {
 }
 
 /// The signed checkpoint of this moment, and with what it is verified. Another place for it than this machine is what
-/// makes it worth something.
+/// makes it worth something. And the last that witnesses have cosigned; null before the first.
 pub fn show_checkpoint(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     admin.must_run_the_appliance()?;
     let checkpoint = app.checkpoints.current(&app.store)?;
-    Response::json(200, &json!({ "checkpoint": checkpoint, "verifier": app.checkpoints.verifier() }))
+    let cosigned = app.checkpoints.cosigned().map(|signed| signed.note);
+    let verifier = app.checkpoints.verifier();
+    Response::json(200, &json!({ "checkpoint": checkpoint, "cosigned": cosigned, "verifier": verifier }))
 }
 
 /// `?size=`: the root of the first so many leaves, to be held against an old checkpoint, and the keys of all epochs.

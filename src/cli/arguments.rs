@@ -141,6 +141,8 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<CheckpointCommand>,
     },
+    /// Be the witness of others' logs: cosign each checkpoint that continues what was seen of its log
+    Witness(Witness),
     /// What is in force, and where each value came from
     Config,
     /// Ask the server of this data directory whether it is ready; fails when it is not, or none serves
@@ -159,6 +161,28 @@ pub enum CheckpointCommand {
         #[arg(long)]
         why: String,
     },
+}
+
+#[derive(Args)]
+pub struct Witness {
+    /// Address and port; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7466")]
+    pub listen: String,
+    /// What this witness is called, as in witness.example.org; for its first start, which makes its key
+    #[arg(long)]
+    pub name: Option<String>,
+    /// A log's verifier key, as `mailtrail checkpoint --json` shows it; repeatable, also for the epochs of one log
+    #[arg(
+        long = "log",
+        value_name = "VKEY",
+        env = "MAILTRAIL_WITNESS_LOGS",
+        value_delimiter = ',',
+        required_unless_present = "show_key"
+    )]
+    pub logs: Vec<String>,
+    /// Only show the verifier key, for the logs' setting `witnesses`
+    #[arg(long)]
+    pub show_key: bool,
 }
 
 #[derive(Subcommand)]

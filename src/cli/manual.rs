@@ -23,7 +23,7 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ("1", "your input"),
     ("2", "our trouble"),
     ("3", "does not verify"),
-    ("70, 74, 78", "serve: internal; input/output; configuration or data refused"),
+    ("70, 74, 78", "serve, witness: internal; input/output; configuration or data refused"),
 ];
 
 pub fn completions(shell: Shell) -> Result<()> {

@@ -3,7 +3,7 @@
 //! It never opens a live database beside the server: while the data directory's lock is held it speaks to the
 //! server over its Unix socket, otherwise it takes the lock and calls the same routes in process (`client`).
 //! Results go to standard output, talk to standard error. Exit: 0 done, 1 your input, 2 our trouble, 3 does not
-//! verify; `serve`, for its unit: 70 internal, 74 input/output, 78 configuration or data refused.
+//! verify; `serve` and `witness`, for their units: 70 internal, 74 input/output, 78 configuration or data refused.
 
 mod arguments;
 mod client;
@@ -15,6 +15,7 @@ mod proof;
 mod service;
 mod setup;
 mod table;
+mod witness;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -49,7 +50,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Err(error) = signal_hook::flag::register(SIGXFSZ, Arc::default()) {
         eprintln!("warning: a limit on file sizes would end this process: {error}");
     }
-    let is_serving = matches!(arguments.command, Command::Serve { .. });
+    let is_serving = matches!(arguments.command, Command::Serve { .. } | Command::Witness(_));
     let is_for_mail =
         matches!(arguments.command, Command::Record(RecordCommand::Message { sysexits: true, .. }));
     match run(arguments) {
@@ -154,9 +155,9 @@ fn run(arguments: Arguments) -> Result<()> {
         _ => {}
     }
     let config = Config::load(&flags, arguments.config.as_deref(), |name| std::env::var(name).ok())?;
-    // Only `serve` and `demo` have something to say while they run; a command has its result.
+    // Only what serves has something to say while it runs; a command has its result.
     let level = match arguments.command {
-        Command::Serve { .. } => config.log,
+        Command::Serve { .. } | Command::Witness(_) => config.log,
         _ => log::LevelFilter::Warn,
     };
     start_log(level);
@@ -178,6 +179,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Checkpoint { command: Some(CheckpointCommand::Renew { why }) } => {
             proof::renew(&context, &why)
         }
+        Command::Witness(command) => witness::run(&context, arguments.data.as_deref(), &command),
         Command::Retention(command) => setup::retention(&context, &command),
         Command::Stats => setup::stats(&context),
         Command::License(command) => owners::license(&context, &command),

@@ -8,6 +8,7 @@ pub mod checkpoints;
 pub mod housekeeping;
 pub mod resets;
 pub mod retention;
+pub mod witnesses;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -31,8 +32,10 @@ struct Job {
     run: fn(&App) -> Result<Value>,
 }
 
-const JOBS: [Job; 7] = [
+const JOBS: [Job; 8] = [
     Job { name: "checkpoint", every: 1, run: checkpoints::run },
+    // After the checkpoint, which it shows to others.
+    Job { name: "witnesses", every: 1, run: witnesses::run },
     Job { name: "resets", every: 5, run: resets::run },
     Job { name: "usage", every: 60, run: housekeeping::write_usage },
     Job { name: "housekeeping", every: 600, run: housekeeping::forget },

@@ -25,6 +25,7 @@ pub fn write(app: &App) -> Result<Text> {
     limits(app, &mut text);
     store(app, &mut text)?;
     scheduled(app, &mut text);
+    witnesses(app, &mut text);
     process(&mut text);
     Ok(text)
 }
@@ -201,6 +202,29 @@ fn scheduled(app: &App, text: &mut Text) {
     if let Some(last) = app.backups.last() {
         let help = "When the last finished backup was begun.";
         text.gauge("mailtrail_last_backup_timestamp_seconds", help, last.micros() / SECOND);
+    }
+}
+
+fn witnesses(app: &App, text: &mut Text) {
+    let cosigned: Vec<_> = app.witnesses.cosigned().collect();
+    if cosigned.is_empty() {
+        return;
+    }
+    let name = "mailtrail_witness_cosigned_leaves";
+    text.begin(
+        name,
+        "gauge",
+        "Leaves of the last checkpoint that each witness cosigned; 0: none since the start.",
+    );
+    for (witness, last) in &cosigned {
+        text.sample(name, &[("witness", witness)], last.map_or(0, |(size, _)| size));
+    }
+    let name = "mailtrail_witness_cosigned_timestamp_seconds";
+    text.begin(name, "gauge", "When each witness cosigned it, by its clock.");
+    for (witness, last) in &cosigned {
+        if let Some((_, time)) = last {
+            text.sample(name, &[("witness", witness)], time);
+        }
     }
 }
 

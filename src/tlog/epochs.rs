@@ -51,13 +51,21 @@ pub fn add(connection: &Connection, epoch: &Epoch, now: Timestamp) -> Result<()>
     Ok(())
 }
 
-/// Keeps a checkpoint for good; the same tree is sealed once.
+/// Keeps a checkpoint for good; the same tree is sealed once, and a note that goes on with more signatures takes the
+/// place of the one it begins with.
 pub fn seal(connection: &Connection, size: u64, note: &str, now: Timestamp) -> Result<()> {
     connection.execute(
-        "INSERT INTO seals (size, note, sealed_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        "INSERT INTO seals (size, note, sealed_at) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET note = excluded.note WHERE instr(excluded.note, note) = 1",
         (i64::try_from(size).unwrap_or(i64::MAX), note, now),
     )?;
     Ok(())
+}
+
+pub fn is_sealed(connection: &Connection, size: u64) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("SELECT 1 FROM seals WHERE size = ?1")?
+        .exists([i64::try_from(size).unwrap_or(i64::MAX)])?)
 }
 
 /// When the last seal was set, and over how many leaves.

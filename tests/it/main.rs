@@ -34,4 +34,5 @@ mod streams;
 mod support;
 mod tree;
 mod upgrades;
+mod witness;
 mod writer;

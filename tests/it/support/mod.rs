@@ -96,6 +96,11 @@ impl Server {
         Config::load(&self.settings, None, |_| None).expect("settings that are right")
     }
 
+    /// A setting that counts from the next start on.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.settings.push((key.to_owned(), value.to_owned()));
+    }
+
     /// Stops it in good order, when it runs, and starts it again on the same files.
     pub fn restart(&mut self) {
         self.stop();
