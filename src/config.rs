@@ -16,6 +16,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 use crate::error::{Error, Result};
+use crate::http::remote::Prefix;
 use crate::http::server::Limits;
 use crate::time::Timestamp;
 use crate::tlog::note::{Kind, Verifier};
@@ -148,8 +149,8 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Witness {
     pub verifier: Verifier,
-    /// The submission prefix of C2SP tlog-witness, without a slash at its end.
-    pub url: String,
+    /// The submission prefix of C2SP tlog-witness.
+    pub url: Prefix,
 }
 
 /// The backups that are made by themselves.
@@ -485,11 +486,7 @@ impl Witness {
     fn parse(text: &str) -> Option<Self> {
         let (verifier, url) = text.split_once(' ')?;
         let verifier = Verifier::parse(verifier).filter(|verifier| verifier.kind() == Kind::Cosignature)?;
-        let url = url.trim().trim_end_matches('/');
-        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
-        let is_url = !rest.is_empty()
-            && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"@?#\"<>\\".contains(&byte));
-        is_url.then(|| Self { verifier, url: url.to_owned() })
+        Some(Self { verifier, url: Prefix::parse(url.trim())? })
     }
 }
 

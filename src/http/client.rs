@@ -1,4 +1,5 @@
-//! A blocking HTTP/1.1 client over a Unix socket: how our own command line talks to the running server.
+//! A blocking HTTP/1.1 client: over a Unix socket, as our own command line talks to the running server (`remote` goes
+//! over the network).
 //!
 //! One request a connection. There is no deadline: a command such as a backup takes as long as it takes, and the
 //! other end is our own server on the same machine, which dies with its sockets.
@@ -50,12 +51,24 @@ pub fn call(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Result<ClientResponse> {
-    let head = request_head(method, target, headers, body.len())?;
+    let head = request_head(method, "localhost", target, headers, body.len())?;
     let address = SocketPath::of(socket)?;
-    let reaching = || format!("the server's socket {}", socket.display());
-    let mut stream = UnixStream::connect(&address.path).map_err(Error::io(reaching()))?;
+    let reaching = format!("the server's socket {}", socket.display());
+    let stream = UnixStream::connect(&address.path).map_err(Error::io(&reaching))?;
+    exchange(stream, &reaching, method, &head, body)
+}
+
+/// Sends a request over a connection of its own, and reads the head of the answer. `reaching` is what an error is about.
+pub(super) fn exchange(
+    mut stream: impl Read + Write + Send + 'static,
+    reaching: &str,
+    method: Method,
+    head: &str,
+    body: &[u8],
+) -> Result<ClientResponse> {
     // A server that refuses answers before it has read all, so a failing write is not the end: its answer counts.
-    let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+    let sent =
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).and_then(|()| stream.flush());
 
     let mut reader = BufReader::new(stream);
     let limits = HeadLimits::default();
@@ -64,10 +77,10 @@ pub fn call(
         match framing::read_head(&mut reader, limits.bytes, &mut head) {
             Ok(true) => {}
             Ok(false) => {
-                sent.map_err(Error::io(reaching()))?;
-                return Err(Error::io(reaching())(std::io::ErrorKind::UnexpectedEof.into()));
+                sent.map_err(Error::io(reaching))?;
+                return Err(Error::io(reaching)(std::io::ErrorKind::UnexpectedEof.into()));
             }
-            Err(fault) => return Err(Error::io(reaching())(fault.into())),
+            Err(fault) => return Err(Error::io(reaching)(fault.into())),
         }
         let head = framing::parse_response_head(&head, &limits, method == Method::Head)?;
         if head.status >= 200 {
@@ -83,7 +96,13 @@ pub fn is_answered(socket: &Path) -> bool {
     SocketPath::of(socket).is_ok_and(|address| UnixStream::connect(&address.path).is_ok())
 }
 
-fn request_head(method: Method, target: &str, headers: &[(&str, &str)], length: usize) -> Result<String> {
+pub(super) fn request_head(
+    method: Method,
+    host: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    length: usize,
+) -> Result<String> {
     let sound = target.starts_with('/')
         && target.bytes().all(|byte| byte.is_ascii_graphic())
         && headers.iter().all(|(name, value)| {
@@ -94,8 +113,7 @@ fn request_head(method: Method, target: &str, headers: &[(&str, &str)], length: 
     if !sound {
         return Err(Error::Internal(format!("{target:?} with {headers:?} is not a request")));
     }
-    let mut head =
-        format!("{} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", method.as_str());
+    let mut head = format!("{} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n", method.as_str());
     for (name, value) in headers {
         let _ = write!(head, "{name}: {value}\r\n");
     }
@@ -155,10 +173,10 @@ mod tests {
             ("/", "a", "b\0"),
         ] {
             assert!(
-                request_head(Method::Get, target, &[(name, value)], 0).is_err(),
+                request_head(Method::Get, "localhost", target, &[(name, value)], 0).is_err(),
                 "{target:?} {name:?} {value:?}"
             );
         }
-        assert!(request_head(Method::Get, "/a?b=c", &[("X-A", "b c")], 0).is_ok());
+        assert!(request_head(Method::Get, "localhost", "/a?b=c", &[("X-A", "b c")], 0).is_ok());
     }
 }

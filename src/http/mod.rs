@@ -2,7 +2,8 @@
 //!
 //! `server` accepts and writes answers and is the only place that names tiny_http; `framing` turns bytes into requests,
 //! `conversation` takes a connection through them, `connections` says who may be connected, `wire` keeps the
-//! deadlines; `client` is the command line's way in. `query` has the typed parameters; `route` says what a route is.
+//! deadlines; `client` is the command line's way in, `remote` the way to other servers. `query` has the typed parameters;
+//! `route` says what a route is.
 //! Nothing here knows a log, an owner or a caller.
 
 pub mod batch;
@@ -14,6 +15,7 @@ pub mod json;
 pub mod listing;
 mod limits;
 pub mod query;
+pub mod remote;
 pub mod route;
 pub mod server;
 pub mod stream;

@@ -11,19 +11,18 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use log::Level::{Error as Alarm, Warn};
-use serde_json::Value;
-use ureq::Agent;
-
 use crate::app::App;
 use crate::checkpoints::{Checkpoints, Signed};
 use crate::config;
 use crate::error::Result;
+use crate::http::remote::{self, Prefix};
 use crate::time::{SECOND, Timestamp};
 use crate::tlog::merkle;
 use crate::tlog::note::{Note, Verifier, number};
 use crate::tlog::tree::Stored;
 use crate::witness::{ADD_CHECKPOINT, Submission};
+use log::Level::{Error as Alarm, Warn};
+use serde_json::Value;
 
 /// Seconds from one checkpoint to the next that the witnesses see. They are due at the same multiples of it, so that one
 /// checkpoint has the lines of all.
@@ -36,16 +35,11 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const MOST_BYTES: u64 = 64 * 1024;
 
 /// Those of the configuration, and what is known of them.
-pub struct Witnesses {
-    /// Keeps connections open from one call to the next.
-    agent: Agent,
-    all: Vec<Witness>,
-}
+pub struct Witnesses(Vec<Witness>);
 
 struct Witness {
     verifier: Verifier,
-    /// Where a checkpoint is added.
-    url: String,
+    url: Prefix,
     state: Mutex<State>,
 }
 
@@ -68,12 +62,7 @@ struct Call {
     old: u64,
     /// After a 409, with the size that it told.
     is_second: bool,
-    answer: Receiver<Result<Answer, String>>,
-}
-
-struct Answer {
-    status: u16,
-    body: String,
+    answer: Receiver<Result<(u16, String)>>,
 }
 
 pub fn run(app: &App) -> Result<Value> {
@@ -81,7 +70,7 @@ pub fn run(app: &App) -> Result<Value> {
     let Some(last) = app.checkpoints.latest() else { return Ok(Value::Null) };
     let now = app.clock.now();
     let looked: Vec<Result<()>> =
-        app.witnesses.all.iter().map(|witness| witness.look(app, &last, now)).collect();
+        app.witnesses.0.iter().map(|witness| witness.look(app, &last, now)).collect();
     looked.into_iter().collect::<Result<Vec<_>>>()?;
     Ok(Value::Null)
 }
@@ -89,13 +78,6 @@ pub fn run(app: &App) -> Result<Value> {
 impl Witnesses {
     /// What they have cosigned of the last checkpoint is read from it.
     pub fn open(configured: &[config::Witness], checkpoints: &Checkpoints) -> Self {
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_global(Some(TIMEOUT))
-            .user_agent(concat!("mailtrail/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .into();
         let last = checkpoints.latest();
         let known = last.and_then(|last| Some((last.size, Note::parse(&last.note).ok()?)));
         let all = configured.iter().map(|config::Witness { verifier, url }| {
@@ -103,14 +85,14 @@ impl Witnesses {
                 known.as_ref().and_then(|(size, note)| Some((*size, note.cosignature(verifier)?.0)));
             let seen = cosigned.map_or(0, |(size, _)| size);
             let state = Mutex::new(State { seen, cosigned, ..State::default() });
-            Witness { verifier: verifier.clone(), url: format!("{url}{ADD_CHECKPOINT}"), state }
+            Witness { verifier: verifier.clone(), url: url.clone(), state }
         });
-        Self { agent, all: all.collect() }
+        Self(all.collect())
     }
 
     /// The name of each, with the leaves of what it last cosigned, and when, in seconds since 1970.
     pub fn cosigned(&self) -> impl Iterator<Item = (&str, Option<(u64, u64)>)> {
-        self.all.iter().map(|witness| (witness.verifier.name(), witness.state().cosigned))
+        self.0.iter().map(|witness| (witness.verifier.name(), witness.state().cosigned))
     }
 }
 
@@ -147,17 +129,17 @@ impl Witness {
         app: &App,
         state: &mut State,
         call: &Call,
-        answer: &Answer,
+        (status, body): &(u16, String),
         last: &Signed,
         now: Timestamp,
     ) -> Result<()> {
         let size = call.signed.size;
         // Also when what follows fails.
         state.next = pause(now, EVERY);
-        match (answer.status, number(answer.body.trim_end_matches('\n'))) {
+        match (*status, number(body.trim_end_matches('\n'))) {
             (200, _) => {
                 let added =
-                    app.checkpoints.add_cosignature(&app.store, &call.signed, &self.verifier, &answer.body)?;
+                    app.checkpoints.add_cosignature(&app.store, &call.signed, &self.verifier, body)?;
                 match added {
                     Some(time) => self.well(state, (size, time)),
                     None => self.tell(state, now, Warn, "its answer is no cosignature by its key"),
@@ -215,11 +197,11 @@ impl Witness {
             old => app.store.read(|snapshot| merkle::prove_consistency(&Stored(snapshot), old, size))?,
         };
         let body = Submission { old, proof, checkpoint: last.note.clone() }.to_string();
-        let (agent, url) = (app.witnesses.agent.clone(), self.url.clone());
+        let url = self.url.clone();
         let (tell, answer) = channel();
         let started = std::thread::Builder::new().name("witness".into()).spawn(move || {
             // Nobody listens any more when the program ends.
-            let _ = tell.send(post(&agent, &url, &body));
+            let _ = tell.send(post(&url, &body));
         });
         match started {
             Ok(_) => state.call = Some(Call { signed: last.clone(), old, is_second, answer }),
@@ -251,10 +233,7 @@ fn pause(now: Timestamp, seconds: i64) -> Timestamp {
     Timestamp::from_micros(next - next.rem_euclid(EVERY * SECOND))
 }
 
-fn post(agent: &Agent, url: &str, body: &str) -> Result<Answer, String> {
-    let told = |error: ureq::Error| error.to_string();
-    let request = agent.post(url).header("content-type", "text/plain; charset=utf-8");
-    let mut answer = request.send(body).map_err(told)?;
-    let body = answer.body_mut().with_config().limit(MOST_BYTES).read_to_vec().map_err(told)?;
-    Ok(Answer { status: answer.status().as_u16(), body: String::from_utf8_lossy(&body).into_owned() })
+fn post(url: &Prefix, body: &str) -> Result<(u16, String)> {
+    let (status, body) = remote::post(url, ADD_CHECKPOINT, body, TIMEOUT, MOST_BYTES)?;
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
