@@ -143,8 +143,9 @@ impl Checkpoints {
     ) -> Result<Option<u64>> {
         let Some((text, _)) = signed.note.rsplit_once("\n\n") else { return Ok(None) };
         let text = format!("{text}\n");
-        let Ok(note) = Note::parse(&format!("{text}\n{lines}")) else { return Ok(None) };
-        let Some((time, line)) = note.cosignature(witness) else { return Ok(None) };
+        // Lines alone: with an empty one among them the text that was cosigned would be another.
+        let note = Note::parse(&format!("{text}\n{lines}")).ok().filter(|note| note.text == text);
+        let Some((time, line)) = note.and_then(|note| note.cosignature(witness)) else { return Ok(None) };
         let mut kept = self.kept();
         let Kept { last, cosigned } = &mut *kept;
         // With what other witnesses have said of it meanwhile.

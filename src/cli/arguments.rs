@@ -169,7 +169,7 @@ pub struct Witness {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7466")]
     pub listen: String,
     /// What this witness is called, as in witness.example.org; for its first start, which makes its key
-    #[arg(long)]
+    #[arg(long, env = "MAILTRAIL_WITNESS_NAME")]
     pub name: Option<String>,
     /// A log's verifier key, as `mailtrail checkpoint --json` shows it; repeatable, also for the epochs of one log
     #[arg(

@@ -11,6 +11,9 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use log::Level::{Error as Alarm, Warn};
+use serde_json::Value;
+
 use crate::app::App;
 use crate::checkpoints::{Checkpoints, Signed};
 use crate::config;
@@ -21,8 +24,6 @@ use crate::tlog::merkle;
 use crate::tlog::note::{Note, Verifier, number};
 use crate::tlog::tree::Stored;
 use crate::witness::{ADD_CHECKPOINT, Submission};
-use log::Level::{Error as Alarm, Warn};
-use serde_json::Value;
 
 /// Seconds from one checkpoint to the next that the witnesses see. They are due at the same multiples of it, so that one
 /// checkpoint has the lines of all.

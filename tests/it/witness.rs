@@ -625,6 +625,43 @@ fn witnesses_that_are_down_hang_or_lie_are_told_once_and_hold_up_nothing() {
 }
 
 #[test]
+fn of_an_answer_the_line_of_the_witness_is_taken_over_and_nothing_else() {
+    let server = Server::start();
+    let app = &server.running().app;
+    let text = told(&server).note.text;
+    let signed = app.checkpoints.latest().expect("a checkpoint");
+    let [ours, other] = [1, 2].map(|seed| Cosigner::new(NAME.into(), &[seed; 32]));
+    let add = |lines: &str| {
+        let added = app.checkpoints.add_cosignature(&app.store, &signed, ours.verifier(), lines);
+        added.expect("no trouble of our own")
+    };
+    let good = ours.cosign(&text, 5);
+    let longer = format!("{text}\nx\n");
+    for lies in [
+        "".to_owned(),
+        "\n".to_owned(),
+        "x\n".to_owned(),
+        good.trim_end().to_owned(),
+        good.replace("— ", "- "),
+        other.cosign(&text, 5),
+        ours.cosign("text\n", 5),
+        ours.cosign(&text, 0),
+        ours.cosign(&text, 1 << 63),
+        // With an empty line, so that it is over a text that begins with ours.
+        format!("x\n\n{}", ours.cosign(&longer, 5)),
+        format!("{good}{}", ours.cosign("text\n", 5)),
+        good.repeat(100),
+    ] {
+        assert_eq!(add(&lies), None, "{lies:?}");
+        assert_eq!(told(&server).text, signed.note, "{lies:?}");
+    }
+    assert_eq!(add(&format!("{}{good}", other.cosign(&text, 5))), Some(5));
+    assert_eq!(told(&server).text, format!("{}{good}", signed.note));
+    assert_eq!(add(&good), Some(5));
+    assert_eq!(told(&server).text, format!("{}{good}", signed.note), "it is there once");
+}
+
+#[test]
 fn a_setting_that_names_no_witness_is_refused() {
     let witness = Cosigner::new("w".into(), &[1; 32]).verifier().to_string();
     let log = Signer::new("w".into(), &[1; 32]).verifier().to_string();
