@@ -35,7 +35,7 @@ impl Service for Witness {
         let answered = self.route(&request);
         let response = answered.unwrap_or_else(|error| routes::fail(&request.id, Dialect::Problem, &error));
         log::info!(
-            "{} {} {} {}ms {}",
+            "{} {:.80} {} {}ms {}",
             request.method.as_str(),
             request.path,
             response.status,

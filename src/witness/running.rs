@@ -1,6 +1,7 @@
 //! A witness as a running program: its directory, its key, its server.
 //!
-//! The directory has `witness.key`, a lock, and a file for each log; it is no appliance's data directory.
+//! The directory has `witness.key`, a lock, and a file for each log; it is no appliance's data directory. An older copy
+//! put in its place has forgotten what was cosigned since, and would cosign another history: better begin anew.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
