@@ -79,7 +79,7 @@ impl Cosigner {
         (cosigner.0.verifier.id() == id).then_some(cosigner)
     }
 
-    /// The key in the form that Go's note tools read and write. Whoever has it can sign in this name.
+    /// The key in the form of Go's package note. Whoever has it can sign in this name.
     pub fn secret(&self) -> String {
         let Secret { verifier, key } = &self.0;
         format!("PRIVATE+KEY+{}", verifier.show_key(&key.to_bytes()))

