@@ -59,7 +59,7 @@ impl Checkpoints {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io(format!("cannot read {}", file.display()))(error)),
             Ok(note) => {
-                let checkpoint = epochs::checkpoint_of(&note, std::slice::from_ref(&epoch));
+                let checkpoint = Checkpoint::signed(&note, std::slice::from_ref(&epoch.verifier));
                 let checkpoint = checkpoint.map_err(|error| not_signed(&file, &error.to_string()))?;
                 store.read(|snapshot| must_begin_with(&Stored(snapshot), &checkpoint))?;
                 Some((checkpoint.size, note))
@@ -86,6 +86,15 @@ impl Checkpoints {
         put(&self.file, &note)?;
         *last = Some((size, note.clone()));
         Ok(note)
+    }
+
+    /// The last checkpoint, when it is of so many leaves; else that of now.
+    pub fn covering(&self, store: &Store, size: u64) -> Result<String> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match last {
+            Some((known, note)) if known >= size => Ok(note),
+            _ => self.current(store),
+        }
     }
 
     /// What checkpoints are verified with.

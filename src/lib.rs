@@ -32,6 +32,7 @@ pub mod openapi;
 pub mod http;
 pub mod auth;
 pub mod owners;
+pub mod proofs;
 pub mod store;
 pub mod tlog;
 pub mod enforcement;

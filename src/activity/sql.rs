@@ -184,6 +184,21 @@ pub fn listing(
     })
 }
 
+/// The number of the activity with this id, if it is within `scope`.
+pub fn number_of(connection: &Connection, scope: Scope, id: Ulid) -> Result<Option<i64>> {
+    let found = connection
+        .prepare_cached(
+            "SELECT coalesce(recorded_at, created_at), owner, (SELECT salt FROM sequence WHERE one = 1)
+             FROM activity WHERE seq = ?1",
+        )?
+        .query_row([id.seq()], |row| Ok((Ulid::of(row.get(0)?, row.get(2)?, id.seq()), row.get(1)?)))
+        .optional()?;
+    Ok(match found {
+        Some((known, owner)) if known == id && scope.owners(connection)?.contains(&owner) => Some(id.seq()),
+        _ => None,
+    })
+}
+
 /// Every series that a row is counted in.
 fn series(owner: i64, action: i64, user: Option<i64>) -> impl Iterator<Item = Series> {
     let all = Series::of(Log::Activity, owner);

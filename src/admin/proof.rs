@@ -68,7 +68,6 @@ pub fn root(connection: &Connection, size: u64) -> Result<Value> {
     let stored = Stored(connection);
     let n_leaves = stored.n_leaves()?;
     let root = (size <= n_leaves).then(|| merkle::root(&stored, size)).transpose()?;
-    let verifiers: Vec<String> =
-        epochs::all(connection)?.into_iter().map(|epoch| epoch.verifier.to_string()).collect();
+    let verifiers: Vec<String> = epochs::verifiers(connection)?.iter().map(ToString::to_string).collect();
     Ok(json!({ "leaves": n_leaves, "root": root.map(|root| root.to_string()), "verifiers": verifiers }))
 }

@@ -8,9 +8,9 @@ use super::{Action, Event, NewEvent, sentence};
 use crate::error::Result;
 use crate::ids::Uuid;
 use crate::owners::{tenants, workspaces};
-use crate::store::Tx;
 use crate::store::counts::{Log, Recount, Series};
 use crate::store::listing::{Index, Listing};
+use crate::store::{Tx, clock_steps};
 use crate::time::Timestamp;
 use crate::tlog::rows::{Column, Rows};
 
@@ -179,6 +179,48 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, tenant: i64, new: &NewEvent) -> R
         tx.count(series, created_at, 1);
     }
     Ok(event)
+}
+
+/// The number of a workspace's event. Ids have no index: one of ours begins with the millisecond in which its row was
+/// recorded, and between two steps of the clock numbers rise with that time.
+pub fn number_of(connection: &Connection, workspace: i64, id: Uuid) -> Result<Option<i64>> {
+    let second = Timestamp::from_seconds(id.millis() / 1000);
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT max(seq) FROM enforcement_events")?
+        .query_row([], |row| row.get(0))?;
+    let mut start = 1;
+    for end in clock_steps::ends_before(connection, i64::MAX)?.into_iter().chain(last) {
+        let from = first_since(connection, (start, end), second)?;
+        let to = first_since(connection, (from, end), second.plus_seconds(1))?;
+        let found = connection
+            .prepare_cached(
+                "SELECT seq FROM enforcement_events WHERE seq >= ?1 AND seq < ?2 AND id = ?3 AND workspace = ?4",
+            )?
+            .query_row((from, to, id, workspace), |row| row.get(0))
+            .optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        start = end + 1;
+    }
+    Ok(None)
+}
+
+/// The first number from which on no event up to `end` was recorded before `at`; times rise between `first` and `end`.
+fn first_since(connection: &Connection, (mut first, end): (i64, i64), at: Timestamp) -> Result<i64> {
+    let mut next = connection.prepare_cached(
+        "SELECT seq, coalesce(recorded_at, created_at) < ?3 FROM enforcement_events WHERE seq BETWEEN ?1 AND ?2
+         ORDER BY seq LIMIT 1",
+    )?;
+    let mut after = end + 1;
+    while first < after {
+        let middle = first + (after - first) / 2;
+        match next.query_row((middle, end, at), |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()? {
+            Some((seq, true)) => first = seq + 1,
+            Some((_, false)) | None => after = middle,
+        }
+    }
+    Ok(first)
 }
 
 /// What retention would take of a tenant: not what belongs to a mailbox on hold.

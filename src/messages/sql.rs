@@ -219,6 +219,32 @@ pub fn find(connection: &Connection, mailbox: i64, message_id: &str) -> Result<O
     found.map(|entry| with_facts(connection, entry)).transpose()
 }
 
+/// The number of an entry's row, and those of the facts that came later, in order. Empty for an unknown message.
+pub fn numbers_of(connection: &Connection, mailbox: i64, message_id: &str) -> Result<Vec<i64>> {
+    let entry = connection
+        .prepare_cached("SELECT seq FROM messages WHERE mailbox = ?1 AND message_id = ?2")?
+        .query_row((mailbox, message_id), |row| row.get(0))
+        .optional()?;
+    with_numbers_of_facts(connection, entry.into_iter())
+}
+
+/// Numbers of entries, each with those of its facts behind it.
+pub fn with_numbers_of_facts(
+    connection: &Connection,
+    entries: impl Iterator<Item = i64>,
+) -> Result<Vec<i64>> {
+    let mut facts =
+        connection.prepare_cached("SELECT seq FROM message_facts WHERE message = ?1 ORDER BY seq")?;
+    let mut numbers = Vec::new();
+    for entry in entries {
+        numbers.push(entry);
+        for fact in facts.query_map([entry], |row| row.get(0))? {
+            numbers.push(fact?);
+        }
+    }
+    Ok(numbers)
+}
+
 fn with_facts(connection: &Connection, mut entry: Entry) -> Result<Entry> {
     let mut statement = connection.prepare_cached(
         "SELECT kind, data, recorded_at FROM message_facts WHERE message = ?1 ORDER BY seq",

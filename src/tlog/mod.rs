@@ -16,8 +16,10 @@ pub mod controls;
 pub mod epochs;
 pub mod merkle;
 pub mod note;
+pub mod proof;
 pub mod record;
 pub mod rows;
+pub mod tiles;
 pub mod tree;
 pub mod verify;
 

@@ -164,10 +164,10 @@ impl Leaves<'_, '_> {
 
 /// The checkpoints that were kept for good, smallest first: the tree has to begin with each.
 fn seals(connection: &Connection, size: u64, tell: &mut dyn FnMut(String)) -> Result<Vec<Checkpoint>> {
-    let epochs = epochs::all(connection)?;
+    let verifiers = epochs::verifiers(connection)?;
     let mut seals = Vec::new();
     for (sealed, note) in epochs::seals(connection)? {
-        match epochs::checkpoint_of(&note, &epochs) {
+        match Checkpoint::signed(&note, &verifiers) {
             Err(Error::Mismatch(why)) => {
                 tell(format!("the seal of {sealed} entries is not to be believed: {why}"))
             }

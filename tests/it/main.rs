@@ -25,6 +25,7 @@ mod openapi;
 mod ops;
 mod paging;
 mod plans;
+mod proofs;
 mod rates;
 mod readme;
 mod retention;
