@@ -121,16 +121,33 @@ impl Checkpoints {
 }
 
 /// Goes on under another name: a backup has taken the place of a later database, or the key is lost. The row that says
-/// so names the old checkpoint, which is kept beside the new one. Nobody may serve the directory. Returns what the new
+/// so names the old checkpoint, which is kept beside the new one, and so is the old key where a new one is wanted. Nobody may serve the directory. Returns what the new
 /// checkpoints are verified with; `None` where the log had no name yet.
-pub fn renew(config: &Config, why: &str) -> Result<Option<String>> {
+pub fn renew(config: &Config, why: &str, is_new_key: bool) -> Result<Option<String>> {
     let (data, database) = (&config.data, config.database());
     let disk = Disk::open(data, config.disk_reserve)?;
     migrate::prepare(&database, LOGS)?;
     let store = Store::open(&database, disk, Clock::system(), crate::activity::note, LOGS)?;
+    if is_new_key {
+        set_key_aside(data, &store)?;
+    }
     let verifier = begin_another(data, &store, why)?;
     store.checkpoint()?;
     Ok(verifier)
+}
+
+/// Keeps the old key under another name, so that the epoch that comes makes one of its own.
+fn set_key_aside(data: &Path, store: &Store) -> Result<()> {
+    let Some(old) = store.read(|snapshot| epochs::current(snapshot))? else { return Ok(()) };
+    let (key, kept) = (data.join(KEY), data.join(format!("{KEY}.{}", old.epoch)));
+    match std::fs::rename(&key, &kept) {
+        // Set aside by a renewal that was broken off, or lost.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        renamed => {
+            renamed.map_err(Error::io(format!("cannot rename {}", key.display())))?;
+            sync_directory(&kept)
+        }
+    }
 }
 
 fn begin_another(data: &Path, store: &Store, why: &str) -> Result<Option<String>> {

@@ -39,6 +39,7 @@ pub mod enforcement;
 pub mod messages;
 pub mod activity;
 pub mod ingest;
+pub mod erasure;
 pub mod jobs;
 pub mod admin;
 pub mod serve;

@@ -158,6 +158,8 @@ pub enum Command {
         #[arg(long, value_name = "N")]
         fact: Option<u64>,
     },
+    /// Remove everything that was recorded of a person
+    Erase(Erase),
     /// The signed word on how the log stands; `renew`, to go on under another name
     Checkpoint {
         #[command(subcommand)]
@@ -180,7 +182,26 @@ pub enum CheckpointCommand {
         /// Why, for whoever reads the log
         #[arg(long)]
         why: String,
+        /// With a key of its own: the old one is known to somebody
+        #[arg(long)]
+        new_key: bool,
     },
+}
+
+#[derive(Args)]
+pub struct Erase {
+    /// Their mail address
+    #[arg(long)]
+    pub address: String,
+    /// Why, for whoever reads the log; it stays, and names nobody
+    #[arg(long)]
+    pub why: String,
+    /// Only say what would go
+    #[arg(long)]
+    pub dry_run: bool,
+    /// A directory that is not there yet, for the proofs that they are gone
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    pub certificates: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]

@@ -182,9 +182,10 @@ fn run(arguments: Arguments) -> Result<()> {
             let of = data::Owner { mailbox: mailbox.as_deref(), project: project.as_deref() };
             proof::prove(&context, log, &id, of, fact)
         }
+        Command::Erase(erase) => proof::erase(&context, &erase),
         Command::Checkpoint { command: None } => proof::checkpoint(&context),
-        Command::Checkpoint { command: Some(CheckpointCommand::Renew { why }) } => {
-            proof::renew(&context, &why)
+        Command::Checkpoint { command: Some(CheckpointCommand::Renew { why, new_key }) } => {
+            proof::renew(&context, &why, new_key)
         }
         Command::Retention(command) => setup::retention(&context, &command),
         Command::Stats => setup::stats(&context),

@@ -1,11 +1,13 @@
 //! `verify`, `proof` and `checkpoint`: whether what is there is what was recorded, and the signed word on it.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::arguments::Log;
+use super::arguments::{Erase, Log};
 use super::client::{Call, Client};
 use super::data::{Owner, route};
 use super::setup::open_at_rest;
@@ -200,6 +202,41 @@ pub fn verify_proof(context: &Context, path: &Path, key: Option<&str>, file: Opt
     )
 }
 
+/// Removes what was recorded of a person, and writes the certificates into a directory.
+pub fn erase(context: &Context, erase: &Erase) -> Result<()> {
+    let Erase { address, why, dry_run, certificates } = erase;
+    if let Some(directory) = certificates {
+        DirBuilder::new().mode(0o700).create(directory).map_err(|error| {
+            let message = format!("cannot make {}: {error}", directory.display());
+            Error::usage(message, "name a directory that is not there yet")
+        })?;
+    }
+    let body =
+        json!({ "address": address, "why": why, "dry_run": dry_run, "workspace_id": context.workspace });
+    let told = Client::open(context)?.post("/api/v1/admin/erasures", &body)?;
+    let proofs = told["certificates"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for (at, proof) in (1..).zip(proofs) {
+        let Some(directory) = certificates else { break };
+        let path = directory.join(format!("{at}.tlog-proof"));
+        std::fs::write(&path, proof.as_str().unwrap_or_default())
+            .map_err(Error::io(format!("cannot write {}", path.display())))?;
+    }
+    context.answer(&told, |told| {
+        let removed = &told["removed"];
+        let done = if *dry_run { "would be removed" } else { "removed" };
+        let mut lines: Vec<String> = ["enforcement", "messages", "activity"]
+            .map(|log| format!("{log:<12} {} {done}", cell(&removed[log])))
+            .into();
+        if removed["on_hold"] != 0 {
+            lines.push(format!("{:<12} {} kept by a legal hold", "all", cell(&removed["on_hold"])));
+        }
+        if let (Some(directory), [_, ..]) = (certificates, proofs) {
+            lines.push(format!("the certificates are in {}", directory.display()));
+        }
+        lines.join("\n")
+    })
+}
+
 /// Prints the checkpoint of this moment.
 pub fn checkpoint(context: &Context) -> Result<()> {
     let told = Client::open(context)?.get("/api/v1/admin/checkpoint", Vec::new())?;
@@ -207,13 +244,13 @@ pub fn checkpoint(context: &Context) -> Result<()> {
 }
 
 /// Goes on under another name. Nobody may serve the directory meanwhile.
-pub fn renew(context: &Context, why: &str) -> Result<()> {
+pub fn renew(context: &Context, why: &str, is_new_key: bool) -> Result<()> {
     let data = &context.config.data;
     let _lock = Lock::take(data)?.ok_or_else(|| {
         Error::usage(format!("{} is being served", data.display()), "stop the server first")
     })?;
     data_directory::examine(data)?;
-    match checkpoints::renew(&context.config, why)? {
+    match checkpoints::renew(&context.config, why, is_new_key)? {
         Some(verifier) => print(&verifier),
         None => print("the log has no name yet: its first start gives it one"),
     }

@@ -1,8 +1,8 @@
 //! The SQL of the enforcement log. `record` is the one door in, `prune` the one way out.
 
-use rusqlite::types::Value;
+use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Row};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Action, Event, NewEvent, sentence};
 use crate::error::Result;
@@ -10,7 +10,7 @@ use crate::ids::Uuid;
 use crate::owners::{tenants, workspaces};
 use crate::store::counts::{Log, Recount, Series};
 use crate::store::listing::{Index, Listing};
-use crate::store::{Tx, clock_steps};
+use crate::store::{Erasable, Tx, clock_steps, numbers_as_json};
 use crate::time::Timestamp;
 use crate::tlog::rows::{Column, Rows};
 
@@ -75,12 +75,12 @@ pub fn listing(
     };
     let mut equals = Vec::new();
     if let Some(action) = filter.action {
-        equals.push(("action = ", Value::from(action as i64)));
+        equals.push(("action = ", SqlValue::from(action as i64)));
     }
     if let Some(address) = &filter.mailbox_address {
-        equals.push(("mailbox_address COLLATE NOCASE = ", Value::from(address.clone())));
+        equals.push(("mailbox_address COLLATE NOCASE = ", SqlValue::from(address.clone())));
         if filter.tenant.is_some() {
-            equals.push(("workspace = ", Value::from(filter.workspace)));
+            equals.push(("workspace = ", SqlValue::from(filter.workspace)));
         }
     }
     let index = match (&filter.mailbox_address, filter.tenant, filter.action) {
@@ -227,21 +227,45 @@ fn first_since(connection: &Connection, (mut first, end): (i64, i64), at: Timest
 const PRUNABLE: &str = "tenant = ?1 AND created_at < ?2 AND mailbox_address COLLATE NOCASE NOT IN
      (SELECT address FROM mailboxes WHERE hold = 1 AND workspace = (SELECT workspace FROM tenants WHERE id = ?1))";
 
-/// Removes up to `limit` of a tenant's events from before `cutoff`, oldest first; says how many.
-pub fn prune(tx: &mut Tx<'_>, tenant: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
-    let why = json!({ "log": "enforcement", "tenant": tenants::id_of(tx, tenant)?, "before": cutoff });
+/// Removes up to `limit` of a tenant's events from before `cutoff`, oldest first; says how many. They were kept `days`.
+pub fn prune(tx: &mut Tx<'_>, tenant: i64, days: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
+    let id = tenants::id_of(tx, tenant)?;
+    let why = json!({ "log": "enforcement", "tenant": id, "days": days, "before": cutoff });
+    let numbers = tx
+        .prepare_cached(&format!(
+            "SELECT seq FROM enforcement_events WHERE {PRUNABLE} ORDER BY created_at, seq LIMIT ?3"
+        ))?
+        .query_map((tenant, cutoff, limit), |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    remove(tx, why, &numbers)
+}
+
+/// Which of these events are a workspace's, and whether each is kept by a legal hold.
+pub fn erasable(connection: &Connection, workspace: i64, numbers: &[i64]) -> Result<Erasable> {
+    Erasable::of(
+        connection,
+        "SELECT seq, EXISTS (SELECT 1 FROM tenants WHERE id = tenant AND hold = 1)
+             OR EXISTS (SELECT 1 FROM mailboxes WHERE mailboxes.workspace = enforcement_events.workspace AND hold = 1
+                        AND address = mailbox_address COLLATE NOCASE)
+         FROM enforcement_events WHERE seq IN (SELECT value FROM json_each(?1)) AND workspace = ?2",
+        workspace,
+        numbers,
+    )
+}
+
+/// Removes the events with these numbers, and records why; says how many there were.
+pub fn remove(tx: &mut Tx<'_>, why: Value, numbers: &[i64]) -> Result<usize> {
     tx.prune(Log::Enforcement, why, |tx| {
         let removed = tx
-            .prepare_cached(&format!(
-                "DELETE FROM enforcement_events WHERE seq IN
-                     (SELECT seq FROM enforcement_events WHERE {PRUNABLE} ORDER BY created_at, seq LIMIT ?3)
-                 RETURNING seq, workspace, action, created_at"
-            ))?
-            .query_map((tenant, cutoff, limit), |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            .prepare_cached(
+                "DELETE FROM enforcement_events WHERE seq IN (SELECT value FROM json_each(?1))
+                 RETURNING seq, workspace, tenant, action, created_at",
+            )?
+            .query_map([numbers_as_json(numbers)], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             })?
-            .collect::<rusqlite::Result<Vec<(i64, i64, i64, Timestamp)>>>()?;
-        for &(_, workspace, action, created_at) in &removed {
+            .collect::<rusqlite::Result<Vec<(i64, i64, i64, i64, Timestamp)>>>()?;
+        for &(_, workspace, tenant, action, created_at) in &removed {
             for series in series(workspace, tenant, action) {
                 tx.count(series, created_at, -1);
             }

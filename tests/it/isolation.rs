@@ -272,6 +272,11 @@ const CASES: &[(&str, &str, &str)] = &[
     ("GET /api/v1/admin/keys/{id}", "/api/v1/admin/keys/<key>", ""),
     ("DELETE /api/v1/admin/keys/{id}", "/api/v1/admin/keys/<key>", ""),
     ("POST /api/v1/admin/keys/{id}/rotate", "/api/v1/admin/keys/<key>/rotate", ""),
+    (
+        "POST /api/v1/admin/erasures",
+        "/api/v1/admin/erasures",
+        r#"{"workspace_id":"<workspace>","address":"gone@example.net","why":"on their wish"}"#,
+    ),
 ];
 
 /// Routes that take no id of anything in a workspace. A tenant's id that is brought along has a test of its own.
@@ -296,6 +301,7 @@ const WITHOUT_IDS: &[&str] = &[
     "GET /api/v1/admin/verify",
     "GET /api/v1/admin/checkpoint",
     "GET /api/v1/admin/root",
+    "GET /api/v1/admin/consistency",
     "GET /tlog/checkpoint",
     "GET /tlog/keys",
     "GET /tlog/tile/{level}/{tile}",

@@ -12,6 +12,7 @@ mod counts;
 mod crash;
 mod disk;
 mod drain;
+mod erasure;
 mod enforcement;
 mod every_route;
 mod fuzz;
