@@ -12,6 +12,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import httpx
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "vendor"))
 
 import tlog  # noqa: E402
-from support import OWNER, PASSWORD, PATIENCE, USER, Directory  # noqa: E402
+from support import OWNER, PASSWORD, PATIENCE, USER, Directory, in_threads, join  # noqa: E402
 from tlog import (  # noqa: E402
     NotVerified,
     TileReader,
@@ -379,6 +380,31 @@ def test_it_goes_on(world):
     are_unchanged(world, {path: first.reader.get(path) for path in first.paths()})
 
 
+def test_while_others_write(world):
+    """Whatever is read while rows come in belongs together."""
+    seqs = [world.some(log)[1] for log in LOGS]
+    trees, ended = [world.tree()], threading.Event()
+
+    def write():
+        try:
+            for _ in range(150):
+                world.enforce(1)
+        finally:
+            ended.set()
+
+    def read():
+        while not ended.is_set():
+            trees.append(world.tree(0))
+            trees[-2].goes_on(trees[-1])
+            for seq in seqs:
+                world.proves(seq)
+
+    join(*in_threads(write, read))
+    trees.append(world.tree())
+    trees[-2].goes_on(trees[-1])
+    assert trees[-1].size >= trees[0].size + 150
+
+
 def test_what_the_operator_is_told(world):
     trees = [world.tree()]
     for count in (1, 40):
@@ -386,11 +412,11 @@ def test_what_the_operator_is_told(world):
         trees.append(world.tree())
     last = trees[-1]
     for tree in trees:
+        answer = world.server.get(f"/api/v1/admin/root?size={tree.size}", world.key).json()
+        assert [answer["root"]] == base64s([tree.root]) and answer["leaves"] >= last.size
+        assert answer["verifiers"] == world.vkeys()
         answer = world.server.get(f"/api/v1/admin/consistency?old={tree.size}&size={last.size}", world.key).json()
         assert answer["proof"] == base64s(last.reader.consistency(tree.size))
-        answer = world.server.get(f"/api/v1/admin/root?size={tree.size}", world.key).json()
-        assert (answer["leaves"], answer["root"]) == (tree.size, *base64s([tree.root]))
-        assert answer["verifiers"] == world.vkeys()
 
 
 def are_unchanged(world, files):
@@ -524,7 +550,8 @@ def test_export_with_proofs(world, log, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     size = verify_checkpoint((bundle / "checkpoint").read_bytes(), vkey).size
     # A byte of a record's salt, of a hash of a path, of the root.
-    for name, before in (("entries.jsonl", b'"salt":"'), ("proofs.jsonl", b'"path":["'), ("checkpoint", b"\n%d\n" % size)):
+    places = {"entries.jsonl": b'"salt":"', "proofs.jsonl": b'"path":["', "checkpoint": b"\n%d\n" % size}
+    for name, before in places.items():
         whole = (bundle / name).read_bytes()
         at = whole.index(before) + len(before)
         (bundle / name).write_bytes(whole[:at] + (b"5" if whole[at:].startswith(b"6") else b"6") + whole[at + 1 :])
