@@ -40,19 +40,31 @@ def main():
     entries = (HERE / "entries.jsonl").read_bytes().split(b"\n")
     proofs = (HERE / "proofs.jsonl").read_bytes().split(b"\n")
     if len(entries) != len(proofs) or entries.pop() or proofs.pop():
-        sys.exit("entries.jsonl and proofs.jsonl have not the same number of lines, or are cut")
+        raise ValueError("entries.jsonl and proofs.jsonl have not the same number of lines, or are cut")
     before = set()
     for at, (entry, proof) in enumerate(zip(entries, proofs), 1):
-        proof = json.loads(proof)
-        leaf = hashlib.sha256(b"\x00" + hashlib.sha256(entry).digest()).digest()
-        path = [base64.b64decode(text, validate=True) for text in proof["path"]]
-        if root_of(leaf, proof["index"], size, path) != root:
-            sys.exit(f"line {at} of entries.jsonl is not what was recorded")
-        if json.loads(entry)["seq"] != proof["index"] + 1 or proof["index"] in before:
-            sys.exit(f"line {at} of entries.jsonl stands in another's place")
-        before.add(proof["index"])
-    print(f"ok: {len(entries)} entries are in the tree of {size} of {origin}")
+        try:
+            is_in_place = check(entry, json.loads(proof), size, root)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"line {at} cannot be read: {error!r}") from None
+        if not is_in_place:
+            raise ValueError(f"line {at} of entries.jsonl is not what was recorded")
+        if entry in before:
+            raise ValueError(f"line {at} of entries.jsonl is there twice")
+        before.add(entry)
+    return f"{len(entries)} entries are in the tree of {size} of {origin}"
+
+
+def check(entry, proof, size, root):
+    """Whether the entry is in the tree, in the place that it names itself."""
+    index = proof["index"]
+    leaf = hashlib.sha256(b"\x00" + hashlib.sha256(entry).digest()).digest()
+    path = [base64.b64decode(text, validate=True) for text in proof["path"]]
+    return root_of(leaf, index, size, path) == root and json.loads(entry)["seq"] == proof["seq"] == index + 1
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        print(f"ok: {main()}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"not verified: {error}")
