@@ -81,17 +81,27 @@ pub fn show_consistency(app: &App, admin: &Admin, request: &Request) -> Result<R
             let message = format!("there are {} leaves; accepted: old, and from it up", stored.n_leaves()?);
             return Err(Error::invalid("size", message));
         }
-        merkle::prove_consistency(&stored, old, size)
+        merkle::prove_consistency(&stored, old, size).map_err(|error| match error {
+            Error::Mismatch(_) => {
+                let message = "ended among rows that are gone, and their leaves with them; accepted: as many as a seal has";
+                Error::invalid("old", message)
+            }
+            other => other,
+        })
     })?;
     let proof: Vec<String> = proof.iter().map(ToString::to_string).collect();
     Response::json(200, &json!({ "proof": proof }))
 }
 
-/// The root is null where there are fewer leaves.
+/// The root is null where there are fewer leaves, or where those around the end of the tree went with their rows.
 pub fn root(connection: &Connection, size: u64) -> Result<Value> {
     let stored = Stored(connection);
     let n_leaves = stored.n_leaves()?;
-    let root = (size <= n_leaves).then(|| merkle::root(&stored, size)).transpose()?;
+    let root = match (size <= n_leaves).then(|| merkle::root(&stored, size)).transpose() {
+        // It ended in a tile that was given up.
+        Err(Error::Mismatch(_)) => None,
+        root => root?,
+    };
     let verifiers: Vec<String> = epochs::verifiers(connection)?.iter().map(ToString::to_string).collect();
     Ok(json!({ "leaves": n_leaves, "root": root.map(|root| root.to_string()), "verifiers": verifiers }))
 }

@@ -110,7 +110,13 @@ impl Asked {
         };
         let told = self.root(size)?;
         if told["root"].is_null() {
-            let n_leaves = cell(&told["leaves"]);
+            let n_leaves = told["leaves"].as_u64().unwrap_or(0);
+            if size <= n_leaves {
+                eprintln!(
+                    "the checkpoint of {size} entries cannot be compared: those around its end were removed by rule"
+                );
+                return Ok(None);
+            }
             return Ok(Some(format!("{size} entries were signed for, and there are {n_leaves}")));
         }
         let is_same = told["root"] == json!(root.to_string());

@@ -13,6 +13,7 @@
 //! far worthless. A new form gets a new `v`.
 
 pub mod controls;
+pub mod dead;
 pub mod epochs;
 pub mod merkle;
 pub mod note;

@@ -10,11 +10,9 @@ use super::number_of;
 use super::proof::number;
 use super::record::{Record, leaf_of};
 use super::rows::{Names, Rows, walk};
-use super::tree::{Stored, TIER};
+use super::tree::{Stored, TIER, WIDTH};
 use crate::error::{Error, Result};
 
-/// Hashes in a full tile.
-const WIDTH: u64 = 1 << TIER;
 /// Elements of a path, of three digits each: more tiles there are not.
 const MOST_ELEMENTS: usize = 6;
 

@@ -63,7 +63,7 @@ impl Scene {
         let path = format!("{}/{bounced}", self.entries());
         server.request(Method::Patch, &path).key(&server.key).json(&bounce).send().status(200);
         let activities = [
-            json!({ "action": "campaign.send", "user_id": USER, "actor": address }),
+            json!({ "action": "campaign.send", "user_id": USER, "user_agent": format!("mailer of {address}") }),
             json!({ "action": "subscriber.add", "user_id": USER, "target_type": "subscriber", "target_id": address }),
             json!({ "action": "subscriber.add", "user_id": USER, "metadata": { "list": { "to": [address] } } }),
         ];

@@ -16,6 +16,7 @@ mod erasure;
 mod enforcement;
 mod every_route;
 mod fuzz;
+mod histories;
 mod http_server;
 mod invariants;
 mod isolation;

@@ -285,3 +285,54 @@ fn the_tree_is_for_strangers_only_where_the_setting_says_so() {
     }
     open.request(Method::Get, "/v1/enforcement/events").send().status(401);
 }
+
+#[test]
+fn the_leaves_of_tiles_whose_rows_are_all_gone_are_given_up_and_the_rest_is_proven() {
+    let server = Server::start_with(&[("enforcement_retention_days", "30")]);
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let batch = |n: i64| {
+        let events: Vec<Value> = (0..n)
+            .map(|n| {
+                json!({
+                    "tenant_id": tenant, "mailbox_address": "sales@example.org", "action_taken": "blocked",
+                    "sent_count": n, "limit_value": 25,
+                })
+            })
+            .collect();
+        server.post("/v1/enforcement/events", &json!({ "events": events })).status(201);
+    };
+    batch(900);
+    let pin = server.get("/tlog/checkpoint").status(200).body_text();
+    let pinned = Checkpoint::signed(&pin, &keys(&server)).expect("a checkpoint");
+    assert!(!pinned.size.is_multiple_of(256));
+    batch(900);
+    server.clock.set(time("2026-06-20T00:00:00Z"));
+    let kept = event(&server, &tenant, 7);
+    let tile = |path: &str| server.get(&format!("/tlog/tile/{path}"));
+    let above = tile("1/000.p/7").status(200).body;
+    let n_rows = || server.db_number("SELECT count(*) FROM tree WHERE id < 1 << 48");
+    let before = n_rows();
+    server.operator(Method::Post, "/api/v1/admin/retention/run", &json!({})).good();
+    assert!(n_rows() >= before, "before the next seal");
+    let before = n_rows();
+    server.clock.set(time("2026-06-21T00:00:01Z"));
+    server.run_jobs();
+    // Of the 1,800 leaves, four tiles are dead that no seal ends in, at the least.
+    assert!(n_rows() <= before - 6, "{} of {before}", n_rows());
+    tile("0/001").status(404);
+    tile("entries/001").status(404);
+    assert_eq!(tile("1/000.p/7").status(200).body, above);
+    let verified = server.operator(Method::Get, "/api/v1/admin/verify", &Value::Null).good().json();
+    assert_eq!((&verified["ok"], &verified["removed"]), (&json!(true), &json!(1800)), "{verified}");
+    let checked = server.operator(Method::Post, "/api/v1/admin/check", &Value::Null).json();
+    assert_eq!(checked["ok"], true, "{checked}");
+    let proof = server.get(&format!("/v1/enforcement/events/{kept}/proof")).status(200).body_text();
+    assert_eq!(proved(&server, &proof)["sent_count"], 7);
+    // The pin's tree ended in one of them: nothing can be said of it, and that is no contradiction.
+    let path = format!("/api/v1/admin/root?size={}", pinned.size);
+    let told = server.operator(Method::Get, &path, &Value::Null).good().json();
+    assert_eq!(told["root"], Value::Null);
+    assert!(told["leaves"].as_u64() > Some(pinned.size));
+    let path = format!("/api/v1/admin/consistency?old={}&size={}", pinned.size, told["leaves"]);
+    server.operator(Method::Get, &path, &Value::Null).status(422);
+}
