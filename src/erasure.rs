@@ -11,6 +11,8 @@
 //! - Not looked at: an address that is written otherwise (encoded, with a tag behind a `+`); policies, which are
 //!   settings. Not reached: backups, copies made by an upgrade, what others have fetched.
 
+use std::sync::{Mutex, PoisonError};
+
 use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -41,6 +43,9 @@ pub struct Erasure {
     /// For whoever reads the log later; it does not name the person.
     pub why: String,
 }
+
+/// Of two at once one would look for texts by numbers that the other gives away.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// How many rows.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
@@ -73,6 +78,7 @@ pub fn dry_run(app: &App, erasure: &Erasure) -> Result<Rows> {
 /// # Errors
 /// `Conflict` while a mailbox or a person of the workspace has the address: they go first.
 pub fn run(app: &App, admin: &Admin, erasure: &Erasure) -> Result<(Rows, Vec<String>)> {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     app.store.read(|snapshot| must_be_gone(snapshot, erasure))?;
     app.checkpoints.seal(&app.store)?;
     let (mut removed, mut controls, mut first) = (Rows::default(), Vec::new(), 1);
@@ -93,8 +99,18 @@ pub fn run(app: &App, admin: &Admin, erasure: &Erasure) -> Result<(Rows, Vec<Str
             break;
         }
     }
-    let (who, what, noted) = (admin.clone(), erasure.clone(), controls.clone());
-    app.store.write_as(Sharing::Alone, move |tx| forget_names(tx, &who, &what, removed, &noted))?;
+    // No row names them up to this number; in the write only the rest has to be looked at.
+    let (texts, looked_at) = app.store.read(|snapshot| {
+        let texts = texts::search(snapshot, |text| erasure.address.is_in(text))?;
+        Ok((activity::sql::unnamed(snapshot, &texts, 0)?, backup::last_seq(snapshot)?))
+    })?;
+    let (admin, erasure, noted) = (admin.clone(), erasure.clone(), controls.clone());
+    app.store.write_as(Sharing::Alone, move |tx| {
+        let unnamed = activity::sql::unnamed(tx, &texts, looked_at)?;
+        tx.remove_texts(&unnamed)?;
+        forget_names(tx, &erasure)?;
+        note(tx, &admin, &erasure, removed, &noted)
+    })?;
     // What was removed stands in the WAL still.
     app.store.checkpoint()?;
     let Some(last) = controls.last() else { return Ok((removed, Vec::new())) };
@@ -210,30 +226,24 @@ fn must_be_gone(connection: &Connection, erasure: &Erasure) -> Result<()> {
     }
 }
 
-/// What is left once the rows are gone: names of deleted mailboxes and people, texts that nobody names any more, kept
-/// answers. And notes who did it.
-fn forget_names(
-    tx: &mut Tx<'_>,
-    admin: &Admin,
-    erasure: &Erasure,
-    removed: Rows,
-    controls: &[i64],
-) -> Result<()> {
-    let Erasure { workspace, address, why } = erasure;
+/// What is left once the rows are gone: names of deleted mailboxes and people, kept answers.
+fn forget_names(tx: &Tx<'_>, Erasure { workspace, address, .. }: &Erasure) -> Result<()> {
     mailboxes::forget_address(tx, *workspace, &address.text)?;
     users::forget_email(tx, *workspace, &address.text)?;
     idempotency::erase(tx, *workspace, |text| address.is_in(text))?;
-    let texts = texts::search(tx, |text| address.is_in(text))?;
-    let unnamed = activity::sql::unnamed(tx, &texts)?;
-    tx.remove_texts(&unnamed)?;
+    Ok(())
+}
+
+fn note(tx: &mut Tx<'_>, admin: &Admin, erasure: &Erasure, removed: Rows, controls: &[i64]) -> Result<()> {
+    let id = workspaces::id_of(tx, erasure.workspace)?;
     tx.note(Note {
-        workspace: Some(*workspace),
+        workspace: Some(erasure.workspace),
         project: None,
         by: admin.by.clone(),
         action: "person.erase",
         target_type: "workspace",
-        target_id: workspaces::id_of(tx, *workspace)?.map(|id| id.to_string()).unwrap_or_default(),
-        metadata: json!({ "why": why, "removed": removed, "control": controls }),
+        target_id: id.map(|id| id.to_string()).unwrap_or_default(),
+        metadata: json!({ "why": erasure.why, "removed": removed, "control": controls }),
     })
 }
 

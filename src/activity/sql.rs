@@ -320,15 +320,15 @@ pub fn remove(tx: &mut Tx<'_>, why: Json, numbers: &[i64]) -> Result<usize> {
     })
 }
 
-/// Which of these texts no activity names any more.
-pub fn unnamed(connection: &Connection, texts: &[i64]) -> Result<Vec<i64>> {
+/// Which of these texts no activity names whose number is above `after`.
+pub fn unnamed(connection: &Connection, texts: &[i64], after: i64) -> Result<Vec<i64>> {
     let mut statement = connection.prepare_cached(
         "SELECT value FROM json_each(?1) EXCEPT
-         SELECT text FROM (SELECT user_id AS text FROM activity UNION SELECT actor FROM activity
-             UNION SELECT action FROM activity UNION SELECT target_type FROM activity
-             UNION SELECT user_agent FROM activity)",
+         SELECT text FROM (SELECT user_id AS text FROM activity WHERE seq > ?2
+             UNION SELECT actor FROM activity WHERE seq > ?2 UNION SELECT action FROM activity WHERE seq > ?2
+             UNION SELECT target_type FROM activity WHERE seq > ?2 UNION SELECT user_agent FROM activity WHERE seq > ?2)",
     )?;
-    let found = statement.query_map([numbers_as_json(texts)], |row| row.get(0))?;
+    let found = statement.query_map((numbers_as_json(texts), after), |row| row.get(0))?;
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
