@@ -84,7 +84,7 @@ impl Checkpoints {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io(format!("cannot read {}", file.display()))(error)),
             Ok(note) => {
-                let checkpoint = epochs::checkpoint_of(&note, std::slice::from_ref(&epoch));
+                let checkpoint = Checkpoint::signed(&note, std::slice::from_ref(&epoch.verifier));
                 let checkpoint = checkpoint.map_err(|error| not_signed(&file, &error.to_string()))?;
                 store.read(|snapshot| must_begin_with(&Stored(snapshot), &checkpoint))?;
                 Some(Signed { size: checkpoint.size, note })
@@ -173,6 +173,12 @@ impl Checkpoints {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The last checkpoint that was cosigned, when it is of so many leaves; else the last; else that of now.
+    pub fn covering(&self, store: &Store, size: u64) -> Result<String> {
+        let known = [self.cosigned(), self.latest()].into_iter().flatten().find(|known| known.size >= size);
+        known.map_or_else(|| self.current(store), |known| Ok(known.note))
+    }
+
     /// What checkpoints are verified with.
     pub fn verifier(&self) -> String {
         self.signer.verifier().to_string()
@@ -202,16 +208,33 @@ impl Checkpoints {
 }
 
 /// Goes on under another name: a backup has taken the place of a later database, or the key is lost. The row that says
-/// so names the old checkpoint, which is kept beside the new one. Nobody may serve the directory. Returns what the new
+/// so names the old checkpoint, which is kept beside the new one, and so is the old key where a new one is wanted. Nobody may serve the directory. Returns what the new
 /// checkpoints are verified with; `None` where the log had no name yet.
-pub fn renew(config: &Config, why: &str) -> Result<Option<String>> {
+pub fn renew(config: &Config, why: &str, is_new_key: bool) -> Result<Option<String>> {
     let (data, database) = (&config.data, config.database());
     let disk = Disk::open(data, config.disk_reserve)?;
     migrate::prepare(&database, LOGS)?;
     let store = Store::open(&database, disk, Clock::system(), crate::activity::note, LOGS)?;
+    if is_new_key {
+        set_key_aside(data, &store)?;
+    }
     let verifier = begin_another(data, &store, why)?;
     store.checkpoint()?;
     Ok(verifier)
+}
+
+/// Keeps the old key under another name, so that the epoch that comes makes one of its own.
+fn set_key_aside(data: &Path, store: &Store) -> Result<()> {
+    let Some(old) = store.read(|snapshot| epochs::current(snapshot))? else { return Ok(()) };
+    let (key, kept) = (data.join(KEY), data.join(format!("{KEY}.{}", old.epoch)));
+    match std::fs::rename(&key, &kept) {
+        // Set aside by a renewal that was broken off, or lost.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        renamed => {
+            renamed.map_err(Error::io(format!("cannot rename {}", key.display())))?;
+            sync_directory(&kept)
+        }
+    }
 }
 
 fn begin_another(data: &Path, store: &Store, why: &str) -> Result<Option<String>> {

@@ -64,6 +64,11 @@ pub const SETTINGS: &[Setting] = &[
         "127.0.0.1,::1",
         "networks whose X-Forwarded-For and X-Forwarded-Proto are believed, comma-separated",
     ),
+    setting(
+        "public_tlog",
+        "false",
+        "whether strangers may read /tlog, which tells how much is recorded and when, and nothing of what",
+    ),
     setting("session_idle", "12h", "a session ends after so long without a request"),
     setting("session_lifetime", "7d", "a session ends after so long in any case"),
     setting("idempotency_lifetime", "24h", "how long the answer to an Idempotency-Key is kept"),
@@ -126,6 +131,7 @@ pub struct Config {
     pub reset_zone: TimeZone,
     pub authserv_ids: Vec<String>,
     pub trusted_proxies: Vec<IpNet>,
+    pub public_tlog: bool,
     pub session_idle: Duration,
     pub session_lifetime: Duration,
     pub idempotency_lifetime: Duration,
@@ -219,6 +225,7 @@ impl Config {
             reset_zone: read.zone("daily_reset_zone")?,
             authserv_ids: list(of("authserv_ids")),
             trusted_proxies,
+            public_tlog: read.flag("public_tlog")?,
             session_idle: read.duration("session_idle")?,
             session_lifetime: read.duration("session_lifetime")?,
             idempotency_lifetime: read.duration("idempotency_lifetime")?,
@@ -422,6 +429,10 @@ impl Reader<'_> {
         self.get(key, "a whole number and s, m, h or d, as in 12h", |text| {
             parse_duration(text).filter(|duration| !duration.is_zero())
         })
+    }
+
+    fn flag(&self, key: &str) -> Result<bool> {
+        self.get(key, "true or false", |text| text.parse().ok())
     }
 
     /// Seconds; `None`: never.

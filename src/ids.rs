@@ -30,6 +30,13 @@ impl Uuid {
     }
 }
 
+impl Uuid {
+    /// When it was made, in milliseconds since 1970, when it is of version 7.
+    pub fn millis(self) -> i64 {
+        self.0[..6].iter().fold(0, |millis, byte| millis << 8 | i64::from(*byte))
+    }
+}
+
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         uuid::Uuid::from_bytes(self.0).hyphenated().fmt(f)
@@ -47,6 +54,11 @@ impl Ulid {
         let millis = u64::try_from(recorded_at.millis()).unwrap_or(0);
         let rest = (u128::from(salt.unsigned_abs()) << 56) | u128::from(seq.unsigned_abs());
         Self(ulid::Ulid::from_parts(millis, rest).to_bytes())
+    }
+
+    /// The number of the row that it would be of.
+    pub fn seq(self) -> i64 {
+        self.0[9..].iter().fold(0, |seq, byte| seq << 8 | i64::from(*byte))
     }
 
     pub fn parse(text: &str) -> Option<Self> {

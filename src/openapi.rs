@@ -14,13 +14,14 @@ use crate::ids::{hex, sha256};
 use crate::routes::TABLES;
 
 /// The first is the frame, with what all of them share.
-const PARTS: [&str; 7] = [
+const PARTS: [&str; 8] = [
     include_str!("openapi.json"),
     include_str!("auth/openapi.json"),
     include_str!("owners/openapi.json"),
     include_str!("enforcement/openapi.json"),
     include_str!("messages/openapi.json"),
     include_str!("activity/openapi.json"),
+    include_str!("proofs/openapi.json"),
     include_str!("admin/openapi.json"),
 ];
 
@@ -115,6 +116,7 @@ fn security(handler: Handler) -> Value {
         Handler::Key(scope, _) => json!([{ "apiKey": scope.words() }, { "operator": [] }]),
         Handler::Session(_) => json!([{ "session": [] }, { "operator": [] }]),
         Handler::Admin(_) => json!([{ "apiKey": ["admin"] }, { "session": [] }, { "operator": [] }]),
+        Handler::Tree(_) => json!([{ "apiKey": [] }, { "session": [] }, { "operator": [] }]),
     }
 }
 
@@ -128,7 +130,7 @@ fn refusals(route: &Route, operation: &Value) -> Vec<u16> {
     let mut statuses = vec![400, 408, 414, 429, 431, 500, 503];
     statuses.extend_from_slice(match route.handler {
         Handler::Open(_) => &[],
-        Handler::Session(_) => &[401],
+        Handler::Session(_) | Handler::Tree(_) => &[401],
         Handler::Key(..) | Handler::Admin(_) => &[401, 403],
     });
     if route.path.contains('{') {

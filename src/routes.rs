@@ -14,7 +14,7 @@ use crate::error::{Error, Result, Subject};
 use crate::http::route::{BodyLimit, Dialect, Handler, Parameters, Route};
 use crate::http::{Method, Request, Response, Service};
 use crate::mask::masked;
-use crate::{activity, admin, enforcement, messages, ops, owners};
+use crate::{activity, admin, enforcement, messages, ops, owners, proofs};
 
 /// Every route there is, in the order in which they are tried.
 pub static TABLES: &[&[Route]] = &[
@@ -24,6 +24,7 @@ pub static TABLES: &[&[Route]] = &[
     enforcement::api::ROUTES,
     messages::api::ROUTES,
     activity::api::ROUTES,
+    proofs::api::ROUTES,
     admin::ROUTES,
 ];
 
@@ -110,8 +111,10 @@ pub fn answer(app: &App, mut request: Request) -> Response {
 
 fn call(app: &App, route: &Route, request: &Request, name: &mut String) -> Result<Response> {
     let answered = authorise_and_call(app, route, request, name);
-    if let (Err(Error::Unauthenticated(_)), Handler::Key(..) | Handler::Session(_) | Handler::Admin(_)) =
-        (&answered, route.handler)
+    if let (
+        Err(Error::Unauthenticated(_)),
+        Handler::Key(..) | Handler::Session(_) | Handler::Admin(_) | Handler::Tree(_),
+    ) = (&answered, route.handler)
     {
         app.rates.stranger(app, request)?;
     }
@@ -141,6 +144,14 @@ fn authorise_and_call(app: &App, route: &Route, request: &Request, name: &mut St
             let admin = auth::admin(app, request)?;
             admin.log_id.clone_into(name);
             handle(app, &admin, request)
+        }
+        Handler::Tree(handle) if app.config.public_tlog => {
+            app.rates.stranger(app, request)?;
+            handle(app, request)
+        }
+        Handler::Tree(handle) => {
+            *name = auth::known(app, request)?;
+            handle(app, request)
         }
     }
 }

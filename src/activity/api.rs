@@ -13,9 +13,11 @@ use crate::error::{Error, Result, Subject};
 use crate::http::route::{Dialect, Handler, Route, bulk, route};
 use crate::http::stream::{self, Format};
 use crate::http::{Method, Request, Response, batch, listing};
-use crate::ids::Uuid;
-use crate::owners::{projects, workspaces};
-use crate::store::listing::{Cursor, Start};
+use crate::ids::{Ulid, Uuid};
+use crate::owners::projects::{self, Project};
+use crate::owners::workspaces::{self, Workspace};
+use crate::proofs;
+use crate::store::listing::{Cursor, Listing, Start};
 use crate::store::{Sharing, Tx};
 
 pub const ROUTES: &[Route] = &[
@@ -32,18 +34,46 @@ pub const ROUTES: &[Route] = &[
         Dialect::SendDock,
         Handler::Session(list_workspace),
     ),
+    route(
+        Method::Get,
+        "/api/v1/projects/{id}/audit-log/{activity_id}/proof",
+        Dialect::SendDock,
+        Handler::Session(prove_of_project),
+    ),
+    route(
+        Method::Get,
+        "/api/v1/workspaces/{id}/audit-log/{activity_id}/proof",
+        Dialect::SendDock,
+        Handler::Session(prove_of_workspace),
+    ),
 ];
 
 const FILTERS: [&str; 4] = ["action", "user_id", "target_type", "target_id"];
 
-fn list_project(app: &App, session: &Session, request: &Request) -> Result<Response> {
+/// The project of the path, for a member of its workspace.
+fn project_of(app: &App, session: &Session, request: &Request) -> Result<Project> {
     app.license()?;
     let missing = || Error::NotFound(Subject::Project);
     let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
     let project = app.store.read(|snapshot| projects::find(snapshot, id))?.ok_or_else(missing)?;
-    if session.role(project.workspace).is_none() {
-        return Err(Error::Forbidden("you are not a member of this project's workspace".into()));
+    match session.role(project.workspace) {
+        Some(_) => Ok(project),
+        None => Err(Error::Forbidden("you are not a member of this project's workspace".into())),
     }
+}
+
+/// The workspace of the path, for a member; to others it is not there.
+fn workspace_of(app: &App, session: &Session, request: &Request) -> Result<Workspace> {
+    app.license()?;
+    let missing = || Error::NotFound(Subject::Workspace);
+    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
+    let workspace = app.store.read(|snapshot| workspaces::find(snapshot, id))?.ok_or_else(missing)?;
+    session.role(workspace.key).ok_or_else(missing)?;
+    Ok(workspace)
+}
+
+fn list_project(app: &App, session: &Session, request: &Request) -> Result<Response> {
+    let project = project_of(app, session, request)?;
     let page = listing::parse(request, &FILTERS)?;
     let export =
         Export { at: (project.workspace, Some(project.key)), target: ("project", project.id.to_string()) };
@@ -51,11 +81,7 @@ fn list_project(app: &App, session: &Session, request: &Request) -> Result<Respo
 }
 
 fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Response> {
-    app.license()?;
-    let missing = || Error::NotFound(Subject::Workspace);
-    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
-    let workspace = app.store.read(|snapshot| workspaces::find(snapshot, id))?.ok_or_else(missing)?;
-    session.role(workspace.key).ok_or_else(missing)?;
+    let workspace = workspace_of(app, session, request)?;
     let page = listing::parse(request, &[&FILTERS[..], &["project_id"]].concat())?;
     let mut export = Export { at: (workspace.key, None), target: ("workspace", workspace.id.to_string()) };
     let scope = match request.query.text("project_id")? {
@@ -70,6 +96,24 @@ fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Res
         }
     };
     list(app, session, request, page, scope, export)
+}
+
+fn prove_of_project(app: &App, session: &Session, request: &Request) -> Result<Response> {
+    let project = project_of(app, session, request)?;
+    prove(app, request, sql::Scope::Project(project.key))
+}
+
+fn prove_of_workspace(app: &App, session: &Session, request: &Request) -> Result<Response> {
+    let workspace = workspace_of(app, session, request)?;
+    prove(app, request, sql::Scope::Workspace(workspace.key))
+}
+
+fn prove(app: &App, request: &Request, scope: sql::Scope) -> Result<Response> {
+    request.query.only(&[])?;
+    let missing = || Error::NotFound(Subject::Activity);
+    let id = Ulid::parse(request.parameter("activity_id")).ok_or_else(missing)?;
+    let number = app.store.read(|snapshot| sql::number_of(snapshot, scope, id))?;
+    proofs::answer(app, number.ok_or_else(missing)?, Subject::Activity)
 }
 
 /// Where an export is noted, and of what.
@@ -99,7 +143,7 @@ fn list(
         app.store.read(|snapshot| sql::listing(snapshot, &filter, page.from, page.to, page.newest_first))?;
     if page.format != Format::Json {
         app.note_export(export.at, &session.by, "activity.export", export.target, request)?;
-        return Ok(stream_entries(app, list, page.format));
+        return stream_entries(app, list, page.format);
     }
     let (mut entries, total) = app.store.read_list(|snapshot| {
         let entries = list.page(snapshot, page.start, page.limit + 1, Entry::from_row)?;
@@ -122,16 +166,20 @@ fn cursor(entry: &Entry) -> Cursor {
     Cursor { created_at: entry.created_at, seq: entry.seq }
 }
 
-fn stream_entries(app: &App, list: crate::store::listing::Listing, format: Format) -> Response {
+fn stream_entries(app: &App, list: Listing, format: Format) -> Result<Response> {
     let store = app.store.clone();
     let mut start = Start::Offset(0);
-    stream::response(format, COLUMNS, move || {
+    let mut next = move || {
         let entries = store.read(|snapshot| list.page(snapshot, start, stream::PIECE, Entry::from_row))?;
         if let Some(last) = entries.last() {
             start = Start::After(cursor(last));
         }
         Ok(entries)
-    })
+    };
+    match format {
+        Format::Proof => proofs::stream(app, move || Ok(next()?.iter().map(|entry| entry.seq).collect())),
+        _ => Ok(stream::response(format, COLUMNS, next)),
+    }
 }
 
 fn post_activity(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::redact::Metadata;
 use super::{Entry, NewEntry, Place};
@@ -13,7 +13,7 @@ use crate::ids::{Ulid, Uuid};
 use crate::owners::{projects, users, workspaces};
 use crate::store::counts::{Log, Recount, Series};
 use crate::store::listing::{Index, Listing};
-use crate::store::{Tx, texts};
+use crate::store::{Erasable, Tx, numbers_as_json, salt, texts};
 use crate::time::Timestamp;
 use crate::tlog::rows::{Column, Rows};
 
@@ -184,6 +184,17 @@ pub fn listing(
     })
 }
 
+/// The number of the activity with this id, if it is within `scope`.
+pub fn number_of(connection: &Connection, scope: Scope, id: Ulid) -> Result<Option<i64>> {
+    let found = connection
+        .prepare_cached("SELECT coalesce(recorded_at, created_at), owner FROM activity WHERE seq = ?1")?
+        .query_row([id.seq()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((recorded_at, owner)) = found else { return Ok(None) };
+    let is_it = Ulid::of(recorded_at, salt(connection)?, id.seq()) == id;
+    Ok((is_it && scope.owners(connection)?.contains(&owner)).then(|| id.seq()))
+}
+
 /// Every series that a row is counted in.
 fn series(owner: i64, action: i64, user: Option<i64>) -> impl Iterator<Item = Series> {
     let all = Series::of(Log::Activity, owner);
@@ -260,30 +271,65 @@ pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry) -> Result<Entry> {
     Ok(entry)
 }
 
-/// Removes up to `limit` of an owner's activities from before `cutoff`, oldest first; says how many.
-pub fn prune(tx: &mut Tx<'_>, owner: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
-    let why = match owner {
-        ..0 => json!({ "log": "activity", "workspace": workspaces::id_of(tx, -owner)?, "before": cutoff }),
-        0.. => json!({ "log": "activity", "project": projects::id_of(tx, owner)?, "before": cutoff }),
-    };
+/// Removes up to `limit` of an owner's activities from before `cutoff`, oldest first; says how many. They were kept
+/// `days`.
+pub fn prune(tx: &mut Tx<'_>, owner: i64, days: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
+    let mut why = json!({ "log": "activity", "days": days, "before": cutoff });
+    match owner {
+        ..0 => why["workspace"] = json!(workspaces::id_of(tx, -owner)?),
+        0.. => why["project"] = json!(projects::id_of(tx, owner)?),
+    }
+    let numbers = tx
+        .prepare_cached(
+            "SELECT seq FROM activity WHERE owner = ?1 AND created_at < ?2 ORDER BY created_at, seq LIMIT ?3",
+        )?
+        .query_map((owner, cutoff, limit), |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    remove(tx, why, &numbers)
+}
+
+/// Which of these activities are a workspace's, and whether each is kept by a legal hold.
+pub fn erasable(connection: &Connection, workspace: i64, numbers: &[i64]) -> Result<Erasable> {
+    Erasable::of(
+        connection,
+        "SELECT seq, EXISTS (SELECT 1 FROM projects WHERE id = project AND hold = 1)
+         FROM activity WHERE seq IN (SELECT value FROM json_each(?1)) AND workspace = ?2",
+        workspace,
+        numbers,
+    )
+}
+
+/// Removes the activities with these numbers, and records why; says how many there were.
+pub fn remove(tx: &mut Tx<'_>, why: Json, numbers: &[i64]) -> Result<usize> {
     tx.prune(Log::Activity, why, |tx| {
         let removed = tx
             .prepare_cached(
-                "DELETE FROM activity WHERE seq IN
-                     (SELECT seq FROM activity WHERE owner = ?1 AND created_at < ?2 ORDER BY created_at, seq LIMIT ?3)
-                 RETURNING seq, action, user_id, created_at",
+                "DELETE FROM activity WHERE seq IN (SELECT value FROM json_each(?1))
+                 RETURNING seq, owner, action, user_id, created_at",
             )?
-            .query_map((owner, cutoff, limit), |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            .query_map([numbers_as_json(numbers)], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             })?
-            .collect::<rusqlite::Result<Vec<(i64, i64, Option<i64>, Timestamp)>>>()?;
-        for &(_, action, user, created_at) in &removed {
+            .collect::<rusqlite::Result<Vec<(i64, i64, i64, Option<i64>, Timestamp)>>>()?;
+        for &(_, owner, action, user, created_at) in &removed {
             for series in series(owner, action, user) {
                 tx.count(series, created_at, -1);
             }
         }
         Ok((removed.len(), removed.iter().map(|(seq, ..)| *seq).collect()))
     })
+}
+
+/// Which of these texts no activity names whose number is above `after`.
+pub fn unnamed(connection: &Connection, texts: &[i64], after: i64) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT value FROM json_each(?1) EXCEPT
+         SELECT text FROM (SELECT user_id AS text FROM activity WHERE seq > ?2
+             UNION SELECT actor FROM activity WHERE seq > ?2 UNION SELECT action FROM activity WHERE seq > ?2
+             UNION SELECT target_type FROM activity WHERE seq > ?2 UNION SELECT user_agent FROM activity WHERE seq > ?2)",
+    )?;
+    let found = statement.query_map((numbers_as_json(texts), after), |row| row.get(0))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Whether retention would take anything of an owner.

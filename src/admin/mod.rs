@@ -4,6 +4,7 @@
 //! its own transaction, with before and after and without secrets.
 
 pub mod appliance;
+pub mod erasures;
 pub mod keys;
 pub mod owners;
 pub mod people;
@@ -66,11 +67,13 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/admin/licenses", appliance::post_license),
     get("/api/v1/admin/retention", appliance::show_retention),
     post("/api/v1/admin/retention/run", appliance::run_retention),
+    post("/api/v1/admin/erasures", erasures::post),
     post("/api/v1/admin/backups", appliance::post_backup),
     post("/api/v1/admin/check", appliance::post_check),
     get("/api/v1/admin/verify", proof::show_verification),
     get("/api/v1/admin/checkpoint", proof::show_checkpoint),
     get("/api/v1/admin/root", proof::show_root),
+    get("/api/v1/admin/consistency", proof::show_consistency),
     get("/api/v1/admin/clock", appliance::show_clock),
     post("/api/v1/admin/clock/accept", appliance::accept_clock),
     get("/api/v1/admin/stats", appliance::show_stats),

@@ -65,12 +65,45 @@ pub fn show_root(app: &App, admin: &Admin, request: &Request) -> Result<Response
     Response::json(200, &app.store.read(|snapshot| root(snapshot, size))?)
 }
 
-/// The root is null where there are fewer leaves.
+/// `?old=&size=`: what shows that the first `size` leaves begin with the first `old` (RFC 6962 section 2.1.2).
+pub fn show_consistency(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&["old", "size"])?;
+    admin.must_run_the_appliance()?;
+    let number = |name| {
+        let accepted = "a number of leaves, from 1 to as many as there are; old is not above size";
+        let given = request.query.integer(name, accepted)?.and_then(|number| u64::try_from(number).ok());
+        given
+            .filter(|number| *number > 0)
+            .ok_or_else(|| Error::invalid(name, format!("accepted: {accepted}")))
+    };
+    let (old, size) = (number("old")?, number("size")?);
+    let proof = app.store.read(|snapshot| {
+        let stored = Stored(snapshot);
+        if old > size || size > stored.n_leaves()? {
+            let message = format!("there are {} leaves; accepted: old, and from it up", stored.n_leaves()?);
+            return Err(Error::invalid("size", message));
+        }
+        merkle::prove_consistency(&stored, old, size).map_err(|error| match error {
+            Error::Mismatch(_) => {
+                let message = "ended among rows that are gone, and their leaves with them; accepted: as many as a seal has";
+                Error::invalid("old", message)
+            }
+            other => other,
+        })
+    })?;
+    let proof: Vec<String> = proof.iter().map(ToString::to_string).collect();
+    Response::json(200, &json!({ "proof": proof }))
+}
+
+/// The root is null where there are fewer leaves, or where those around the end of the tree went with their rows.
 pub fn root(connection: &Connection, size: u64) -> Result<Value> {
     let stored = Stored(connection);
     let n_leaves = stored.n_leaves()?;
-    let root = (size <= n_leaves).then(|| merkle::root(&stored, size)).transpose()?;
-    let verifiers: Vec<String> =
-        epochs::all(connection)?.into_iter().map(|epoch| epoch.verifier.to_string()).collect();
+    let root = match (size <= n_leaves).then(|| merkle::root(&stored, size)).transpose() {
+        // It ended in a tile that was given up.
+        Err(Error::Mismatch(_)) => None,
+        root => root?,
+    };
+    let verifiers: Vec<String> = epochs::verifiers(connection)?.iter().map(ToString::to_string).collect();
     Ok(json!({ "leaves": n_leaves, "root": root.map(|root| root.to_string()), "verifiers": verifiers }))
 }

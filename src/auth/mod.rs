@@ -223,6 +223,26 @@ pub fn caller(app: &App, request: &Request, scope: Scope) -> Result<Caller> {
     Ok(Caller { workspace: key.workspace, by: by(app, request, None, key.label()), log_id })
 }
 
+/// Who asks, for the log line: the operator, whoever has a key of any scope, or a session.
+pub fn known(app: &App, request: &Request) -> Result<String> {
+    if is_operator(app, request) {
+        return Ok("operator".into());
+    }
+    if request.header("authorization").is_some() {
+        return Ok(format!("key {}", keys::authenticate(app, request)?.id));
+    }
+    let session = session(app, request).map_err(or_nobody)?;
+    Ok(session.log_id())
+}
+
+/// Where a key would do as well, nothing is said of sessions.
+fn or_nobody(error: Error) -> Error {
+    match error {
+        Error::Unauthenticated(Unauthenticated::Session) => Error::Unauthenticated(Unauthenticated::Nobody),
+        other => other,
+    }
+}
+
 /// The session of a request.
 pub fn session(app: &App, request: &Request) -> Result<Session> {
     if is_operator(app, request) {
@@ -244,10 +264,7 @@ pub fn admin(app: &App, request: &Request) -> Result<Admin> {
         let reach = Reach::Workspaces(vec![(caller.workspace, Role::Admin)]);
         return Ok(Admin { by: caller.by, log_id: caller.log_id, reach });
     }
-    let session = session(app, request).map_err(|error| match error {
-        Error::Unauthenticated(Unauthenticated::Session) => Error::Unauthenticated(Unauthenticated::Nobody),
-        other => other,
-    })?;
+    let session = session(app, request).map_err(or_nobody)?;
     let log_id = session.log_id();
     let mut roles = session.roles;
     roles.retain(|(_, role)| *role >= Role::Admin);

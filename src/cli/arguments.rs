@@ -135,7 +135,31 @@ pub enum Command {
         /// Old checkpoints, as `mailtrail checkpoint >> FILE` gathered them elsewhere, to be held against it
         #[arg(long, value_name = "FILE")]
         pin: Option<PathBuf>,
+        /// Only this proof, as `mailtrail proof` prints it
+        #[arg(long, value_name = "FILE", conflicts_with = "pin")]
+        proof: Option<PathBuf>,
+        /// The key that signed it, where the log itself is not at hand
+        #[arg(long, requires = "proof", conflicts_with = "file")]
+        key: Option<String>,
     },
+    /// Print the proof that an entry was recorded and is as it was (C2SP tlog-proof)
+    Proof {
+        /// Which log
+        log: Log,
+        /// The entry's id; messages: the Message-ID
+        id: String,
+        /// The mailbox of the message: number or address
+        #[arg(long)]
+        mailbox: Option<String>,
+        /// The project of the activity; otherwise the workspace's
+        #[arg(long)]
+        project: Option<String>,
+        /// messages: of what came later instead, the first fact is 1
+        #[arg(long, value_name = "N")]
+        fact: Option<u64>,
+    },
+    /// Remove everything that was recorded of a person
+    Erase(Erase),
     /// The signed word on how the log stands; `renew`, to go on under another name
     Checkpoint {
         #[command(subcommand)]
@@ -160,6 +184,9 @@ pub enum CheckpointCommand {
         /// Why, for whoever reads the log
         #[arg(long)]
         why: String,
+        /// With a key of its own: the old one is known to somebody
+        #[arg(long)]
+        new_key: bool,
     },
 }
 
@@ -183,6 +210,22 @@ pub struct Witness {
     /// Only show the verifier key, for the logs' setting `witnesses`
     #[arg(long)]
     pub show_key: bool,
+}
+
+#[derive(Args)]
+pub struct Erase {
+    /// Their mail address
+    #[arg(long)]
+    pub address: String,
+    /// Why, for whoever reads the log; it stays, and names nobody
+    #[arg(long)]
+    pub why: String,
+    /// Only say what would go
+    #[arg(long)]
+    pub dry_run: bool,
+    /// A directory that is not there yet, for the proofs that they are gone
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    pub certificates: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -536,4 +579,7 @@ pub struct Export {
     /// A file that is not there yet; otherwise standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// A directory that is not there yet: entries, proofs, checkpoint and how to check them without mailtrail
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "output"])]
+    pub proof: Option<PathBuf>,
 }

@@ -99,9 +99,18 @@ impl Answer {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    pub fn json(mut self) -> Result<Value> {
+    fn bytes(mut self) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         self.body.read_to_end(&mut body).map_err(Error::io("cannot read the answer"))?;
+        Ok(body)
+    }
+
+    pub fn text(self) -> Result<String> {
+        String::from_utf8(self.bytes()?).map_err(|_| Error::Internal("the answer is no UTF-8".into()))
+    }
+
+    pub fn json(self) -> Result<Value> {
+        let body = self.bytes()?;
         if body.is_empty() {
             return Ok(Value::Null);
         }

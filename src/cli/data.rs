@@ -12,7 +12,7 @@ use super::arguments::{Export, FileFormat, Filters, Import, Log, Query, RecordCo
 use super::client::{Call, Client};
 use super::owners::number;
 use super::table::{card, table};
-use super::{Context, print, write_out};
+use super::{Context, bundle, print, write_out};
 use crate::error::{Error, Result};
 use crate::http::{Method, stream};
 use crate::ids::{hex, sha256};
@@ -38,23 +38,24 @@ pub fn record(context: &Context, command: &RecordCommand) -> Result<()> {
 
 // ---------------------------------------------------------------------------------------------- routes and filters
 
+/// Whose log is meant, where it is not the workspace's.
+#[derive(Clone, Copy)]
+pub struct Owner<'a> {
+    pub mailbox: Option<&'a str>,
+    pub project: Option<&'a str>,
+}
+
 /// Where a log is listed and recorded.
-fn route(
-    client: &Client,
-    context: &Context,
-    log: Log,
-    mailbox: Option<&str>,
-    project: Option<&str>,
-) -> Result<String> {
+pub fn route(client: &Client, context: &Context, log: Log, of: Owner<'_>) -> Result<String> {
     match log {
         Log::Enforcement => Ok("/v1/enforcement/events".into()),
         Log::Messages => {
-            let mailbox = mailbox.ok_or_else(|| {
+            let mailbox = of.mailbox.ok_or_else(|| {
                 Error::usage("the message log is a mailbox's", "name it with --mailbox, by number or address")
             })?;
             Ok(format!("/v1/mailboxes/{}/audit-logs", number(client, context, mailbox)?))
         }
-        Log::Activity => match (project, &context.workspace) {
+        Log::Activity => match (of.project, &context.workspace) {
             (Some(project), _) => Ok(format!("/api/v1/projects/{project}/audit-log")),
             (None, Some(workspace)) => Ok(format!("/api/v1/workspaces/{workspace}/audit-log")),
             (None, None) => {
@@ -75,6 +76,10 @@ fn route(
 }
 
 impl Filters {
+    fn owner(&self) -> Owner<'_> {
+        Owner { mailbox: self.mailbox.as_deref(), project: self.project.as_deref() }
+    }
+
     fn parameters(&self) -> Vec<(&'static str, String)> {
         let given = [
             ("from", &self.from),
@@ -152,7 +157,7 @@ fn page(client: &Client, path: &str, log: Log, query: &Query) -> Result<Vec<Valu
 pub fn query(context: &Context, query: &Query) -> Result<()> {
     let client = Client::open(context)?;
     let filters = &query.filters;
-    let path = route(&client, context, query.log, filters.mailbox.as_deref(), filters.project.as_deref())?;
+    let path = route(&client, context, query.log, filters.owner())?;
     let rows = page(&client, &path, query.log, query)?;
     if context.json {
         return rows.iter().try_for_each(|row| print(&row.to_string()));
@@ -171,7 +176,7 @@ pub fn tail(context: &Context, query: &Query) -> Result<()> {
         ));
     }
     let filters = &query.filters;
-    let path = route(&client, context, query.log, filters.mailbox.as_deref(), filters.project.as_deref())?;
+    let path = route(&client, context, query.log, filters.owner())?;
     let newest = newest_page(&client, &path, query, None)?.0;
     let mut last = newest.iter().map(number_of).max().unwrap_or(0);
     loop {
@@ -249,17 +254,28 @@ fn readable_unless(json: bool, rows: Vec<Value>) -> Vec<Value> {
 pub fn export(context: &Context, export: &Export) -> Result<()> {
     let client = Client::open(context)?;
     let filters = &export.filters;
-    let path = route(&client, context, export.log, filters.mailbox.as_deref(), filters.project.as_deref())?;
+    let path = route(&client, context, export.log, filters.owner())?;
     let mut query = filters.parameters();
-    let format = match export.format {
-        FileFormat::Ndjson => "ndjson",
-        FileFormat::Csv => "csv",
+    let format = match (&export.proof, export.format) {
+        (Some(_), _) => "proof",
+        (None, FileFormat::Ndjson) => "ndjson",
+        (None, FileFormat::Csv) => "csv",
     };
     query.push(("format", format.into()));
     // Oldest first: an import of it records in the order of the first time.
     query.push(("order", "asc".into()));
     let call = Call { method: Method::Get, path, query, headers: Vec::new(), body: Vec::new() };
     let mut body = client.send(call)?.body;
+    if let Some(directory) = &export.proof {
+        let n = bundle::write(body, directory)?;
+        let told = json!({ "directory": directory.display().to_string(), "entries": n });
+        return context.answer(&told, |_| {
+            format!(
+                "{n} entries with their proofs are in {}; its README.txt says how to check them",
+                directory.display()
+            )
+        });
+    }
     match &export.output {
         None => copy(&mut body, write_out),
         Some(path) => {
@@ -336,7 +352,8 @@ pub fn import(context: &Context, import: &Import) -> Result<()> {
     if import.log == Log::Activity && import.project.is_none() {
         return Err(Error::usage("activities are imported into a project", "name it with --project"));
     }
-    let path = route(&client, context, import.log, import.mailbox.as_deref(), import.project.as_deref())?;
+    let of = Owner { mailbox: import.mailbox.as_deref(), project: import.project.as_deref() };
+    let path = route(&client, context, import.log, of)?;
     let mut tally = Tally::default();
     let mut chunk: Vec<(usize, Result<String>)> = Vec::new();
     for row in rows(import)? {

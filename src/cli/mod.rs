@@ -6,6 +6,7 @@
 //! verify; `serve` and `witness`, for their units: 70 internal, 74 input/output, 78 configuration or data refused.
 
 mod arguments;
+mod bundle;
 mod client;
 mod data;
 mod demo;
@@ -174,10 +175,18 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Restore { file, dry_run } => setup::restore(&context, &file, dry_run),
         Command::Clock { command } => setup::clock(&context, command),
         Command::Check { file, repair } => setup::check(&context, file.as_deref(), repair),
-        Command::Verify { file, pin } => proof::verify(&context, file.as_deref(), pin.as_deref()),
+        Command::Verify { file, proof: Some(path), key, .. } => {
+            proof::verify_proof(&context, &path, key.as_deref(), file.as_deref())
+        }
+        Command::Verify { file, pin, .. } => proof::verify(&context, file.as_deref(), pin.as_deref()),
+        Command::Proof { log, id, mailbox, project, fact } => {
+            let of = data::Owner { mailbox: mailbox.as_deref(), project: project.as_deref() };
+            proof::prove(&context, log, &id, of, fact)
+        }
+        Command::Erase(erase) => proof::erase(&context, &erase),
         Command::Checkpoint { command: None } => proof::checkpoint(&context),
-        Command::Checkpoint { command: Some(CheckpointCommand::Renew { why }) } => {
-            proof::renew(&context, &why)
+        Command::Checkpoint { command: Some(CheckpointCommand::Renew { why, new_key }) } => {
+            proof::renew(&context, &why, new_key)
         }
         Command::Witness(command) => witness::run(&context, arguments.data.as_deref(), &command),
         Command::Retention(command) => setup::retention(&context, &command),

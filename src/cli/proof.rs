@@ -1,11 +1,15 @@
-//! `verify` and `checkpoint`: whether what is there is what was recorded, and the signed word on it.
+//! `verify`, `proof` and `checkpoint`: whether what is there is what was recorded, and the signed word on it.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::arguments::{Erase, Log};
+use super::client::{Call, Client};
+use super::data::{Owner, route};
 use super::setup::open_at_rest;
 use super::table::cell;
 use super::{Context, print};
@@ -13,16 +17,15 @@ use crate::admin::proof;
 use crate::checkpoints;
 use crate::data_directory::{self, Lock};
 use crate::error::{Error, Result};
+use crate::http::Method;
 use crate::store::migrate;
 use crate::tlog::note::{Checkpoint, Note, Verifier};
+use crate::tlog::proof::Proof;
 
 /// Of the data directory, through the server where one runs; or of a file. With old checkpoints to be held against it.
 pub fn verify(context: &Context, file: Option<&Path>, pins: Option<&Path>) -> Result<()> {
     let pins = pins.map(read_pins).transpose()?.unwrap_or_default();
-    let asked = match file {
-        None => Asked::Server(Client::open(context)?),
-        Some(path) => Asked::File(open(path)?),
-    };
+    let asked = Asked::of(context, file)?;
     let mut found = asked.verify()?;
     for (at, note) in (1..).zip(&pins) {
         if let Some(why) = asked.contradicts(note)? {
@@ -70,6 +73,14 @@ enum Asked {
 }
 
 impl Asked {
+    /// The data directory's, or a file that nobody serves.
+    fn of(context: &Context, file: Option<&Path>) -> Result<Self> {
+        Ok(match file {
+            None => Self::Server(Client::open(context)?),
+            Some(path) => Self::File(open(path)?),
+        })
+    }
+
     fn verify(&self) -> Result<Value> {
         match self {
             Self::Server(client) => client.get("/api/v1/admin/verify", Vec::new()),
@@ -77,55 +88,59 @@ impl Asked {
         }
     }
 
+    fn root(&self, size: u64) -> Result<Value> {
+        match self {
+            Self::Server(client) => client.get("/api/v1/admin/root", vec![("size", size.to_string())]),
+            Self::File(connection) => proof::root(connection, size),
+        }
+    }
+
+    /// What checkpoints of this log are verified with.
+    fn verifiers(&self) -> Result<Vec<Verifier>> {
+        let told = self.root(0)?;
+        let keys = told["verifiers"].as_array().into_iter().flatten();
+        Ok(keys.filter_map(|key| Verifier::parse(key.as_str()?)).collect())
+    }
+
     /// Why the log does not begin with what this note says; `None`: it does.
-    fn contradicts(&self, note: &Note) -> Result<Option<String>> {
-        let Some(checkpoint) = Checkpoint::parse(&note.text) else {
-            return Ok(Some("it says nothing of a tree".into()));
+    fn contradicts(&self, note: &str) -> Result<Option<String>> {
+        let Checkpoint { size, root, .. } = match Checkpoint::signed(note, &self.verifiers()?) {
+            Err(Error::Mismatch(why)) => return Ok(Some(why)),
+            checkpoint => checkpoint?,
         };
-        let size = checkpoint.size;
-        let told = match self {
-            Self::Server(client) => client.get("/api/v1/admin/root", vec![("size", size.to_string())])?,
-            Self::File(connection) => proof::root(connection, size)?,
-        };
-        let verifiers = told["verifiers"].as_array().into_iter().flatten();
-        let mut verifiers = verifiers.filter_map(|text| Verifier::parse(text.as_str()?));
-        match verifiers.find(|verifier| verifier.name() == checkpoint.origin) {
-            None => return Ok(Some(format!("it is of another log, {}", checkpoint.origin))),
-            Some(verifier) if !note.is_signed_by(&verifier) => {
-                return Ok(Some("its signature is not that of this log".into()));
-            }
-            Some(_) => {}
-        }
+        let told = self.root(size)?;
         if told["root"].is_null() {
-            return Ok(Some(format!(
-                "{size} entries were signed for, and there are {}",
-                cell(&told["leaves"])
-            )));
+            let n_leaves = told["leaves"].as_u64().unwrap_or(0);
+            if size <= n_leaves {
+                eprintln!(
+                    "the checkpoint of {size} entries cannot be compared: those around its end were removed by rule"
+                );
+                return Ok(None);
+            }
+            return Ok(Some(format!("{size} entries were signed for, and there are {n_leaves}")));
         }
-        let is_same = told["root"] == json!(checkpoint.root.to_string());
+        let is_same = told["root"] == json!(root.to_string());
         Ok((!is_same).then(|| format!("the first {size} entries are not those that were signed for")))
     }
 }
 
 /// Checkpoints one after the other, as `mailtrail checkpoint >> pins` gathers them.
-fn read_pins(path: &Path) -> Result<Vec<Note>> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Error::usage(
-            format!("cannot read {}: {error}", path.display()),
-            "gather old checkpoints with `mailtrail checkpoint >> pins`",
-        )
-    })?;
+fn read_pins(path: &Path) -> Result<Vec<String>> {
+    let text = read(path, "gather old checkpoints with `mailtrail checkpoint >> pins`")?;
     let mut notes = Vec::new();
     let mut note = String::new();
     for line in text.split_inclusive('\n') {
         // What follows a signature, and is none, begins the next one.
         if !line.starts_with("— ") && note.lines().last().is_some_and(|last| last.starts_with("— ")) {
-            notes.push(Note::parse(&std::mem::take(&mut note))?);
+            notes.push(std::mem::take(&mut note));
         }
         note.push_str(line);
     }
     if !note.trim().is_empty() {
-        notes.push(Note::parse(&note)?);
+        notes.push(note);
+    }
+    for note in &notes {
+        Note::parse(note)?;
     }
     if notes.is_empty() {
         return Err(Error::usage(
@@ -134,6 +149,11 @@ fn read_pins(path: &Path) -> Result<Vec<Note>> {
         ));
     }
     Ok(notes)
+}
+
+fn read(path: &Path, hint: &str) -> Result<String> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Error::usage(format!("cannot read {}: {error}", path.display()), hint))
 }
 
 fn open(path: &Path) -> Result<Connection> {
@@ -147,6 +167,82 @@ fn open(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Prints the proof of an entry.
+pub fn prove(context: &Context, log: Log, id: &str, of: Owner<'_>, fact: Option<u64>) -> Result<()> {
+    let client = Client::open(context)?;
+    let list = route(&client, context, log, of)?;
+    let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC);
+    let query = fact.iter().map(|fact| ("fact", fact.to_string())).collect();
+    let path = format!("{list}/{id}/proof");
+    let call = Call { method: Method::Get, path, query, headers: Vec::new(), body: Vec::new() };
+    let proof = client.send(call)?.text()?;
+    context.answer(&json!({ "proof": proof }), |_| proof.clone())
+}
+
+/// One proof: with a key, alone; else against the log, which has to be the one that the proof is of.
+pub fn verify_proof(context: &Context, path: &Path, key: Option<&str>, file: Option<&Path>) -> Result<()> {
+    let proof = Proof::parse(&read(path, "print one with `mailtrail proof LOG ID > FILE`")?)?;
+    let (checkpoint, contradiction) = match key {
+        Some(key) => {
+            let key = Verifier::parse(key).ok_or_else(|| {
+                Error::usage(
+                    format!("--key: {key:?} is no key; accepted: name+id+base64, Ed25519"),
+                    "the log's keys are at /tlog/keys",
+                )
+            })?;
+            (proof.verify(&[key])?, None)
+        }
+        None => {
+            let asked = Asked::of(context, file)?;
+            (proof.verify(&asked.verifiers()?)?, asked.contradicts(&proof.checkpoint)?)
+        }
+    };
+    if let Some(why) = contradiction {
+        return Err(Error::Mismatch(format!("the log is not the one that was signed for: {why}")));
+    }
+    let row = String::from_utf8_lossy(&proof.line);
+    let Checkpoint { origin, size, .. } = checkpoint;
+    context.answer(
+        &json!({ "ok": true, "origin": origin, "size": size, "index": proof.index, "record": row }),
+        |_| format!("ok: row {} of the {size} of {origin}\n{row}", proof.index + 1),
+    )
+}
+
+/// Removes what was recorded of a person, and writes the certificates into a directory.
+pub fn erase(context: &Context, erase: &Erase) -> Result<()> {
+    let Erase { address, why, dry_run, certificates } = erase;
+    if let Some(directory) = certificates {
+        DirBuilder::new().mode(0o700).create(directory).map_err(|error| {
+            let message = format!("cannot make {}: {error}", directory.display());
+            Error::usage(message, "name a directory that is not there yet")
+        })?;
+    }
+    let body =
+        json!({ "address": address, "why": why, "dry_run": dry_run, "workspace_id": context.workspace });
+    let told = Client::open(context)?.post("/api/v1/admin/erasures", &body)?;
+    let proofs = told["certificates"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for (at, proof) in (1..).zip(proofs) {
+        let Some(directory) = certificates else { break };
+        let path = directory.join(format!("{at}.tlog-proof"));
+        std::fs::write(&path, proof.as_str().unwrap_or_default())
+            .map_err(Error::io(format!("cannot write {}", path.display())))?;
+    }
+    context.answer(&told, |told| {
+        let removed = &told["removed"];
+        let done = if *dry_run { "would be removed" } else { "removed" };
+        let mut lines: Vec<String> = ["enforcement", "messages", "activity"]
+            .map(|log| format!("{log:<12} {} {done}", cell(&removed[log])))
+            .into();
+        if removed["on_hold"] != 0 {
+            lines.push(format!("{:<12} {} kept by a legal hold", "all", cell(&removed["on_hold"])));
+        }
+        if let (Some(directory), [_, ..]) = (certificates, proofs) {
+            lines.push(format!("the certificates are in {}", directory.display()));
+        }
+        lines.join("\n")
+    })
+}
+
 /// Prints the checkpoint of this moment.
 pub fn checkpoint(context: &Context) -> Result<()> {
     let told = Client::open(context)?.get("/api/v1/admin/checkpoint", Vec::new())?;
@@ -154,13 +250,13 @@ pub fn checkpoint(context: &Context) -> Result<()> {
 }
 
 /// Goes on under another name. Nobody may serve the directory meanwhile.
-pub fn renew(context: &Context, why: &str) -> Result<()> {
+pub fn renew(context: &Context, why: &str, is_new_key: bool) -> Result<()> {
     let data = &context.config.data;
     let _lock = Lock::take(data)?.ok_or_else(|| {
         Error::usage(format!("{} is being served", data.display()), "stop the server first")
     })?;
     data_directory::examine(data)?;
-    match checkpoints::renew(&context.config, why)? {
+    match checkpoints::renew(&context.config, why, is_new_key)? {
         Some(verifier) => print(&verifier),
         None => print("the log has no name yet: its first start gives it one"),
     }

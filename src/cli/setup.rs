@@ -268,7 +268,7 @@ pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
     if !dry_run {
         put_in_place(file, &database, kept.as_deref())?;
         let why = format!("{} was put in place", file.display());
-        checkpoints::renew(&context.config, &why)?;
+        checkpoints::renew(&context.config, &why, false)?;
     }
     if !data.join(license::LICENSE).exists() {
         eprintln!(

@@ -17,7 +17,8 @@ use crate::http::stream::{self, Format};
 use crate::http::{Method, Request, Response, batch, listing};
 use crate::ids::Uuid;
 use crate::owners::tenants;
-use crate::store::listing::{Cursor, Start};
+use crate::proofs;
+use crate::store::listing::{Cursor, Listing, Start};
 use crate::store::{Sharing, Tx};
 
 pub const ROUTES: &[Route] = &[
@@ -26,6 +27,12 @@ pub const ROUTES: &[Route] = &[
         "/v1/enforcement/events",
         Dialect::TenantCore,
         Handler::Key(Scope::ENFORCEMENT_READ, list_events),
+    ),
+    route(
+        Method::Get,
+        "/v1/enforcement/events/{id}/proof",
+        Dialect::TenantCore,
+        Handler::Key(Scope::ENFORCEMENT_READ, prove_event),
     ),
     bulk(
         Method::Post,
@@ -62,7 +69,7 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
     if page.format != Format::Json {
         let target = ("tenant", tenant_id.unwrap_or_default().to_owned());
         app.note_export((caller.workspace, None), &caller.by, "enforcement.export", target, request)?;
-        return Ok(stream_events(app, list, page.format));
+        return stream_events(app, list, page.format);
     }
     let (mut events, total) = app.store.read_list(|snapshot| {
         let events = list.page(snapshot, page.start, page.limit + 1, Event::from_row)?;
@@ -101,16 +108,28 @@ fn echo(tenant_id: Option<&str>, filter: &Filter) -> Value {
     echoed
 }
 
-fn stream_events(app: &App, list: crate::store::listing::Listing, format: Format) -> Response {
+fn stream_events(app: &App, list: Listing, format: Format) -> Result<Response> {
     let store = app.store.clone();
     let mut start = Start::Offset(0);
-    stream::response(format, COLUMNS, move || {
+    let mut next = move || {
         let events = store.read(|snapshot| list.page(snapshot, start, stream::PIECE, Event::from_row))?;
         if let Some(last) = events.last() {
             start = Start::After(cursor(last));
         }
         Ok(events)
-    })
+    };
+    match format {
+        Format::Proof => proofs::stream(app, move || Ok(next()?.iter().map(|event| event.seq).collect())),
+        _ => Ok(stream::response(format, COLUMNS, next)),
+    }
+}
+
+fn prove_event(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let missing = || Error::NotFound(Subject::Event);
+    let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
+    let number = app.store.read(|snapshot| sql::number_of(snapshot, caller.workspace, id))?;
+    proofs::answer(app, number.ok_or_else(missing)?, Subject::Event)
 }
 
 fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

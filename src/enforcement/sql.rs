@@ -1,16 +1,16 @@
 //! The SQL of the enforcement log. `record` is the one door in, `prune` the one way out.
 
-use rusqlite::types::Value;
+use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Row};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Action, Event, NewEvent, sentence};
 use crate::error::Result;
 use crate::ids::Uuid;
 use crate::owners::{tenants, workspaces};
-use crate::store::Tx;
 use crate::store::counts::{Log, Recount, Series};
 use crate::store::listing::{Index, Listing};
+use crate::store::{Erasable, Tx, clock_steps, numbers_as_json};
 use crate::time::Timestamp;
 use crate::tlog::rows::{Column, Rows};
 
@@ -75,12 +75,12 @@ pub fn listing(
     };
     let mut equals = Vec::new();
     if let Some(action) = filter.action {
-        equals.push(("action = ", Value::from(action as i64)));
+        equals.push(("action = ", SqlValue::from(action as i64)));
     }
     if let Some(address) = &filter.mailbox_address {
-        equals.push(("mailbox_address COLLATE NOCASE = ", Value::from(address.clone())));
+        equals.push(("mailbox_address COLLATE NOCASE = ", SqlValue::from(address.clone())));
         if filter.tenant.is_some() {
-            equals.push(("workspace = ", Value::from(filter.workspace)));
+            equals.push(("workspace = ", SqlValue::from(filter.workspace)));
         }
     }
     let index = match (&filter.mailbox_address, filter.tenant, filter.action) {
@@ -181,25 +181,91 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, tenant: i64, new: &NewEvent) -> R
     Ok(event)
 }
 
+/// The number of a workspace's event. Ids have no index: one of ours begins with the millisecond in which its row was
+/// recorded, and between two steps of the clock numbers rise with that time.
+pub fn number_of(connection: &Connection, workspace: i64, id: Uuid) -> Result<Option<i64>> {
+    let second = Timestamp::from_seconds(id.millis() / 1000);
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT max(seq) FROM enforcement_events")?
+        .query_row([], |row| row.get(0))?;
+    let mut start = 1;
+    for end in clock_steps::ends_before(connection, i64::MAX)?.into_iter().chain(last) {
+        let from = first_since(connection, (start, end), second)?;
+        let to = first_since(connection, (from, end), second.plus_seconds(1))?;
+        let found = connection
+            .prepare_cached(
+                "SELECT seq FROM enforcement_events WHERE seq >= ?1 AND seq < ?2 AND id = ?3 AND workspace = ?4",
+            )?
+            .query_row((from, to, id, workspace), |row| row.get(0))
+            .optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        start = end + 1;
+    }
+    Ok(None)
+}
+
+/// The first number from which on no event up to `end` was recorded before `at`; times rise between `first` and `end`.
+fn first_since(connection: &Connection, (mut first, end): (i64, i64), at: Timestamp) -> Result<i64> {
+    let mut next = connection.prepare_cached(
+        "SELECT seq, coalesce(recorded_at, created_at) < ?3 FROM enforcement_events WHERE seq BETWEEN ?1 AND ?2
+         ORDER BY seq LIMIT 1",
+    )?;
+    let mut after = end + 1;
+    while first < after {
+        let middle = first + (after - first) / 2;
+        match next.query_row((middle, end, at), |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()? {
+            Some((seq, true)) => first = seq + 1,
+            Some((_, false)) | None => after = middle,
+        }
+    }
+    Ok(first)
+}
+
 /// What retention would take of a tenant: not what belongs to a mailbox on hold.
 const PRUNABLE: &str = "tenant = ?1 AND created_at < ?2 AND mailbox_address COLLATE NOCASE NOT IN
      (SELECT address FROM mailboxes WHERE hold = 1 AND workspace = (SELECT workspace FROM tenants WHERE id = ?1))";
 
-/// Removes up to `limit` of a tenant's events from before `cutoff`, oldest first; says how many.
-pub fn prune(tx: &mut Tx<'_>, tenant: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
-    let why = json!({ "log": "enforcement", "tenant": tenants::id_of(tx, tenant)?, "before": cutoff });
+/// Removes up to `limit` of a tenant's events from before `cutoff`, oldest first; says how many. They were kept `days`.
+pub fn prune(tx: &mut Tx<'_>, tenant: i64, days: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
+    let id = tenants::id_of(tx, tenant)?;
+    let why = json!({ "log": "enforcement", "tenant": id, "days": days, "before": cutoff });
+    let numbers = tx
+        .prepare_cached(&format!(
+            "SELECT seq FROM enforcement_events WHERE {PRUNABLE} ORDER BY created_at, seq LIMIT ?3"
+        ))?
+        .query_map((tenant, cutoff, limit), |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    remove(tx, why, &numbers)
+}
+
+/// Which of these events are a workspace's, and whether each is kept by a legal hold.
+pub fn erasable(connection: &Connection, workspace: i64, numbers: &[i64]) -> Result<Erasable> {
+    Erasable::of(
+        connection,
+        "SELECT seq, EXISTS (SELECT 1 FROM tenants WHERE id = tenant AND hold = 1)
+             OR EXISTS (SELECT 1 FROM mailboxes WHERE mailboxes.workspace = enforcement_events.workspace AND hold = 1
+                        AND address = mailbox_address COLLATE NOCASE)
+         FROM enforcement_events WHERE seq IN (SELECT value FROM json_each(?1)) AND workspace = ?2",
+        workspace,
+        numbers,
+    )
+}
+
+/// Removes the events with these numbers, and records why; says how many there were.
+pub fn remove(tx: &mut Tx<'_>, why: Value, numbers: &[i64]) -> Result<usize> {
     tx.prune(Log::Enforcement, why, |tx| {
         let removed = tx
-            .prepare_cached(&format!(
-                "DELETE FROM enforcement_events WHERE seq IN
-                     (SELECT seq FROM enforcement_events WHERE {PRUNABLE} ORDER BY created_at, seq LIMIT ?3)
-                 RETURNING seq, workspace, action, created_at"
-            ))?
-            .query_map((tenant, cutoff, limit), |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            .prepare_cached(
+                "DELETE FROM enforcement_events WHERE seq IN (SELECT value FROM json_each(?1))
+                 RETURNING seq, workspace, tenant, action, created_at",
+            )?
+            .query_map([numbers_as_json(numbers)], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             })?
-            .collect::<rusqlite::Result<Vec<(i64, i64, i64, Timestamp)>>>()?;
-        for &(_, workspace, action, created_at) in &removed {
+            .collect::<rusqlite::Result<Vec<(i64, i64, i64, i64, Timestamp)>>>()?;
+        for &(_, workspace, tenant, action, created_at) in &removed {
             for series in series(workspace, tenant, action) {
                 tx.count(series, created_at, -1);
             }

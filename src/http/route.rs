@@ -13,6 +13,8 @@ pub struct Route {
     pub path: &'static str,
     pub dialect: Dialect,
     pub body: BodyLimit,
+    /// Whether the last `{name}` stands for all segments that are left.
+    pub has_tail: bool,
     pub handler: Handler,
 }
 
@@ -26,6 +28,8 @@ pub enum Handler {
     Session(fn(&App, &Session, &Request) -> Result<Response>),
     /// A key with `admin`, the session of an owner or admin, or the operator.
     Admin(fn(&App, &Admin, &Request) -> Result<Response>),
+    /// Whoever has a key or a session, or the operator; anybody where `public_tlog` says so.
+    Tree(fn(&App, &Request) -> Result<Response>),
 }
 
 /// In whose words errors are told.
@@ -50,12 +54,17 @@ pub enum BodyLimit {
 
 /// A route in one line of a slice's table.
 pub const fn route(method: Method, path: &'static str, dialect: Dialect, handler: Handler) -> Route {
-    Route { method, path, dialect, body: BodyLimit::Single, handler }
+    Route { method, path, dialect, body: BodyLimit::Single, has_tail: false, handler }
 }
 
 /// A route whose body may be large: batches and messages.
 pub const fn bulk(method: Method, path: &'static str, dialect: Dialect, handler: Handler) -> Route {
-    Route { method, path, dialect, body: BodyLimit::Bulk, handler }
+    Route { body: BodyLimit::Bulk, ..route(method, path, dialect, handler) }
+}
+
+/// A route whose last `{name}` stands for one segment or more.
+pub const fn tail(method: Method, path: &'static str, dialect: Dialect, handler: Handler) -> Route {
+    Route { has_tail: true, ..route(method, path, dialect, handler) }
 }
 
 /// The values of a path's `{names}`, decoded.
@@ -65,20 +74,24 @@ impl Route {
     /// The values of the path's `{names}`, decoded, when `path` (raw) is of this route's shape.
     pub fn matches(&self, path: &str) -> Option<Parameters> {
         let mut parameters = Vec::new();
-        let mut pattern = self.path.split('/');
-        let mut segments = path.split('/');
+        let mut pattern = self.path.split('/').peekable();
+        let mut rest = path;
         loop {
-            match (pattern.next(), segments.next()) {
-                (None, None) => return Some(parameters),
-                (Some(expected), Some(segment)) => {
-                    if let Some(name) = expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-                        let value =
-                            super::query::decode_path_segment(segment).ok().filter(|v| !v.is_empty())?;
-                        parameters.push((name, value));
-                    } else if expected != segment {
-                        return None;
-                    }
-                }
+            let (Some(expected), segment) = (pattern.next(), rest) else { return None };
+            let is_last = pattern.peek().is_none();
+            let (segment, after) = match segment.split_once('/') {
+                Some((segment, after)) if !(is_last && self.has_tail) => (segment, Some(after)),
+                _ => (segment, None),
+            };
+            if let Some(name) = expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+                let value = super::query::decode_path_segment(segment).ok().filter(|v| !v.is_empty())?;
+                parameters.push((name, value));
+            } else if expected != segment {
+                return None;
+            }
+            match (is_last, after) {
+                (true, None) => return Some(parameters),
+                (false, Some(after)) => rest = after,
                 _ => return None,
             }
         }

@@ -20,12 +20,15 @@ pub enum Format {
     Json,
     Csv,
     Ndjson,
+    /// Each row with its proof; for `proofs`.
+    Proof,
 }
 
 impl Format {
     /// By `format=`, else by `Accept`; the vendor's envelope unless one of ours is asked for.
     pub fn of(request: &Request) -> Result<Self> {
-        let words = [("json", Self::Json), ("csv", Self::Csv), ("ndjson", Self::Ndjson)];
+        let words =
+            [("json", Self::Json), ("csv", Self::Csv), ("ndjson", Self::Ndjson), ("proof", Self::Proof)];
         if let Some(format) = request.query.word("format", &words)? {
             return Ok(format);
         }
@@ -48,7 +51,7 @@ impl Format {
         match query.pairs().find(|(name, _)| matches!(*name, "limit" | "offset" | "cursor")) {
             Some((name, _)) => Err(Error::invalid(
                 name,
-                "cannot be given with CSV or NDJSON, which stream the whole result; narrow it with from and to",
+                "cannot be given with CSV, NDJSON or proofs, which stream the whole result; narrow it with from and to",
             )),
             None => Ok(()),
         }
@@ -63,18 +66,27 @@ pub fn response<Row: Serialize>(
 ) -> Response {
     let content_type = match format {
         Format::Csv => "text/csv; charset=utf-8; header=present",
-        Format::Ndjson | Format::Json => "application/x-ndjson",
+        Format::Ndjson | Format::Json | Format::Proof => "application/x-ndjson",
     };
-    let mut head = (format == Format::Csv).then(|| columns.join(",") + "\r\n");
+    let head = (format == Format::Csv).then(|| (columns.join(",") + "\r\n").into_bytes());
+    pieces(content_type, head, move || encode(format, columns, &next()?))
+}
+
+/// Streams pieces after a head; an empty one ends it.
+pub fn pieces(
+    content_type: &str,
+    mut head: Option<Vec<u8>>,
+    mut next: impl FnMut() -> Result<Vec<u8>> + Send + 'static,
+) -> Response {
     let mut is_over = false;
     let pieces = std::iter::from_fn(move || {
         if let Some(head) = head.take() {
-            return Some(Ok(head.into_bytes()));
+            return Some(Ok(head));
         }
         if is_over {
             return None;
         }
-        let piece = next().and_then(|rows| encode(format, columns, &rows));
+        let piece = next();
         is_over = piece.as_ref().map_or(true, Vec::is_empty);
         match piece {
             Ok(piece) if piece.is_empty() => None,

@@ -57,9 +57,9 @@ impl Scope {
         let Some(days) = self.days(tx)? else { return Ok(0) };
         let (owner, cutoff) = (self.owner, now.plus_days(-days));
         match self.log {
-            Log::Enforcement => enforcement::sql::prune(tx, owner, cutoff, limit),
-            Log::Messages => messages::sql::prune(tx, owner, cutoff, limit),
-            Log::Activity => activity::sql::prune(tx, owner, cutoff, limit),
+            Log::Enforcement => enforcement::sql::prune(tx, owner, days, cutoff, limit),
+            Log::Messages => messages::sql::prune(tx, owner, days, cutoff, limit),
+            Log::Activity => activity::sql::prune(tx, owner, days, cutoff, limit),
         }
     }
 

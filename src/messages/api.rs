@@ -17,6 +17,7 @@ use crate::http::route::{Dialect, Handler, Route, bulk, limit, route};
 use crate::http::stream::{self, Format};
 use crate::http::{Method, Request, Response, listing};
 use crate::owners::mailboxes::{self, Mailbox};
+use crate::proofs;
 use crate::store::{Note, Sharing, Tx};
 
 pub const ROUTES: &[Route] = &[
@@ -37,6 +38,12 @@ pub const ROUTES: &[Route] = &[
         "/v1/mailboxes/{mailbox_id}/audit-logs/{message_id}",
         Dialect::Mailbuttons,
         Handler::Key(Scope::MESSAGES_READ, show_entry),
+    ),
+    route(
+        Method::Get,
+        "/v1/mailboxes/{mailbox_id}/audit-logs/{message_id}/proof",
+        Dialect::Mailbuttons,
+        Handler::Key(Scope::MESSAGES_READ, prove_entry),
     ),
     route(
         Method::Patch,
@@ -122,7 +129,7 @@ fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     if format != Format::Json {
         let target = ("mailbox", mailbox.id.to_string());
         app.note_export((caller.workspace, None), &caller.by, "messages.export", target, request)?;
-        return Ok(stream_entries(app, filter, format));
+        return stream_entries(app, filter, format);
     }
     let mut entries = app.store.read_list(|snapshot| sql::list(snapshot, &filter, cursor, limit + 1))?;
     let has_more = entries.len() as i64 > limit;
@@ -138,13 +145,21 @@ struct Page {
     next_cursor: Option<i64>,
 }
 
-fn stream_entries(app: &App, filter: Filter, format: Format) -> Response {
+fn stream_entries(app: &App, filter: Filter, format: Format) -> Result<Response> {
     let store = app.store.clone();
     let mut cursor = None;
-    stream::response(format, COLUMNS, move || {
+    let mut next = move || {
         let entries = store.read(|snapshot| sql::list(snapshot, &filter, cursor, stream::PIECE))?;
         cursor = entries.last().map(|entry| entry.id).or(cursor);
         Ok(entries)
+    };
+    if format != Format::Proof {
+        return Ok(stream::response(format, COLUMNS, next));
+    }
+    let store = app.store.clone();
+    proofs::stream(app, move || {
+        let entries: Vec<Entry> = next()?;
+        store.read(|snapshot| sql::with_numbers_of_facts(snapshot, entries.iter().map(|entry| entry.id)))
     })
 }
 
@@ -154,6 +169,18 @@ fn show_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response>
     let found =
         app.store.read(|snapshot| sql::find(snapshot, mailbox.id, request.parameter("message_id")))?;
     Response::json(200, &found.ok_or(Error::NotFound(Subject::Message))?)
+}
+
+/// Of the entry as it was recorded, or, with `fact`, of one of the facts that came later: the first is 1.
+fn prove_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
+    request.query.only(&["fact"])?;
+    let fact = request.query.integer("fact", "the number of a fact, from 1 on")?;
+    let mailbox = mailbox_of(app, caller.workspace, request)?;
+    let message_id = request.parameter("message_id");
+    let numbers = app.store.read(|snapshot| sql::numbers_of(snapshot, mailbox.id, message_id))?;
+    let place = usize::try_from(fact.unwrap_or(0)).ok().filter(|place| *place > 0 || fact.is_none());
+    let number = place.and_then(|place| numbers.get(place).copied());
+    proofs::answer(app, number.ok_or(Error::NotFound(Subject::Message))?, Subject::Message)
 }
 
 fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

@@ -8,10 +8,10 @@ use super::{Entry, Kind, NewEntry, NewFact, Outcome, Verdict, fold, n_tokens};
 use crate::app::{MOST_AHEAD, check_not_ahead};
 use crate::error::{Error, Result, Subject};
 use crate::ids::hex;
-use crate::owners::mailboxes::Mailbox;
+use crate::owners::mailboxes::{self, Mailbox};
 use crate::owners::workspaces;
 use crate::store::counts::{Log, Recount, Series};
-use crate::store::{Tx, clock_steps};
+use crate::store::{Erasable, Tx, clock_steps, numbers_as_json};
 use crate::time::Timestamp;
 use crate::tlog::rows::{Column, Rows};
 
@@ -217,6 +217,32 @@ pub fn find(connection: &Connection, mailbox: i64, message_id: &str) -> Result<O
         .query_row((mailbox, message_id), Entry::from_row)
         .optional()?;
     found.map(|entry| with_facts(connection, entry)).transpose()
+}
+
+/// The number of an entry's row, and those of the facts that came later, in order. Empty for an unknown message.
+pub fn numbers_of(connection: &Connection, mailbox: i64, message_id: &str) -> Result<Vec<i64>> {
+    let entry = connection
+        .prepare_cached("SELECT seq FROM messages WHERE mailbox = ?1 AND message_id = ?2")?
+        .query_row((mailbox, message_id), |row| row.get(0))
+        .optional()?;
+    with_numbers_of_facts(connection, entry.into_iter())
+}
+
+/// Numbers of entries, each with those of its facts behind it.
+pub fn with_numbers_of_facts(
+    connection: &Connection,
+    entries: impl Iterator<Item = i64>,
+) -> Result<Vec<i64>> {
+    let mut facts =
+        connection.prepare_cached("SELECT seq FROM message_facts WHERE message = ?1 ORDER BY seq")?;
+    let mut numbers = Vec::new();
+    for entry in entries {
+        numbers.push(entry);
+        for fact in facts.query_map([entry], |row| row.get(0))? {
+            numbers.push(fact?);
+        }
+    }
+    Ok(numbers)
 }
 
 fn with_facts(connection: &Connection, mut entry: Entry) -> Result<Entry> {
@@ -502,33 +528,68 @@ pub fn thread_for(connection: &Connection, mailbox: i64, new: &NewEntry) -> Resu
 }
 
 /// Removes up to `limit` of a mailbox's entries received before `cutoff`, oldest first, with their facts; says how
-/// many entries.
-pub fn prune(tx: &mut Tx<'_>, mailbox: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
-    let why = json!({ "log": "messages", "mailbox": mailbox, "before": cutoff });
+/// many rows. They were kept `days`, as the policy of that version or a setting says.
+pub fn prune(tx: &mut Tx<'_>, mailbox: i64, days: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
+    let version = mailboxes::policy_version(tx, mailbox)?;
+    let why = json!({
+        "log": "messages", "mailbox": mailbox, "policy_version": version, "days": days, "before": cutoff,
+    });
+    let entries = tx
+        .prepare_cached(
+            "SELECT seq FROM messages WHERE mailbox = ?1 AND received_at < ?2 ORDER BY received_at, seq LIMIT ?3",
+        )?
+        .query_map((mailbox, cutoff, limit), |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    remove(tx, why, &entries)?;
+    Ok(entries.len())
+}
+
+/// Which of these entries and facts are a workspace's, and whether each is kept by a legal hold. A fact of an entry
+/// that is among them goes with it, and is not among them.
+pub fn erasable(connection: &Connection, workspace: i64, numbers: &[i64]) -> Result<Erasable> {
+    Erasable::of(
+        connection,
+        "WITH given AS (SELECT value AS seq FROM json_each(?1)),
+             found (seq, mailbox) AS
+                 (SELECT messages.seq, mailbox FROM given JOIN messages ON messages.seq = given.seq
+                  UNION ALL
+                  SELECT message_facts.seq, mailbox FROM given JOIN message_facts ON message_facts.seq = given.seq
+                  WHERE message NOT IN (SELECT seq FROM given))
+         SELECT found.seq, mailboxes.hold = 1 OR coalesce(tenants.hold, 0) = 1
+         FROM found JOIN mailboxes ON mailboxes.id = found.mailbox LEFT JOIN tenants ON tenants.id = mailboxes.tenant
+         WHERE mailboxes.workspace = ?2",
+        workspace,
+        numbers,
+    )
+}
+
+/// Removes the entries with these numbers, their facts, and the facts with these numbers, and records why; says how
+/// many rows there were.
+pub fn remove(tx: &mut Tx<'_>, why: Value, numbers: &[i64]) -> Result<usize> {
     tx.prune(Log::Messages, why, |tx| {
+        let given = numbers_as_json(numbers);
+        let mut seqs = tx
+            .prepare_cached(
+                "DELETE FROM message_facts WHERE message IN (SELECT value FROM json_each(?1))
+                     OR seq IN (SELECT value FROM json_each(?1)) RETURNING seq",
+            )?
+            .query_map([&given], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<i64>>>()?;
         let removed = tx
             .prepare_cached(
-                "SELECT seq, outcome, received_at FROM messages WHERE mailbox = ?1 AND received_at < ?2
-                 ORDER BY received_at, seq LIMIT ?3",
+                "DELETE FROM messages WHERE seq IN (SELECT value FROM json_each(?1))
+                 RETURNING seq, mailbox, outcome, received_at",
             )?
-            .query_map((mailbox, cutoff, limit), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-            .collect::<rusqlite::Result<Vec<(i64, i64, Timestamp)>>>()?;
-        let mut seqs = Vec::new();
-        for (seq, outcome, received_at) in &removed {
-            let mut facts =
-                tx.prepare_cached("DELETE FROM message_facts WHERE message = ?1 RETURNING seq")?;
-            for fact in facts.query_map([seq], |row| row.get::<_, i64>(0))? {
-                seqs.push(fact?);
-            }
-            drop(facts);
-            tx.prepare_cached("DELETE FROM messages WHERE seq = ?1")?.execute([seq])?;
-            seqs.push(*seq);
-            let outcome = Outcome::from_number(*outcome).unwrap_or(Outcome::Delivered);
+            .query_map([&given], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+            .collect::<rusqlite::Result<Vec<(i64, i64, i64, Timestamp)>>>()?;
+        for (seq, mailbox, outcome, received_at) in removed {
+            seqs.push(seq);
+            let outcome = Outcome::from_number(outcome).unwrap_or(Outcome::Delivered);
             for series in series(mailbox, outcome) {
-                tx.count(series, *received_at, -1);
+                tx.count(series, received_at, -1);
             }
         }
-        Ok((removed.len(), seqs))
+        Ok((seqs.len(), seqs))
     })
 }
 

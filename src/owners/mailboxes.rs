@@ -168,6 +168,23 @@ pub fn find_for_retention(connection: &Connection, id: i64) -> Result<Option<Opt
         .optional()?)
 }
 
+/// The version of the policy in force; `None`: none was ever put.
+pub fn policy_version(connection: &Connection, id: i64) -> Result<Option<i64>> {
+    let version: i64 = connection
+        .prepare_cached("SELECT policy_version FROM mailboxes WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))?;
+    Ok(Some(version).filter(|version| *version > 0))
+}
+
+/// Puts something that names nobody in place of the address of those mailboxes that are deleted; says how many.
+pub fn forget_address(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<usize> {
+    Ok(tx.execute(
+        "UPDATE mailboxes SET address = 'erased-' || id || '@mailbox.invalid', name = NULL
+         WHERE workspace = ?1 AND address = ?2 COLLATE NOCASE AND deleted_at IS NOT NULL",
+        (workspace, address),
+    )?)
+}
+
 /// The day's count and the block, as they now are.
 pub fn set_sends(
     tx: &Tx<'_>,

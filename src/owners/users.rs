@@ -169,6 +169,17 @@ pub fn leave(tx: &Tx<'_>, workspace: i64, user: i64) -> Result<()> {
     Ok(())
 }
 
+/// Puts something that names nobody in place of the address of an account that is deleted and was a member here; says
+/// how many.
+pub fn forget_email(tx: &Tx<'_>, workspace: i64, email: &str) -> Result<usize> {
+    Ok(tx.execute(
+        "UPDATE users SET email = 'erased-' || id || '@user.invalid', name = ''
+         WHERE email = ?2 COLLATE NOCASE AND deleted_at IS NOT NULL
+           AND EXISTS (SELECT 1 FROM members WHERE members.user = users.id AND members.workspace = ?1)",
+        (workspace, email),
+    )?)
+}
+
 /// The roles of a user in the workspaces that live.
 pub fn roles(connection: &Connection, user: i64) -> Result<Vec<(i64, Role)>> {
     let mut statement = connection.prepare_cached(

@@ -56,6 +56,24 @@ pub fn keep(tx: &Tx<'_>, key: &Key, answer: &Answer) -> Result<()> {
     Ok(())
 }
 
+/// Forgets the answers of a workspace that are `meant`; says how many.
+pub fn erase(tx: &Tx<'_>, workspace: i64, is_meant: impl Fn(&str) -> bool) -> Result<usize> {
+    let mut statement = tx.prepare("SELECT key, body FROM idempotency WHERE workspace = ?1")?;
+    let mut rows = statement.query([workspace])?;
+    let mut keys: Vec<String> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let key: String = row.get("key")?;
+        if is_meant(&key) || is_meant(&String::from_utf8_lossy(&row.get::<_, Vec<u8>>("body")?)) {
+            keys.push(key);
+        }
+    }
+    drop(rows);
+    for key in &keys {
+        tx.execute("DELETE FROM idempotency WHERE workspace = ?1 AND key = ?2", (workspace, key))?;
+    }
+    Ok(keys.len())
+}
+
 /// After the clock was put right: answers given in the future would be kept until then.
 pub fn date_back(tx: &Tx<'_>) -> Result<()> {
     tx.execute("UPDATE idempotency SET created_at = ?1 WHERE created_at > ?1", [tx.now])?;

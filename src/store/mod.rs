@@ -174,6 +174,7 @@ pub struct Tx<'c> {
     deltas: Deltas,
     sink: NoteSink,
     has_noted: bool,
+    has_removed_texts: bool,
 }
 
 impl Deref for Tx<'_> {
@@ -195,6 +196,11 @@ impl Tx<'_> {
         self.last_seq
     }
 
+    /// The last number that was given out.
+    pub fn last_number(&self) -> i64 {
+        self.last_seq
+    }
+
     /// Counts `n` rows (negative when they go) with the time `at` into a series.
     pub fn count(&mut self, series: Series, at: Timestamp, n: i64) {
         self.deltas.add(series, at, n);
@@ -203,6 +209,14 @@ impl Tx<'_> {
     /// The number of a text that comes again and again, given to it now when it is new.
     pub fn text(&mut self, text: &str) -> Result<i64> {
         self.texts.number(self.connection, text)
+    }
+
+    /// Removes texts that no row names any more.
+    pub fn remove_texts(&mut self, numbers: &[i64]) -> Result<usize> {
+        self.texts.forget();
+        self.has_removed_texts = true;
+        let sql = "DELETE FROM texts WHERE id IN (SELECT value FROM json_each(?1))";
+        Ok(self.execute(sql, [numbers_as_json(numbers)])?)
     }
 
     /// Records a change in the activity log, or fails the whole write.
@@ -447,6 +461,39 @@ pub fn give_back(tx: &Tx<'_>, n_pages: i64) -> Result<()> {
     let mut rows = statement.query([])?;
     while rows.next()?.is_some() {}
     Ok(())
+}
+
+/// What of some rows an erasure may take.
+pub struct Erasable {
+    pub free: Vec<i64>,
+    /// Kept by a legal hold.
+    pub n_on_hold: usize,
+}
+
+impl Erasable {
+    /// `sql` says which of the numbers ?1 (`json_each`) are rows of the workspace ?2, and whether each is on hold.
+    pub fn of(connection: &Connection, sql: &str, workspace: i64, numbers: &[i64]) -> Result<Self> {
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query((numbers_as_json(numbers), workspace))?;
+        let mut erasable = Self { free: Vec::new(), n_on_hold: 0 };
+        while let Some(row) = rows.next()? {
+            match row.get(1)? {
+                true => erasable.n_on_hold += 1,
+                false => erasable.free.push(row.get(0)?),
+            }
+        }
+        Ok(erasable)
+    }
+}
+
+/// Numbers of rows as a parameter of `json_each`.
+pub fn numbers_as_json(numbers: &[i64]) -> String {
+    serde_json::Value::from(numbers).to_string()
+}
+
+/// What is in every id that is made of a row's number.
+pub fn salt(connection: &Connection) -> Result<i64> {
+    Ok(connection.query_row("SELECT salt FROM sequence WHERE one = 1", [], |row| row.get(0))?)
 }
 
 /// The latest time any write saw.

@@ -1,5 +1,6 @@
 //! Texts that come again and again (a user, an action, a user agent, the kind of a target) are kept once and named by
-//! a small integer. They are never removed: an integer in a row must always mean the same.
+//! a small integer. An integer in a row must always mean the same: a text is removed only when a person's rows were
+//! erased and no other row names it (`Tx::remove_texts`).
 
 use std::collections::HashMap;
 
@@ -45,6 +46,19 @@ impl Texts {
     pub(super) fn forget(&mut self) {
         self.0.clear();
     }
+}
+
+/// The numbers of the texts that `is_meant`.
+pub fn search(connection: &Connection, is_meant: impl Fn(&str) -> bool) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare("SELECT id, text FROM texts")?;
+    let mut rows = statement.query([])?;
+    let mut numbers = Vec::new();
+    while let Some(row) = rows.next()? {
+        if is_meant(row.get_ref("text")?.as_str().unwrap_or_default()) {
+            numbers.push(row.get("id")?);
+        }
+    }
+    Ok(numbers)
 }
 
 /// No text has this number, and no row.

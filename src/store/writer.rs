@@ -438,8 +438,14 @@ impl State {
                 deltas: Deltas::default(),
                 sink: self.sink,
                 has_noted: false,
+                has_removed_texts: false,
             };
-            match work.run(&mut tx) {
+            let ran = work.run(&mut tx);
+            if tx.has_removed_texts {
+                // Their numbers may be given out again.
+                self.names.forget();
+            }
+            match ran {
                 // It met an error that ended the transaction, and took it for something else.
                 Ok(()) if self.connection.is_autocommit() => {
                     return Err(Error::Internal("a write lost its transaction".into()));

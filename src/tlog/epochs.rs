@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::note::{Checkpoint, Note, Verifier};
+use super::note::Verifier;
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
@@ -41,6 +41,11 @@ pub fn all(connection: &Connection) -> Result<Vec<Epoch>> {
         epochs.push(Epoch { epoch, verifier });
     }
     Ok(epochs)
+}
+
+/// The keys of all epochs, oldest first.
+pub fn verifiers(connection: &Connection) -> Result<Vec<Verifier>> {
+    Ok(all(connection)?.into_iter().map(|epoch| epoch.verifier).collect())
 }
 
 pub fn add(connection: &Connection, epoch: &Epoch, now: Timestamp) -> Result<()> {
@@ -84,20 +89,4 @@ pub(super) fn seals(connection: &Connection) -> Result<Vec<(i64, String)>> {
     let mut statement = connection.prepare_cached("SELECT size, note FROM seals ORDER BY size")?;
     let seals = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(seals.collect::<rusqlite::Result<_>>()?)
-}
-
-/// What a note says, when one of these keys has signed it.
-///
-/// # Errors
-/// `Mismatch` with why it is to be believed in nothing.
-pub fn checkpoint_of(note: &str, epochs: &[Epoch]) -> Result<Checkpoint> {
-    let wrong = |why: &str| Error::Mismatch(why.to_owned());
-    let note = Note::parse(note).map_err(|error| wrong(&error.to_string()))?;
-    let checkpoint = Checkpoint::parse(&note.text).ok_or_else(|| wrong("it says nothing of a tree"))?;
-    let signer = epochs.iter().find(|epoch| epoch.verifier.name() == checkpoint.origin);
-    match signer {
-        Some(epoch) if note.is_signed_by(&epoch.verifier) => Ok(checkpoint),
-        Some(_) => Err(wrong("its signature is not that of this log")),
-        None => Err(wrong(&format!("it is of another log, {}", checkpoint.origin))),
-    }
 }

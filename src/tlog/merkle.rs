@@ -80,9 +80,14 @@ impl Frontier {
     }
 
     /// Adds a leaf, and tells each subtree that is full with it, from the leaf up: its level, place and hash.
-    pub fn push(&mut self, leaf: Hash, mut tell: impl FnMut(u32, u64, Hash)) {
-        let (mut hash, mut level) = (leaf, 0);
-        tell(0, self.size, hash);
+    pub fn push(&mut self, leaf: Hash, tell: impl FnMut(u32, u64, Hash)) {
+        self.push_subtree(0, leaf, tell);
+    }
+
+    /// Adds a full subtree, where one of this level can begin.
+    pub fn push_subtree(&mut self, level: u32, hash: Hash, mut tell: impl FnMut(u32, u64, Hash)) {
+        let (mut hash, mut level, added) = (hash, level, 1 << level);
+        tell(level, self.size >> level, hash);
         while self.size >> level & 1 == 1
             && let Some(left) = self.subtrees.pop()
         {
@@ -91,7 +96,7 @@ impl Frontier {
             tell(level, self.size >> level, hash);
         }
         self.subtrees.push(hash);
-        self.size += 1;
+        self.size += added;
     }
 
     pub fn root(&self) -> Hash {

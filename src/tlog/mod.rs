@@ -13,11 +13,14 @@
 //! far worthless. A new form gets a new `v`.
 
 pub mod controls;
+pub mod dead;
 pub mod epochs;
 pub mod merkle;
 pub mod note;
+pub mod proof;
 pub mod record;
 pub mod rows;
+pub mod tiles;
 pub mod tree;
 pub mod verify;
 

@@ -285,6 +285,37 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Of a note of ours: nothing of it is verified.
+    ///
+    /// # Errors
+    /// `Usage` for what is no note, or says nothing of a tree.
+    pub fn of_note(note: &str) -> Result<Self> {
+        Self::parse(&Note::parse(note)?.text).ok_or_else(|| {
+            Error::usage(
+                "this is no checkpoint: it says nothing of a tree",
+                "give one as `mailtrail checkpoint` prints it",
+            )
+        })
+    }
+
+    /// Of a note that one of these keys has signed, under the name that the checkpoint is of.
+    ///
+    /// # Errors
+    /// `Mismatch` with why it is to be believed in nothing.
+    pub fn signed(note: &str, verifiers: &[Verifier]) -> Result<Self> {
+        let wrong = |why: &str| Error::Mismatch(why.to_owned());
+        let note = Note::parse(note).map_err(|error| wrong(&error.to_string()))?;
+        let checkpoint = Self::parse(&note.text).ok_or_else(|| wrong("it says nothing of a tree"))?;
+        let mut named = verifiers.iter().filter(|verifier| verifier.name() == checkpoint.origin).peekable();
+        if named.peek().is_none() {
+            return Err(wrong(&format!("it is of another log, {}", checkpoint.origin)));
+        }
+        if !named.any(|verifier| note.is_signed_by(verifier)) {
+            return Err(wrong("its signature is not that of this log"));
+        }
+        Ok(checkpoint)
+    }
+
     /// Of a note's text. Lines after the third are others' business.
     pub fn parse(text: &str) -> Option<Self> {
         let mut lines = text.strip_suffix('\n')?.split('\n');

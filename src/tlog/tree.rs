@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 pub(super) const ROW: u64 = 126;
 /// Levels from one tier to the next: 256 hashes under one.
 pub const TIER: u32 = 8;
+/// Hashes in a full tile.
+pub const WIDTH: u64 = 1 << TIER;
 /// A tree of 2^56 leaves is not reached.
 const TIERS: usize = 7;
 
@@ -89,6 +91,17 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+/// Removes up to `limit` rows of the table that lie wholly between two leaves; says how many.
+pub(super) fn forget(connection: &Connection, (first, end): (u64, u64), limit: i64) -> Result<i64> {
+    let rows = (row_id(0, first.div_ceil(ROW)), row_id(0, end / ROW), limit);
+    let n = connection
+        .prepare_cached(
+            "DELETE FROM tree WHERE id IN (SELECT id FROM tree WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3)",
+        )?
+        .execute(rows)?;
+    Ok(n as i64)
 }
 
 /// The tree as a snapshot has it.

@@ -12,7 +12,7 @@ use super::merkle::{Frontier, Hash};
 use super::note::Checkpoint;
 use super::record::{self, Record};
 use super::rows::{Names, Rows, walk};
-use super::tree::{ROW, Stored, TIER};
+use super::tree::{ROW, Stored, TIER, WIDTH};
 use super::{leaf_of_number, number_of};
 use crate::error::{Error, Result};
 
@@ -164,10 +164,10 @@ impl Leaves<'_, '_> {
 
 /// The checkpoints that were kept for good, smallest first: the tree has to begin with each.
 fn seals(connection: &Connection, size: u64, tell: &mut dyn FnMut(String)) -> Result<Vec<Checkpoint>> {
-    let epochs = epochs::all(connection)?;
+    let verifiers = epochs::verifiers(connection)?;
     let mut seals = Vec::new();
     for (sealed, note) in epochs::seals(connection)? {
-        match epochs::checkpoint_of(&note, &epochs) {
+        match Checkpoint::signed(&note, &verifiers) {
             Err(Error::Mismatch(why)) => {
                 tell(format!("the seal of {sealed} entries is not to be believed: {why}"))
             }
@@ -182,7 +182,8 @@ fn seals(connection: &Connection, size: u64, tell: &mut dyn FnMut(String)) -> Re
     Ok(seals)
 }
 
-/// Tells every hash that is not that of what is under it, and every seal that is not of this tree. Gives the root.
+/// Tells every hash that is not that of what is under it, and every seal that is not of this tree. Gives the root. Where
+/// a tile was given up (`dead`), the hash over it is taken as it is.
 ///
 /// # Errors
 /// `Mismatch` at the first hash that is not there.
@@ -196,9 +197,9 @@ fn find_false_hashes(
     let mut full = Vec::new();
     let mut compare = |frontier: &Frontier, tell: &mut dyn FnMut(String)| {
         while let [checkpoint, rest @ ..] = seals
-            && checkpoint.size == frontier.size()
+            && checkpoint.size <= frontier.size()
         {
-            if checkpoint.root != frontier.root() {
+            if checkpoint.size < frontier.size() || checkpoint.root != frontier.root() {
                 tell(format!("the first {} entries are not those that were sealed", checkpoint.size));
             }
             seals = rest;
@@ -207,13 +208,22 @@ fn find_false_hashes(
     compare(&frontier, tell);
     while frontier.size() < size {
         let first = frontier.size();
-        for leaf in stored.hashes(0, first, ROW.min(size - first))? {
-            frontier.push(leaf, |level, place, hash| {
-                if level > 0 && level % TIER == 0 {
-                    full.push((level / TIER, place, hash));
+        let mut note = |level: u32, place, hash| {
+            if level > 0 && level.is_multiple_of(TIER) {
+                full.push((level / TIER, place, hash));
+            }
+        };
+        match stored.hashes(0, first, WIDTH.min(size - first)) {
+            Err(Error::Mismatch(_)) if size - first >= WIDTH => {
+                frontier.push_subtree(TIER, stored.hashes(1, first / WIDTH, 1)?[0], &mut note);
+                compare(&frontier, tell);
+            }
+            leaves => {
+                for leaf in leaves? {
+                    frontier.push(leaf, &mut note);
+                    compare(&frontier, tell);
                 }
-            });
-            compare(&frontier, tell);
+            }
         }
         for (tier, place, hash) in full.drain(..) {
             if stored.hashes(tier, place, 1)? != [hash] {

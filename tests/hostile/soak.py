@@ -1,11 +1,13 @@
 """A steady load for as long as one likes; memory, descriptors, threads and the WAL have to stay flat.
 
-    tests/hostile/soak.py [--seconds 7200] [--rate 40] [--every 10]
+    tests/hostile/soak.py [--seconds 7200] [--rate 40] [--every 10] [--rows 0]
 
 `rate` requests a second go to the release binary (target/release/mailtrail or MAILTRAIL_BINARY): single writes to all
 three logs, batches, lists, totals, streams, refused and unknown ones, over connections that are kept and connections
 of their own; two `mailtrail tail` follow two logs; retention runs by hand every few seconds on entries that are older
-than their day when they are recorded. Every `every` seconds the process is sampled. The first quarter warms up; of the
+than their day when they are recorded. What is left of a removed entry is its leaf, 32 bytes: the database grows by that,
+and the caches with it up to their bounds. A long run needs caches that are full from the start: 400,000 `rows` that
+stay are recorded before it. Every `every` seconds the process is sampled. The first quarter warms up; of the
 rest the first third and the last are compared by their medians. It fails when one of them grew, and at the end the
 database has to pass `mailtrail check`.
 """
@@ -68,8 +70,7 @@ class Soak:
         while not self.stopped.is_set():
             at += 1
             now = datetime.datetime.now(datetime.timezone.utc)
-            # Nearly all entries are too old when they come: the next run of retention takes them, and the database stays
-            # as small as it is, so that nothing has a reason to grow.
+            # Nearly all entries are too old when they come: the next run of retention takes them.
             when = now - datetime.timedelta(hours=chance.choice([1] + 19 * [50]))
             text, mark = when.strftime("%Y-%m-%dT%H:%M:%SZ"), f"{seed}-{at}"
             event = {
@@ -123,9 +124,21 @@ class Soak:
             "database": (self.directory.data / "mailtrail.db").stat().st_size,
         }
 
-    def run(self, seconds, every):
+    def fill(self, server, rows):
+        """Records activities that stay."""
+        path = f"{server.url}/api/v1/projects/{self.project}/audit-log"
+        headers = {"Authorization": f"Bearer {self.directory.key}"}
+        for at in range(0, rows, 5000):
+            entries = [
+                {"user_id": USER, "action": "soak.filled", "target_id": f"filled-{n}"}
+                for n in range(at, min(at + 5000, rows))
+            ]
+            httpx.post(path, headers=headers, json={"entries": entries}, timeout=60, trust_env=False).raise_for_status()
+
+    def run(self, seconds, every, rows):
         samples = []
         with self.directory.serving() as server, concurrent.futures.ThreadPoolExecutor(CLIENTS + 1) as pool:
+            self.fill(server, rows)
             tails = [self.follow("activity", "--project", self.project), self.follow("enforcement")]
             works = [pool.submit(self.work, server, seed) for seed in range(CLIENTS)] + [pool.submit(self.retention)]
             end = time.monotonic() + seconds
@@ -165,10 +178,11 @@ def main():
     parser.add_argument("--seconds", type=int, default=7200)
     parser.add_argument("--rate", type=float, default=40)
     parser.add_argument("--every", type=float, default=10)
+    parser.add_argument("--rows", type=int, default=0)
     options = parser.parse_args()
     place = tempfile.mkdtemp(prefix="mailtrail-soak-")
     soak = Soak(place, options.rate)
-    samples = soak.run(options.seconds, options.every)
+    samples = soak.run(options.seconds, options.every, options.rows)
     print(json.dumps(dict(sorted(soak.counts.items()))))
     grown = compare(samples)
     assert not soak.failures, (len(soak.failures), soak.failures[:5])

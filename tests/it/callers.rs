@@ -68,7 +68,7 @@ fn each_route_of_a_key_asks_for_its_scope_and_no_other() {
         let scope = match route.handler {
             Handler::Key(scope, _) => scope.to_string(),
             Handler::Admin(_) => "admin".to_owned(),
-            Handler::Open(_) | Handler::Session(_) => continue,
+            Handler::Open(_) | Handler::Session(_) | Handler::Tree(_) => continue,
         };
         let (_, with, without) =
             keys.iter().find(|(known, ..)| *known == scope).unwrap_or_else(|| panic!("no scope {scope}"));
@@ -110,7 +110,7 @@ fn keys_are_no_sessions_and_sessions_no_keys() {
                 assert_eq!(as_cookie(&token).status, 401, "{what}");
                 assert_eq!(as_header(&token), 401, "{what}");
             }
-            Handler::Admin(_) => {
+            Handler::Admin(_) | Handler::Tree(_) => {
                 assert_eq!(as_header(&token), 401, "{what}");
                 assert_eq!(as_cookie(&server.key).status, 401, "{what}");
                 assert_eq!(server.request(route.method, &path).send().status, 401, "{what}");

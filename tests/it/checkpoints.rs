@@ -7,7 +7,7 @@ use mailtrail::checkpoints::{CHECKPOINT, KEY};
 use mailtrail::http::Method;
 use mailtrail::serve::Running;
 use mailtrail::store::backup;
-use mailtrail::tlog::merkle;
+use mailtrail::tlog::merkle::{self, Hash};
 use mailtrail::tlog::note::{Checkpoint, Note, Verifier};
 use mailtrail::tlog::tree::Stored;
 use rusqlite::Connection;
@@ -130,7 +130,8 @@ fn without_its_key_a_log_is_not_served_and_may_go_on_under_another_name() {
     std::fs::write(file(&server, KEY), key).expect("an edit");
 
     std::fs::remove_file(file(&server, KEY)).expect("an edit");
-    let renewed = mailtrail::checkpoints::renew(&server.config(), "the key is lost").expect("an epoch");
+    let renewed =
+        mailtrail::checkpoints::renew(&server.config(), "the key is lost", false).expect("an epoch");
     server.restart();
     let after = told(&server);
     assert_eq!(Some(after.2.to_string()), renewed);
@@ -184,4 +185,32 @@ fn seals_are_set_daily_and_before_rows_go_and_hold_what_went() {
     let found = mailtrail::admin::proof::verification(&copy).expect("an answer");
     let finding = found["findings"][0].as_str().expect("a finding");
     assert!(finding.ends_with("entries are not those that were sealed"), "{found}");
+}
+
+#[test]
+fn a_key_that_was_stolen_is_replaced_and_what_it_signed_before_still_holds() {
+    let mut server = Server::start();
+    let (first, note, before) = told(&server);
+    server.stop();
+    let old = std::fs::read(file(&server, KEY)).expect("the key");
+    mailtrail::checkpoints::renew(&server.config(), "the key was stolen", true).expect("an epoch");
+    assert_ne!(std::fs::read(file(&server, KEY)).expect("the key"), old);
+    assert_eq!(std::fs::read(file(&server, "checkpoint.key.1")).expect("the old key"), old);
+    server.restart();
+    let (second, _, after) = told(&server);
+    assert_ne!(
+        before.to_string().rsplit_once('+').map(|(_, key)| key.to_owned()),
+        after.to_string().rsplit_once('+').map(|(_, key)| key.to_owned())
+    );
+    assert!(note.is_signed_by(&before) && !note.is_signed_by(&after));
+    let path = format!("/api/v1/admin/consistency?old={}&size={}", first.size, second.size);
+    let proof = server.operator(Method::Get, &path, &Value::Null).good().json();
+    let proof: Option<Vec<Hash>> =
+        proof["proof"].as_array().into_iter().flatten().map(|hash| Hash::parse(hash.as_str()?)).collect();
+    let proof = proof.expect("hashes");
+    assert!(merkle::is_consistent(first.size, first.root, second.size, second.root, &proof));
+    for wrong in ["old=0&size=1", "old=2&size=1", "old=1&size=999999", "old=1", "size=1", "old=x&size=1"] {
+        let path = format!("/api/v1/admin/consistency?{wrong}");
+        server.operator(Method::Get, &path, &Value::Null).status(422);
+    }
 }

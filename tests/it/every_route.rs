@@ -26,8 +26,10 @@ enum Who {
     Person,
     /// A key with `admin`, an owner or an admin.
     Admin,
+    /// Any key, any session.
+    Known,
 }
-use Who::{Admin, Anybody, Key, Person};
+use Who::{Admin, Anybody, Key, Known, Person};
 
 /// Route, path, body, whom it lets in, their status, and that of somebody like them of another workspace.
 ///
@@ -107,7 +109,23 @@ const ROWS: &[(&str, &str, &str, Who, u16, u16)] = &[
         200,
         404,
     ),
+    (
+        "GET /v1/enforcement/events/{id}/proof",
+        "/v1/enforcement/events/<event>/proof",
+        "",
+        Key("enforcement:read"),
+        200,
+        404,
+    ),
     // Mailbuttons
+    (
+        "GET /v1/mailboxes/{mailbox_id}/audit-logs/{message_id}/proof",
+        "/v1/mailboxes/<mailbox>/audit-logs/<message>/proof",
+        "",
+        Key("messages:read"),
+        200,
+        404,
+    ),
     (
         "GET /v1/mailboxes/{mailbox_id}/audit-logs",
         "/v1/mailboxes/<mailbox>/audit-logs",
@@ -299,6 +317,34 @@ const ROWS: &[(&str, &str, &str, Who, u16, u16)] = &[
     ("POST /api/v1/admin/check", "/api/v1/admin/check", r#"{"repair":true}"#, Admin, 200, 403),
     ("GET /api/v1/admin/verify", "/api/v1/admin/verify", "", Admin, 200, 403),
     ("GET /api/v1/admin/checkpoint", "/api/v1/admin/checkpoint", "", Admin, 200, 403),
+    (
+        "GET /api/v1/projects/{id}/audit-log/{activity_id}/proof",
+        "/api/v1/projects/<project>/audit-log/<activity>/proof",
+        "",
+        Person,
+        200,
+        403,
+    ),
+    (
+        "GET /api/v1/workspaces/{id}/audit-log/{activity_id}/proof",
+        "/api/v1/workspaces/<workspace>/audit-log/<activity>/proof",
+        "",
+        Person,
+        200,
+        404,
+    ),
+    ("GET /api/v1/admin/consistency", "/api/v1/admin/consistency?old=1&size=2", "", Admin, 200, 403),
+    (
+        "POST /api/v1/admin/erasures",
+        "/api/v1/admin/erasures",
+        r#"{"workspace_id":"<workspace>","address":"gone@example.net","why":"on their wish"}"#,
+        Admin,
+        200,
+        404,
+    ),
+    ("GET /tlog/checkpoint", "/tlog/checkpoint", "", Known, 200, 200),
+    ("GET /tlog/keys", "/tlog/keys", "", Known, 200, 200),
+    ("GET /tlog/tile/{level}/{tile}", "/tlog/tile/0/000.p/1", "", Known, 200, 200),
     ("GET /api/v1/admin/root", "/api/v1/admin/root?size=1", "", Admin, 200, 403),
     ("GET /api/v1/admin/clock", "/api/v1/admin/clock", "", Admin, 200, 403),
     // Nothing to accept; `clock.rs` has the step.

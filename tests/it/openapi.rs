@@ -122,6 +122,7 @@ fn every_operation_says_who_may_call() {
             Handler::Key(scope, _) => json!([{ "apiKey": [scope.to_string()] }, { "operator": [] }]),
             Handler::Session(_) => json!([{ "session": [] }, { "operator": [] }]),
             Handler::Admin(_) => json!([{ "apiKey": ["admin"] }, { "session": [] }, { "operator": [] }]),
+            Handler::Tree(_) => json!([{ "apiKey": [] }, { "session": [] }, { "operator": [] }]),
         };
         assert_eq!(security, &expected, "{what}");
         let path = route.path.split('/').map(|part| if part.starts_with('{') { "1" } else { part });

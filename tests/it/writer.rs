@@ -458,7 +458,7 @@ fn pruned_numbers_never_come_back() {
     }
     let tenant = fixture.tenant.0;
     let cutoff = time(START).plus_days(1);
-    let prune = move |tx: &mut Tx<'_>| enforcement::sql::prune(tx, tenant, cutoff, 1000);
+    let prune = move |tx: &mut Tx<'_>| enforcement::sql::prune(tx, tenant, 30, cutoff, 1000);
     let removed = fixture.store().write_as(Sharing::Alone, prune);
     assert_eq!(removed.expect("a prune"), 5);
     // The sixth is that of the leaf that says so.

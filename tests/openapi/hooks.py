@@ -124,7 +124,7 @@ def before_call(context, case, kwargs):
     use_prepared(operation, case.body)
     path, query = case.path_parameters or {}, case.query or {}
     # A stream is the whole; a cursor is a place of its own.
-    if query.get("format") in ["csv", "ndjson"]:
+    if query.get("format") in ["csv", "ndjson", "proof"]:
         for name in ["limit", "offset", "cursor"]:
             query.pop(name, None)
     if "offset" in query:
