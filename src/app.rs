@@ -80,7 +80,7 @@ impl App {
         let disk = Disk::open(&config.data, config.disk_reserve)?;
         migrate::prepare(&database, LOGS)?;
         let store = Arc::new(Store::open(&database, disk, clock.clone(), crate::activity::note, LOGS)?);
-        let checkpoints = Checkpoints::open(&config.data, &store)?;
+        let checkpoints = Checkpoints::open(&config, &store)?;
         let witnesses = Witnesses::open(&config.witnesses, &checkpoints);
         let stopping: Arc<AtomicBool> = Arc::default();
         let backups = Arc::new(Maker::open(Arc::clone(&store), Arc::clone(&stopping))?);

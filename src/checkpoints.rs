@@ -8,6 +8,7 @@
 //! Witnesses cosign it when they get to it (`jobs::witnesses`), which nothing waits for: while rows come in, the last
 //! checkpoint is younger than the last one that was cosigned, so both are kept.
 
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -67,19 +68,20 @@ impl Checkpoints {
     ///
     /// # Errors
     /// `Refused` when the key is gone or another, or the tree is not the one that was signed.
-    pub fn open(data: &Path, store: &Store) -> Result<Self> {
+    pub fn open(config: &Config, store: &Store) -> Result<Self> {
         let epoch = match store.read(|snapshot| epochs::current(snapshot))? {
             Some(epoch) => epoch,
-            None => begin(data, store, 1)?,
+            None => begin(config, store, 1)?,
         };
-        let signer = Signer::new(epoch.verifier.name().to_owned(), &read_key(data)?);
+        let key = Key::of(config);
+        let signer = Signer::new(epoch.verifier.name().to_owned(), &key.read()?);
         if signer.verifier() != epoch.verifier {
             return Err(Error::refused(
-                format!("{} is not the key that signs this log", data.join(KEY).display()),
+                format!("{key} is not the key that signs this log"),
                 "put the right one back, or go on under another name: mailtrail checkpoint renew",
             ));
         }
-        let file = data.join(CHECKPOINT);
+        let file = config.data.join(CHECKPOINT);
         let last = match std::fs::read_to_string(&file) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io(format!("cannot read {}", file.display()))(error)),
@@ -211,33 +213,43 @@ impl Checkpoints {
 /// so names the old checkpoint, which is kept beside the new one, and so is the old key where a new one is wanted. Nobody may serve the directory. Returns what the new
 /// checkpoints are verified with; `None` where the log had no name yet.
 pub fn renew(config: &Config, why: &str, is_new_key: bool) -> Result<Option<String>> {
-    let (data, database) = (&config.data, config.database());
-    let disk = Disk::open(data, config.disk_reserve)?;
+    let database = config.database();
+    let disk = Disk::open(&config.data, config.disk_reserve)?;
     migrate::prepare(&database, LOGS)?;
     let store = Store::open(&database, disk, Clock::system(), crate::activity::note, LOGS)?;
     if is_new_key {
-        set_key_aside(data, &store)?;
+        set_key_aside(config, &store)?;
     }
-    let verifier = begin_another(data, &store, why)?;
+    let verifier = begin_another(config, &store, why)?;
     store.checkpoint()?;
     Ok(verifier)
 }
 
 /// Keeps the old key under another name, so that the epoch that comes makes one of its own.
-fn set_key_aside(data: &Path, store: &Store) -> Result<()> {
+fn set_key_aside(config: &Config, store: &Store) -> Result<()> {
+    let path = match Key::of(config) {
+        Key::File(path) => path,
+        Key::Given(_) => {
+            return Err(Error::usage(
+                "the key is given by the setting checkpoint_key",
+                "set another one there, and renew without --new-key",
+            ));
+        }
+    };
     let Some(old) = store.read(|snapshot| epochs::current(snapshot))? else { return Ok(()) };
-    let (key, kept) = (data.join(KEY), data.join(format!("{KEY}.{}", old.epoch)));
-    match std::fs::rename(&key, &kept) {
+    let kept = config.data.join(format!("{KEY}.{}", old.epoch));
+    match std::fs::rename(&path, &kept) {
         // Set aside by a renewal that was broken off, or lost.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         renamed => {
-            renamed.map_err(Error::io(format!("cannot rename {}", key.display())))?;
+            renamed.map_err(Error::io(format!("cannot rename {}", path.display())))?;
             sync_directory(&kept)
         }
     }
 }
 
-fn begin_another(data: &Path, store: &Store, why: &str) -> Result<Option<String>> {
+fn begin_another(config: &Config, store: &Store, why: &str) -> Result<Option<String>> {
+    let data = &config.data;
     let file = data.join(CHECKPOINT);
     let Some(old) = store.read(|snapshot| epochs::current(snapshot))? else {
         // A backup of a time without checkpoints takes the place of a database with them.
@@ -250,7 +262,7 @@ fn begin_another(data: &Path, store: &Store, why: &str) -> Result<Option<String>
     };
     let last = std::fs::read_to_string(&file).ok();
     let body = json!({ "why": why, "old": old.verifier.to_string(), "last_checkpoint": last });
-    let epoch = begin(data, store, old.epoch + 1)?;
+    let epoch = begin(config, store, old.epoch + 1)?;
     store.write(move |tx| tx.begin_epoch(body))?;
     if last.is_some() {
         let kept = data.join(format!("{CHECKPOINT}.{}", old.epoch));
@@ -261,23 +273,8 @@ fn begin_another(data: &Path, store: &Store, why: &str) -> Result<Option<String>
 }
 
 /// Names the log of a new epoch, and makes its key where there is none.
-fn begin(data: &Path, store: &Store, number: i64) -> Result<Epoch> {
-    let path = data.join(KEY);
-    let mut seed = [0; 32];
-    ids::fill(&mut seed);
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-        // Of an earlier epoch, or of a start that was broken off.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => seed = read_key(data)?,
-        opened => {
-            opened
-                .and_then(|mut file| {
-                    writeln!(file, "{}", ids::hex(&seed))?;
-                    file.sync_all()
-                })
-                .map_err(Error::io(format!("cannot write {}", path.display())))?;
-            sync_directory(&path)?;
-        }
-    }
+fn begin(config: &Config, store: &Store, number: i64) -> Result<Epoch> {
+    let seed = Key::of(config).read_or_make()?;
     let uname = rustix::system::uname();
     let host: String = uname
         .nodename()
@@ -295,17 +292,62 @@ fn begin(data: &Path, store: &Store, number: i64) -> Result<Epoch> {
     Ok(epoch)
 }
 
-fn read_key(data: &Path) -> Result<[u8; 32]> {
-    let path = data.join(KEY);
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        Error::refused(
-            format!("the key that signs this log cannot be read: {}: {error}", path.display()),
-            "put it back from where you keep your secrets, or go on under another name: mailtrail checkpoint renew",
-        )
-    })?;
-    ids::unhex(text.trim()).ok_or_else(|| {
-        Error::refused(format!("{} is no key", path.display()), "put the right one back: 64 hex digits")
-    })
+/// Where the key is.
+enum Key<'c> {
+    File(PathBuf),
+    /// By a setting, as of a credential.
+    Given(&'c str),
+}
+
+impl<'c> Key<'c> {
+    fn of(config: &'c Config) -> Self {
+        match &config.checkpoint_key {
+            Some(text) => Self::Given(text),
+            None => Self::File(config.data.join(KEY)),
+        }
+    }
+
+    fn read(&self) -> Result<[u8; 32]> {
+        let text = match self {
+            Self::Given(text) => (*text).to_owned(),
+            Self::File(path) => std::fs::read_to_string(path).map_err(|error| {
+                Error::refused(
+                    format!("the key that signs this log cannot be read: {}: {error}", path.display()),
+                    "put it back from where you keep your secrets, or go on under another name: mailtrail checkpoint renew",
+                )
+            })?,
+        };
+        ids::unhex(text.trim()).ok_or_else(|| {
+            Error::refused(format!("{self} is no key"), "put the right one back: 64 hex digits")
+        })
+    }
+
+    /// Of an earlier epoch, or of a start that was broken off, or a new one.
+    fn read_or_make(&self) -> Result<[u8; 32]> {
+        let Self::File(path) = self else { return self.read() };
+        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        if opened.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists) {
+            return self.read();
+        }
+        let mut seed = [0; 32];
+        ids::fill(&mut seed);
+        let written = opened.and_then(|mut file| {
+            writeln!(file, "{}", ids::hex(&seed))?;
+            file.sync_all()
+        });
+        written.map_err(Error::io(format!("cannot write {}", path.display())))?;
+        sync_directory(path)?;
+        Ok(seed)
+    }
+}
+
+impl fmt::Display for Key<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Given(_) => f.write_str("what the setting checkpoint_key gives"),
+        }
+    }
 }
 
 fn must_begin_with(stored: &Stored<'_>, checkpoint: &Checkpoint) -> Result<()> {

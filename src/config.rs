@@ -41,6 +41,11 @@ pub const SETTINGS: &[Setting] = &[
         "license for reading the activity log; also SENDDOCK_LICENSE_KEY; empty: as `init` left it",
     ),
     setting(
+        "checkpoint_key",
+        "",
+        "what signs the checkpoints, 64 hex digits; empty: the file checkpoint.key",
+    ),
+    setting(
         "retention_days",
         "forever",
         "days an enforcement event or a message's entry is kept, unless a setting or policy below says otherwise",
@@ -117,12 +122,16 @@ pub struct Given {
     pub origin: String,
 }
 
+/// Shown by nobody.
+const SECRETS: [&str; 2] = ["license_key", "checkpoint_key"];
+
 /// Everything in force.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub data: PathBuf,
     pub listen: String,
     pub license_key: Option<String>,
+    pub checkpoint_key: Option<String>,
     /// `None`: for ever.
     pub enforcement_days: Option<i64>,
     pub messages_days: Option<i64>,
@@ -214,10 +223,12 @@ impl Config {
             directory => PathBuf::from(directory),
         };
         let backups = read.every("backup_every")?.map(|every| Backups { every, kept, directory });
+        let secret = |key| Some(of(key).trim().to_owned()).filter(|text| !text.is_empty());
         Ok(Self {
             data: PathBuf::from(of("data")),
             listen: of("listen").to_owned(),
-            license_key: Some(of("license_key").trim().to_owned()).filter(|key| !key.is_empty()),
+            license_key: secret("license_key"),
+            checkpoint_key: secret("checkpoint_key"),
             enforcement_days: or_days("enforcement_retention_days")?,
             messages_days: or_days("messages_retention_days")?,
             activity_days: read.days("activity_retention_days")?,
@@ -246,7 +257,7 @@ impl Config {
     /// The values with their origins; a secret shows only that there is one.
     pub fn shown(&self) -> Vec<Given> {
         let mut shown = self.given.clone();
-        for given in shown.iter_mut().filter(|g| g.key == "license_key" && !g.value.is_empty()) {
+        for given in shown.iter_mut().filter(|g| SECRETS.contains(&g.key) && !g.value.is_empty()) {
             given.value = "(set)".into();
         }
         shown

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::checkpoints::{Checkpoints, Signed};
 use crate::config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::remote::{self, Prefix};
 use crate::time::{SECOND, Timestamp};
 use crate::tlog::merkle;
@@ -195,7 +195,17 @@ impl Witness {
         let (old, size) = (state.seen, last.size);
         let proof = match old {
             0 => Vec::new(),
-            old => app.store.read(|snapshot| merkle::prove_consistency(&Stored(snapshot), old, size))?,
+            old => match app.store.read(|snapshot| merkle::prove_consistency(&Stored(snapshot), old, size)) {
+                Err(Error::Mismatch(_)) => {
+                    let what = format!(
+                        "it has last seen {old} leaves, and those around them went with their rows: nothing can be \
+                             proven to it any more; it has to forget this log, or the log begins another epoch"
+                    );
+                    self.tell(state, now, Alarm, &what);
+                    return Ok(());
+                }
+                proof => proof?,
+            },
         };
         let body = Submission { old, proof, checkpoint: last.note.clone() }.to_string();
         let url = self.url.clone();

@@ -351,10 +351,10 @@ fn common_parameters() -> Vec<(&'static str, String)> {
         ("limit=5&limit=5", "limit: given more than once; accepted: once"),
         ("order=up", "order: \"up\" is unknown; accepted: desc, asc"),
         ("order=ASC", "order: \"ASC\" is unknown; accepted: desc, asc"),
-        ("format=xml", "format: \"xml\" is unknown; accepted: json, csv, ndjson"),
+        ("format=xml", "format: \"xml\" is unknown; accepted: json, csv, ndjson, proof"),
         (
             "format=csv&limit=5",
-            "limit: cannot be given with CSV or NDJSON, which stream the whole result; narrow it with from and to",
+            "limit: cannot be given with CSV, NDJSON or proofs, which stream the whole result; narrow it with from and to",
         ),
         ("from=", "from: is empty; leave the parameter out or give it a value"),
     ]
@@ -412,7 +412,7 @@ fn reading_events(at: &Place) -> Vec<Row> {
         ("cursor=1-1&offset=0", "cursor: cannot be given with offset; accepted: one of the two"),
         (
             "format=ndjson&offset=0",
-            "offset: cannot be given with CSV or NDJSON, which stream the whole result; narrow it with from and to",
+            "offset: cannot be given with CSV, NDJSON or proofs, which stream the whole result; narrow it with from and to",
         ),
         ("action=paused", "action: \"paused\" is unknown; accepted: blocked, unblocked"),
         ("action=Blocked", "action: \"Blocked\" is unknown; accepted: blocked, unblocked"),
@@ -428,7 +428,7 @@ fn reading_events(at: &Place) -> Vec<Row> {
     for id in ["nope", NOBODY, &at.tenant[..35], &at.project] {
         rows.push(get(&format!("tenant_id={id}")).tenantcore(404, "tenant_not_found", "Tenant not found"));
     }
-    let streamed = "limit: cannot be given with CSV or NDJSON, which stream the whole result; narrow it with from and to";
+    let streamed = "limit: cannot be given with CSV, NDJSON or proofs, which stream the whole result; narrow it with from and to";
     rows.push(get("limit=5").header("Accept", "text/csv").tenantcore(422, "invalid_parameter", streamed));
     rows.push(ask("HEAD", "/v1/enforcement/events?limit=abc").key(at).answered(422, String::new()));
     rows

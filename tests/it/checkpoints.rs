@@ -214,3 +214,31 @@ fn a_key_that_was_stolen_is_replaced_and_what_it_signed_before_still_holds() {
         server.operator(Method::Get, &path, &Value::Null).status(422);
     }
 }
+
+#[test]
+fn the_key_may_be_a_setting_and_then_no_file_has_it() {
+    let key = "5e".repeat(32);
+    let mut server = Server::start_with(&[("checkpoint_key", &key)]);
+    let (_, note, verifier) = told(&server);
+    assert!(note.is_signed_by(&verifier) && !file(&server, KEY).exists());
+    server.restart();
+    assert_eq!(told(&server).2, verifier);
+    let shown = server.config().shown();
+    let shown = shown.iter().find(|given| given.key == "checkpoint_key").expect("the setting");
+    assert_eq!(shown.value, "(set)");
+    server.stop();
+    for (other, expected) in
+        [("5f".repeat(32), "is not the key that signs this log"), ("xx".into(), "is no key")]
+    {
+        let mut config = server.config();
+        config.checkpoint_key = Some(other);
+        let error = Running::start(config, server.clock.clone()).err().expect("a refusal");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    let mut config = server.config();
+    let error = mailtrail::checkpoints::renew(&config, "it was stolen", true).expect_err("a refusal");
+    assert!(error.hint().contains("set another one there"), "{}", error.hint());
+    config.checkpoint_key = Some("5f".repeat(32));
+    mailtrail::checkpoints::renew(&config, "it was stolen", false).expect("an epoch");
+    Running::start(config, server.clock.clone()).expect("a start").stop().expect("an end");
+}
