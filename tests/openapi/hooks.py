@@ -129,6 +129,9 @@ def before_call(context, case, kwargs):
             query.pop(name, None)
     if "offset" in query:
         query.pop("cursor", None)
+    if operation == "showConsistency" and {"old", "size"} <= query.keys():
+        # Which trees there are no schema says.
+        query.update({name: 1 for name in ["old", "size"] if str(query[name]).isdigit() and int(query[name]) > 0})
     if operation == "decideInbound" and case.media_type == "application/json" and isinstance(case.body, dict):
         # Required where the policy has content guards.
         case.body["text_body"] = case.body.get("text_body", "Lunch?") or "Lunch?"
