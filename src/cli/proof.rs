@@ -219,7 +219,11 @@ pub fn erase(context: &Context, erase: &Erase) -> Result<()> {
     }
     let body =
         json!({ "address": address, "why": why, "dry_run": dry_run, "workspace_id": context.workspace });
-    let told = Client::open(context)?.post("/api/v1/admin/erasures", &body)?;
+    let told = Client::open(context).and_then(|client| client.post("/api/v1/admin/erasures", &body));
+    if let (Err(_), Some(directory)) = (&told, certificates) {
+        let _ = std::fs::remove_dir(directory);
+    }
+    let told = told?;
     let proofs = told["certificates"].as_array().map(Vec::as_slice).unwrap_or_default();
     for (at, proof) in (1..).zip(proofs) {
         let Some(directory) = certificates else { break };

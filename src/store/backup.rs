@@ -202,6 +202,8 @@ pub fn open_at_rest(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     checksums::register(&connection)?;
+    // One snapshot for all that is asked; without it each statement would lock the file anew.
+    connection.execute_batch("BEGIN")?;
     Ok(connection)
 }
 
