@@ -544,17 +544,15 @@ pub fn prune(tx: &mut Tx<'_>, mailbox: i64, days: i64, cutoff: Timestamp, limit:
     Ok(entries.len())
 }
 
-/// Which of these entries and facts are a workspace's, and whether each is kept by a legal hold. A fact of an entry
-/// that is among them goes with it, and is not among them.
+/// Which of these entries, of their facts, and of these facts are a workspace's, and whether each is kept by a legal
+/// hold.
 pub fn erasable(connection: &Connection, workspace: i64, numbers: &[i64]) -> Result<Erasable> {
     Erasable::of(
         connection,
         "WITH given AS (SELECT value AS seq FROM json_each(?1)),
              found (seq, mailbox) AS
-                 (SELECT messages.seq, mailbox FROM given JOIN messages ON messages.seq = given.seq
-                  UNION ALL
-                  SELECT message_facts.seq, mailbox FROM given JOIN message_facts ON message_facts.seq = given.seq
-                  WHERE message NOT IN (SELECT seq FROM given))
+                 (SELECT seq, mailbox FROM messages WHERE seq IN given
+                  UNION ALL SELECT seq, mailbox FROM message_facts WHERE seq IN given OR message IN given)
          SELECT found.seq, mailboxes.hold = 1 OR coalesce(tenants.hold, 0) = 1
          FROM found JOIN mailboxes ON mailboxes.id = found.mailbox LEFT JOIN tenants ON tenants.id = mailboxes.tenant
          WHERE mailboxes.workspace = ?2",
