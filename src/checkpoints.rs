@@ -71,7 +71,12 @@ impl Checkpoints {
     pub fn open(config: &Config, store: &Store) -> Result<Self> {
         let epoch = match store.read(|snapshot| epochs::current(snapshot))? {
             Some(epoch) => epoch,
-            None => begin(config, store, 1)?,
+            None => {
+                let epoch = name(config, 1)?;
+                let added = epoch.clone();
+                store.write(move |tx| epochs::add(tx, &added, tx.now))?;
+                epoch
+            }
         };
         let key = Key::of(config);
         let signer = Signer::new(epoch.verifier.name().to_owned(), &key.read()?);
@@ -198,20 +203,35 @@ impl Checkpoints {
         })
     }
 
-    /// Whether a day has passed since the last seal, and something was recorded.
+    /// What is about to be removed was there: the seal says so. Removing goes first where the disk has no room for it.
+    pub fn seal_before_removal(&self, store: &Store) -> Result<()> {
+        match self.seal(store) {
+            Err(error) if store.disk().room().is_low => {
+                log::warn!("rows are removed without a seal before it: {error}");
+                Ok(())
+            }
+            sealed => sealed,
+        }
+    }
+
+    /// Whether a day has passed since the last seal, or the clock was set back behind it, and something was recorded.
+    /// `now` as no write has seen a later one.
     pub fn is_seal_due(&self, store: &Store, now: Timestamp) -> Result<bool> {
         let (size, last) =
             store.read(|snapshot| Ok((Stored(snapshot).n_leaves()?, epochs::last_seal(snapshot)?)))?;
         Ok(match last {
             None => size > 0,
-            Some((at, sealed)) => now.micros() - at.micros() >= DAY && size > sealed.unsigned_abs(),
+            Some((at, sealed)) => {
+                (now < at || now.micros() - at.micros() >= DAY) && size > sealed.unsigned_abs()
+            }
         })
     }
 }
 
 /// Goes on under another name: a backup has taken the place of a later database, or the key is lost. The row that says
-/// so names the old checkpoint, which is kept beside the new one, and so is the old key where a new one is wanted. Nobody may serve the directory. Returns what the new
-/// checkpoints are verified with; `None` where the log had no name yet.
+/// so names the old checkpoint, which is kept beside the new one, and so is the old key where a new one is wanted.
+/// Nobody may serve the directory. Returns what the new checkpoints are verified with; `None` where the log had no
+/// name yet.
 pub fn renew(config: &Config, why: &str, is_new_key: bool) -> Result<Option<String>> {
     let database = config.database();
     let disk = Disk::open(&config.data, config.disk_reserve)?;
@@ -262,18 +282,22 @@ fn begin_another(config: &Config, store: &Store, why: &str) -> Result<Option<Str
     };
     let last = std::fs::read_to_string(&file).ok();
     let body = json!({ "why": why, "old": old.verifier.to_string(), "last_checkpoint": last });
-    let epoch = begin(config, store, old.epoch + 1)?;
-    store.write(move |tx| tx.begin_epoch(body))?;
+    let epoch = name(config, old.epoch + 1)?;
+    let verifier = epoch.verifier.to_string();
+    store.write(move |tx| {
+        epochs::add(tx, &epoch, tx.now)?;
+        tx.begin_epoch(body)
+    })?;
     if last.is_some() {
         let kept = data.join(format!("{CHECKPOINT}.{}", old.epoch));
         std::fs::rename(&file, &kept).map_err(Error::io(format!("cannot rename {}", file.display())))?;
         sync_directory(&kept)?;
     }
-    Ok(Some(epoch.verifier.to_string()))
+    Ok(Some(verifier))
 }
 
 /// Names the log of a new epoch, and makes its key where there is none.
-fn begin(config: &Config, store: &Store, number: i64) -> Result<Epoch> {
+fn name(config: &Config, number: i64) -> Result<Epoch> {
     let seed = Key::of(config).read_or_make()?;
     let uname = rustix::system::uname();
     let host: String = uname
@@ -286,10 +310,7 @@ fn begin(config: &Config, store: &Store, number: i64) -> Result<Epoch> {
     let host = if host.is_empty() { "localhost".to_owned() } else { host };
     // Of one backup two logs may come: each gets a name that no other has.
     let name = format!("{host}/mailtrail/{}/{number}", ids::random_hex::<4>());
-    let epoch = Epoch { epoch: number, verifier: Signer::new(name, &seed).verifier() };
-    let added = epoch.clone();
-    store.write(move |tx| epochs::add(tx, &added, tx.now))?;
-    Ok(epoch)
+    Ok(Epoch { epoch: number, verifier: Signer::new(name, &seed).verifier() })
 }
 
 /// Where the key is.

@@ -21,7 +21,7 @@ use crate::app::{App, LOGS};
 use crate::auth::Admin;
 use crate::error::{Error, Result};
 use crate::owners::{mailboxes, users, workspaces};
-use crate::store::counts::Log;
+use crate::store::counts::{Log, PerLog};
 use crate::store::{Erasable, Note, Sharing, Tx, backup, idempotency, texts};
 use crate::tlog::leaf_of_number;
 use crate::tlog::proof::Proof;
@@ -49,39 +49,37 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// How many rows.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
-pub struct Rows {
-    pub enforcement: usize,
-    /// Entries, and what came later to them.
-    pub messages: usize,
-    pub activity: usize,
+pub struct Removed {
+    #[serde(flatten)]
+    pub rows: PerLog,
     /// Of all logs: kept by a legal hold.
-    pub on_hold: usize,
+    pub on_hold: i64,
 }
 
 /// What would be removed.
-pub fn dry_run(app: &App, erasure: &Erasure) -> Result<Rows> {
+pub fn dry_run(app: &App, erasure: &Erasure) -> Result<Removed> {
     let found = find(app, &erasure.address, 1)?;
-    let mut rows = Rows::default();
+    let mut removed = Removed::default();
     app.store.read(|snapshot| {
         for (door, numbers) in found.of_logs() {
             let erasable = (door.erasable)(snapshot, erasure.workspace, numbers)?;
-            rows.on_hold += erasable.n_on_hold;
-            rows.add(door.log, erasable.free.len());
+            removed.on_hold += erasable.n_on_hold;
+            removed.rows.add(door.log, erasable.free.len() as i64);
         }
         Ok(())
     })?;
-    Ok(rows)
+    Ok(removed)
 }
 
 /// Removes them. Returns how many, and a proof of each row of `control` that says so.
 ///
 /// # Errors
 /// `Conflict` while a mailbox or a person of the workspace has the address: they go first.
-pub fn run(app: &App, admin: &Admin, erasure: &Erasure) -> Result<(Rows, Vec<String>)> {
+pub fn run(app: &App, admin: &Admin, erasure: &Erasure) -> Result<(Removed, Vec<String>)> {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     app.store.read(|snapshot| must_be_gone(snapshot, erasure))?;
-    app.checkpoints.seal(&app.store)?;
-    let (mut removed, mut controls, mut first) = (Rows::default(), Vec::new(), 1);
+    app.checkpoints.seal_before_removal(&app.store)?;
+    let (mut removed, mut controls, mut first) = (Removed::default(), Vec::new(), 1);
     for _ in 0..MOST_LOOKS {
         let found = find(app, &erasure.address, first)?;
         first = found.end;
@@ -89,7 +87,7 @@ pub fn run(app: &App, admin: &Admin, erasure: &Erasure) -> Result<(Rows, Vec<Str
         for (door, numbers) in found.of_logs() {
             for piece in numbers.chunks(REMOVED_AT_ONCE) {
                 let (n, on_hold, control) = remove(app, door, erasure, piece)?;
-                removed.add(door.log, n);
+                removed.rows.add(door.log, n);
                 removed.on_hold += on_hold;
                 n_removed += n;
                 controls.extend(control);
@@ -120,16 +118,6 @@ pub fn run(app: &App, admin: &Admin, erasure: &Erasure) -> Result<(Rows, Vec<Str
         proofs.filter_map(Result::transpose).map(|proof| Ok(proof?.to_string())).collect::<Result<_>>()
     })?;
     Ok((removed, certificates))
-}
-
-impl Rows {
-    fn add(&mut self, log: Log, n: usize) {
-        match log {
-            Log::Enforcement => self.enforcement += n,
-            Log::Messages => self.messages += n,
-            Log::Activity => self.activity += n,
-        }
-    }
 }
 
 /// How a log is erased from.
@@ -173,7 +161,7 @@ fn find(app: &App, address: &Address, from: i64) -> Result<Found> {
             let range = (found.end, last.min(found.end + READ_AT_ONCE - 1));
             rows::walk(snapshot, LOGS, range, |rows, number, row| {
                 let Some(door) = Door::of(rows.log) else { return Ok(()) };
-                let line = rows.describe(snapshot, row, &mut names, &mut record)?;
+                let line = rows.describe(snapshot, (number, row), &mut names, &mut record)?;
                 if address.is_in(&String::from_utf8_lossy(line)) {
                     found.numbers[door].push(number);
                 }
@@ -195,7 +183,7 @@ fn remove(
     door: &'static Door,
     erasure: &Erasure,
     numbers: &[i64],
-) -> Result<(usize, usize, Option<i64>)> {
+) -> Result<(i64, i64, Option<i64>)> {
     let (workspace, why, numbers) = (erasure.workspace, erasure.why.clone(), numbers.to_vec());
     app.store.disk().make_room();
     app.store.write_as(Sharing::Alone, move |tx| {
@@ -206,7 +194,7 @@ fn remove(
         let id = workspaces::id_of(tx, workspace)?;
         let why = json!({ "log": door.log.word(), "workspace": id, "erasure": why });
         let n = (door.remove)(tx, why, &free)?;
-        Ok((n, n_on_hold, Some(tx.last_number())))
+        Ok((n as i64, n_on_hold, Some(tx.last_number())))
     })
 }
 
@@ -234,7 +222,7 @@ fn forget_names(tx: &Tx<'_>, Erasure { workspace, address, .. }: &Erasure) -> Re
     Ok(())
 }
 
-fn note(tx: &mut Tx<'_>, admin: &Admin, erasure: &Erasure, removed: Rows, controls: &[i64]) -> Result<()> {
+fn note(tx: &mut Tx<'_>, admin: &Admin, erasure: &Erasure, removed: Removed, controls: &[i64]) -> Result<()> {
     let id = workspaces::id_of(tx, erasure.workspace)?;
     tx.note(Note {
         workspace: Some(erasure.workspace),

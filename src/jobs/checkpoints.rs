@@ -15,7 +15,7 @@ pub fn run(app: &App) -> Result<Value> {
         return Ok(Value::Null);
     }
     app.checkpoints.current(&app.store)?;
-    if app.checkpoints.is_seal_due(&app.store, app.clock.now())? {
+    if app.checkpoints.is_seal_due(&app.store, app.now())? {
         app.checkpoints.seal(&app.store)?;
         while app.store.write(|tx| dead::forget(tx, PIECE))? == PIECE {}
     }

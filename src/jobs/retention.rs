@@ -11,13 +11,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::owners::{mailboxes, tenants};
-use crate::store::counts::Log;
+use crate::store::counts::{Log, PerLog};
 use crate::store::{By, Note, Sharing, Snapshot, Store, Tx, jobs};
 use crate::time::Timestamp;
 use crate::{activity, enforcement, messages};
@@ -78,28 +77,6 @@ impl Scope {
     }
 }
 
-/// How many rows went, or would go.
-#[derive(Debug, Default, Clone, Copy, Serialize)]
-pub struct Deleted {
-    pub enforcement: i64,
-    pub messages: i64,
-    pub activity: i64,
-}
-
-impl Deleted {
-    fn add(&mut self, log: Log, n: i64) {
-        match log {
-            Log::Enforcement => self.enforcement += n,
-            Log::Messages => self.messages += n,
-            Log::Activity => self.activity += n,
-        }
-    }
-
-    fn total(self) -> i64 {
-        self.enforcement + self.messages + self.activity
-    }
-}
-
 /// The scheduler's run: noted in the activity log when something went. It believes the clock for a week past the
 /// last run; after a longer leap nothing is deleted until a person has looked and run it by hand.
 pub fn scheduled(app: &App) -> Result<Value> {
@@ -132,7 +109,7 @@ pub fn run(app: &App, by: By) -> Result<Value> {
 
 /// What a run would take now.
 pub fn dry_run(app: &App) -> Result<Value> {
-    let mut deleted = Deleted::default();
+    let mut deleted = PerLog::default();
     let now = app.clock.now();
     app.store.read(|snapshot| {
         for scope in scopes(app, snapshot)? {
@@ -153,10 +130,10 @@ pub fn dry_run(app: &App) -> Result<Value> {
 /// One run at a time: two would share the work between them, and each would say but half of it.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-fn delete(app: &App) -> Result<Deleted> {
+fn delete(app: &App) -> Result<PerLog> {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     refuse_a_clock_that_stepped_back(app)?;
-    let mut deleted = Deleted::default();
+    let mut deleted = PerLog::default();
     let now = app.clock.now();
     let mut piece = FIRST_PIECE;
     let mut others = Others::new(&app.store);
@@ -166,7 +143,7 @@ fn delete(app: &App) -> Result<Deleted> {
             let limit = piece;
             app.store.disk().make_room();
             if !is_sealed && app.store.read(|snapshot| scope.has_old(snapshot, now))? {
-                seal(app)?;
+                app.checkpoints.seal_before_removal(&app.store)?;
                 is_sealed = true;
             }
             let started = Instant::now();
@@ -193,17 +170,6 @@ fn delete(app: &App) -> Result<Deleted> {
     }
     app.store.write(move |tx| jobs::note(tx, COMPLETED, now, &json!({ "deleted": deleted })))?;
     Ok(deleted)
-}
-
-/// What is about to go was there: the seal says so. A disk that is full comes first.
-fn seal(app: &App) -> Result<()> {
-    match app.checkpoints.seal(&app.store) {
-        Err(error) if app.store.disk().room().is_low => {
-            log::warn!("retention runs without a seal before it: {error}");
-            Ok(())
-        }
-        sealed => sealed,
-    }
 }
 
 /// The writes of everybody else during a run.
@@ -270,7 +236,7 @@ fn refuse_a_clock_that_stepped_back(app: &App) -> Result<()> {
     ))
 }
 
-fn note(app: &App, by: By, deleted: Deleted) -> Result<()> {
+fn note(app: &App, by: By, deleted: PerLog) -> Result<()> {
     let metadata = json!({
         "deleted": deleted,
         "days": {

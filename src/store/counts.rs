@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension};
+use serde::Serialize;
 
 use crate::error::Result;
 use crate::time::{DAY, HOUR, Timestamp};
@@ -41,6 +42,29 @@ impl Log {
     /// In an array with an element for each.
     pub fn place(self) -> usize {
         self as usize - 1
+    }
+}
+
+/// A number of rows for each log.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PerLog {
+    pub enforcement: i64,
+    /// Entries and, where rows were removed by what they say, the facts that came later to them.
+    pub messages: i64,
+    pub activity: i64,
+}
+
+impl PerLog {
+    pub fn add(&mut self, log: Log, n: i64) {
+        match log {
+            Log::Enforcement => self.enforcement += n,
+            Log::Messages => self.messages += n,
+            Log::Activity => self.activity += n,
+        }
+    }
+
+    pub fn total(self) -> i64 {
+        self.enforcement + self.messages + self.activity
     }
 }
 

@@ -467,7 +467,7 @@ pub fn give_back(tx: &Tx<'_>, n_pages: i64) -> Result<()> {
 pub struct Erasable {
     pub free: Vec<i64>,
     /// Kept by a legal hold.
-    pub n_on_hold: usize,
+    pub n_on_hold: i64,
 }
 
 impl Erasable {

@@ -59,7 +59,7 @@ pub fn grow(
             )));
         }
         next += 1;
-        leaves.push(record::leaf(rows.describe(connection, row, names, &mut record)?));
+        leaves.push(record::leaf(rows.describe(connection, (seq, row), names, &mut record)?));
         Ok(())
     })?;
     if next <= last_seq {
@@ -79,7 +79,7 @@ pub fn begin(connection: &Connection, logs: &[Rows], last_seq: i64, now: Timesta
     let (mut names, mut record, mut holes) = (Names::default(), Record::default(), Vec::new());
     rows::walk(connection, logs, (1, last_seq), |rows, number, row| {
         holes.extend(planting.skip_to(number)?);
-        planting.add(record::leaf(rows.describe(connection, row, &mut names, &mut record)?))
+        planting.add(record::leaf(rows.describe(connection, (number, row), &mut names, &mut record)?))
     })?;
     let number = last_seq + 1;
     holes.extend(planting.skip_to(number)?);

@@ -108,8 +108,8 @@ impl Proof {
 /// The row with this number, as the tree commits to it; `None` where no log has it.
 pub fn line(connection: &Connection, logs: &[Rows], number: i64) -> Result<Option<Vec<u8>>> {
     let (mut names, mut record, mut found) = (Names::default(), Record::default(), None);
-    walk(connection, logs, (number, number), |rows, _, row| {
-        found = Some(rows.describe(connection, row, &mut names, &mut record)?.to_vec());
+    walk(connection, logs, (number, number), |rows, number, row| {
+        found = Some(rows.describe(connection, (number, row), &mut names, &mut record)?.to_vec());
         Ok(())
     })?;
     Ok(found)

@@ -47,18 +47,18 @@ impl Rows {
         format!("SELECT seq, {columns}salt FROM {} WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq", self.table)
     }
 
-    /// The line of a row that `select` gave.
+    /// The line of a row, by its number, as `walk` gives both.
     ///
     /// # Errors
     /// `Mismatch` when it cannot be the line of anything that was recorded.
     pub fn describe<'r>(
         &self,
         connection: &Connection,
-        row: &Row<'_>,
+        (seq, row): (i64, &Row<'_>),
         names: &mut Names,
         record: &'r mut Record,
     ) -> Result<&'r [u8]> {
-        record.begin(self.log, row.get(0)?);
+        record.begin(self.log, seq);
         for (at, column) in (1..).zip(self.columns) {
             let value = row.get_ref(at)?;
             match column {
@@ -102,28 +102,25 @@ pub fn walk(
     for rows in logs {
         statements.push(connection.prepare_cached(&rows.select())?);
     }
+    // Of each log that is not at its end: the number of the row in hand, and the cursor on it.
     let mut cursors = Vec::with_capacity(logs.len());
-    for statement in &mut statements {
+    for (rows, statement) in logs.iter().zip(&mut statements) {
         let mut cursor = statement.query((from, to))?;
-        cursor.advance()?;
-        cursors.push(cursor);
-    }
-    loop {
-        let mut next: Option<(i64, usize)> = None;
-        for (at, cursor) in cursors.iter().enumerate() {
-            if let Some(row) = cursor.get() {
-                let seq = row.get(0)?;
-                if next.is_none_or(|(least, _)| seq < least) {
-                    next = Some((seq, at));
-                }
-            }
+        if let Some(row) = cursor.next()? {
+            cursors.push((row.get(0)?, rows, cursor));
         }
-        let Some((seq, at)) = next else { return Ok(()) };
-        if let Some(row) = cursors[at].get() {
-            visit(&logs[at], seq, row)?;
-        }
-        cursors[at].advance()?;
     }
+    while let Some(at) = (0..cursors.len()).min_by_key(|at| cursors[*at].0) {
+        let (seq, rows, cursor) = &mut cursors[at];
+        if let Some(row) = cursor.get() {
+            visit(rows, *seq, row)?;
+        }
+        match cursor.next()? {
+            Some(row) => *seq = row.get(0)?,
+            None => drop(cursors.remove(at)),
+        }
+    }
+    Ok(())
 }
 
 /// What inner numbers stand for, by the column's name, each looked up once. They stand for the same for ever; only what

@@ -90,8 +90,8 @@ fn bundle(connection: &Connection, logs: &[Rows], first: u64, leaves: &[Hash]) -
     let mut bytes = Vec::with_capacity(leaves.len() * 34);
     let mut next = leaves.iter();
     let numbers = (number_of(first), number_of(first + leaves.len() as u64 - 1));
-    walk(connection, logs, numbers, |rows, _, row| {
-        let held = Hash::of(rows.describe(connection, row, &mut names, &mut record)?);
+    walk(connection, logs, numbers, |rows, number, row| {
+        let held = Hash::of(rows.describe(connection, (number, row), &mut names, &mut record)?);
         // After a row that is not there, or not what it was, none is in its place.
         if next.next() == Some(&leaf_of(held)) {
             bytes.extend_from_slice(&[0, 32]);

@@ -66,7 +66,7 @@ pub fn verify(
             tell(format!("row {number} of {log} was removed, and is there"));
         }
         gaps.next = number + 1;
-        let line = match rows.describe(connection, row, &mut names, &mut record) {
+        let line = match rows.describe(connection, (number, row), &mut names, &mut record) {
             Ok(line) => line,
             Err(Error::Mismatch(why)) => {
                 tell(format!("row {number} of {log} does not match its leaf: {why}"));

@@ -39,7 +39,7 @@ pub fn prove(connection: &Connection, nth: usize) -> usize {
         if !leaf_of_number(number).is_multiple_of(nth as u64) {
             return Ok(());
         }
-        let leaf = record::leaf(rows.describe(connection, row, &mut names, &mut record)?);
+        let leaf = record::leaf(rows.describe(connection, (number, row), &mut names, &mut record)?);
         let index = leaf_of_number(number);
         let path = merkle::prove_inclusion(&stored, index, size)?;
         assert!(merkle::is_included(index, leaf, size, root, &path), "row {number} of {}", rows.log);
