@@ -18,7 +18,10 @@ CREATE TABLE sequence (
     last_now        INTEGER NOT NULL,                         -- the latest time a write saw; time never goes back
     -- In every activity's id, so that no two appliances make the same.
     salt            INTEGER NOT NULL CHECK (salt BETWEEN 0 AND 16777215),
-    schema_checksum INTEGER NOT NULL DEFAULT 0                -- of the statements of this file, as they are stored
+    schema_checksum INTEGER NOT NULL DEFAULT 0,               -- of the statements of this file, as they are stored
+    n_leaves        INTEGER NOT NULL DEFAULT 0,               -- of the tree
+    -- Those behind the last full run of `tree`. Every commit writes this page anyway, and so none of the tree's.
+    leaves          BLOB    NOT NULL DEFAULT x''
 ) STRICT;
 INSERT INTO sequence (one, last_seq, last_now, salt) VALUES (1, 0, 0, random() & 16777215);
 
@@ -309,7 +312,8 @@ CREATE INDEX activity_target ON activity (owner, day, target_id, created_at) WHE
 
 ------------------------------------------------------------------------------------------------ the tree
 
--- The hash of every leaf, and of every full subtree of 256, 65,536, … leaves: runs of 126, which fill a page.
+-- The hash of every leaf, and of every full subtree of 256, 65,536, … leaves: runs of 126, which fill a page. The last
+-- leaves stand in `sequence` until they are a run.
 CREATE TABLE tree (
     id     INTEGER PRIMARY KEY,                               -- tier << 48 | run; see tlog/tree.rs
     hashes BLOB    NOT NULL CHECK (length(hashes) % 32 = 0)

@@ -5,7 +5,7 @@
 //! its proof is the certificate. What is left of an erased row is a hash over 128 random bits that went with it.
 //!
 //! # Bounds
-//! - The whole log is read, some two seconds for a million rows; writes go on meanwhile. What is recorded of the person
+//! - The whole log is read, a second or two for a million rows; writes go on meanwhile. What is recorded of the person
 //!   during it is found by a second look, but somebody who goes on recording them will have to erase again.
 //! - A legal hold goes first: what it keeps stays, and the answer says how much.
 //! - Not looked at: an address that is written otherwise (encoded, with a tag behind a `+`); policies, which are

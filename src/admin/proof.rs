@@ -17,7 +17,7 @@ use crate::tlog::verify::{self, Verified};
 const MOST_TOLD: usize = 1000;
 
 /// Every row against its leaf, every leaf against the tree, the tree against its seals. Reads all there is, in one
-/// snapshot: two seconds for a million rows; writes go on meanwhile.
+/// snapshot: a second or two for a million rows; writes go on meanwhile.
 pub fn show_verification(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     admin.must_run_the_appliance()?;

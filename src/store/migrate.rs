@@ -22,13 +22,14 @@ use crate::tlog::rows::Rows;
 const APPLICATION_ID: i64 = 0x4D54_524C;
 
 /// The version that schema.sql describes.
-pub const VERSION: i64 = 4;
+pub const VERSION: i64 = 5;
 
 /// What brings a file to a version from the one before, oldest first. Steps are only ever added.
 const STEPS: &[(i64, &str)] = &[
     (2, include_str!("upgrades/2.sql")),
     (3, include_str!("upgrades/3.sql")),
     (4, include_str!("upgrades/4.sql")),
+    (5, include_str!("upgrades/5.sql")),
 ];
 /// From this version on there is a tree; the rows that are there then get their leaves.
 pub const WITH_TREE: i64 = 3;
@@ -133,11 +134,11 @@ fn upgrade(path: &Path, from: i64, logs: &[Rows]) -> Result<()> {
     for (version, step) in STEPS.iter().filter(|(version, _)| *version > from) {
         log::info!("upgrading the database to schema version {version}");
         transaction.execute_batch(step)?;
-        if *version == WITH_TREE {
-            let (last_seq, now) = (backup::last_seq(&transaction)?, last_now(&transaction)?);
-            let last_seq = tlog::begin(&transaction, logs, last_seq, now)?;
-            transaction.execute("UPDATE sequence SET last_seq = ?1", [last_seq])?;
-        }
+    }
+    if from < WITH_TREE {
+        let (last_seq, now) = (backup::last_seq(&transaction)?, last_now(&transaction)?);
+        let last_seq = tlog::begin(&transaction, logs, last_seq, now)?;
+        transaction.execute("UPDATE sequence SET last_seq = ?1", [last_seq])?;
     }
     transaction.pragma_update(None, "user_version", VERSION)?;
     checksums::keep_schema(&transaction)?;

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::note::Verifier;
+use super::schema_version;
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
@@ -21,8 +22,7 @@ pub fn current(connection: &Connection) -> Result<Option<Epoch>> {
 const SINCE: i64 = 4;
 
 fn are_there(connection: &Connection) -> Result<bool> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok(version >= SINCE)
+    Ok(schema_version(connection)? >= SINCE)
 }
 
 /// # Errors

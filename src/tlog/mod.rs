@@ -121,6 +121,11 @@ impl Planting<'_> {
     }
 }
 
+/// Of the database, which may be a file of an older program: it is verified as it is.
+fn schema_version(connection: &Connection) -> Result<i64> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
 /// The leaf of the row with this number, which is above 0.
 pub fn leaf_of_number(number: i64) -> u64 {
     u64::try_from(number - 1).unwrap_or(u64::MAX)

@@ -9,6 +9,7 @@ own SQLite: the old version with every row as it was, or the new one with the sa
 without a kill, and `check` must say ok.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -28,7 +29,9 @@ def tables(database):
     found = {}
     for name in sorted(set(names) - {"jobs", "clock_steps", "tree", "controls", "holes", "epochs", "seals"}):
         columns = [column for (column,) in database.execute(f"SELECT name FROM pragma_table_info('{name}')")]
-        new = ("schema_checksum", "checksum", "last_seq") if name == "sequence" else ("checksum", "salt")
+        new = ("checksum", "salt")
+        if name == "sequence":
+            new = ("schema_checksum", "last_seq", "n_leaves", "leaves")
         kept = ", ".join(column for column in columns if column not in new)
         found[name] = sorted(map(repr, database.execute(f"SELECT {kept} FROM {name}")))
     return found
@@ -64,12 +67,16 @@ def main():
             database.executescript("PRAGMA ignore_check_constraints = ON;" + dump.read_text())
             database.close()
             expected = looked_at(frozen)[1]
+            checkpoint_key = json.loads(dump.with_suffix(".json").read_text()).get("checkpoint_key")
             for call in CALLS:
                 for n in range(1, 100_000):
                     shutil.rmtree(data, ignore_errors=True)
                     data.mkdir(mode=0o700)
                     shutil.copy(frozen, data / "mailtrail.db")
                     (data / "mailtrail.db").chmod(0o600)
+                    if checkpoint_key:
+                        (data / "checkpoint.key").write_text(checkpoint_key)
+                        (data / "checkpoint.key").chmod(0o600)
                     inject = f"inject={call}:signal=SIGKILL:when={n}"
                     killed = run(data, "stats", wrapper=("strace", "-f", "-qq", "-o", "/dev/null", "-e", inject))
                     if killed.returncode == 0:

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::{START, Server, time};
+use crate::tree::flip_leaf;
 
 fn told(server: &Server) -> (Checkpoint, Note, Verifier) {
     let told = server.operator(Method::Get, "/api/v1/admin/checkpoint", &Value::Null).good().json();
@@ -96,17 +97,7 @@ fn a_database_that_was_rolled_back_or_rewritten_is_not_served() {
     // Another row in place of one that was signed for, with the leaf that it would have had.
     std::fs::write(server.database(), &later).expect("an edit");
     let db = Connection::open(server.database()).expect("the database");
-    db.execute(
-        "UPDATE tree SET hashes = substr(hashes, 1, 32) || randomblob(32) || substr(hashes, 65) WHERE id = 0",
-        [],
-    )
-    .or_else(|_| {
-        let mut hashes: Vec<u8> =
-            db.query_row("SELECT hashes FROM tree WHERE id = 0", [], |row| row.get(0))?;
-        hashes[40] ^= 1;
-        db.execute("UPDATE tree SET hashes = ?1 WHERE id = 0", [hashes])
-    })
-    .expect("an edit");
+    flip_leaf(&db, 2, 8, 0).expect("an edit");
     drop(db);
     let why = refusal(&server);
     assert!(why.contains("is not the one that was signed for when it had "), "{why}");
@@ -176,10 +167,7 @@ fn seals_are_set_daily_and_before_rows_go_and_hold_what_went() {
     // A leaf whose row is gone: only what was signed over it tells.
     let db = Connection::open(server.database()).expect("the database");
     let hole: i64 = db.query_row("SELECT min(first) FROM holes", [], |row| row.get(0)).expect("a hole");
-    let mut hashes: Vec<u8> =
-        db.query_row("SELECT hashes FROM tree WHERE id = 0", [], |row| row.get(0)).expect("leaves");
-    hashes[(hole as usize - 1) * 32] ^= 1;
-    db.execute("UPDATE tree SET hashes = ?1 WHERE id = 0", [hashes]).expect("an edit");
+    flip_leaf(&db, hole, 0, 0).expect("an edit");
     drop(db);
     let copy = backup::open_at_rest(&server.database()).expect("the database");
     let found = mailtrail::admin::proof::verification(&copy).expect("an answer");

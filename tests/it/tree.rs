@@ -13,7 +13,7 @@ use mailtrail::tlog::tree::{Stored, WIDTH};
 use mailtrail::tlog::verify;
 use mailtrail::tlog::{leaf_of_number, number_of};
 use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use serde_json::{Value, json};
 
 use crate::support::{Server, time};
@@ -140,7 +140,8 @@ fn a_database_whose_tree_is_cut_is_not_served_and_every_row_without_a_leaf_is_na
     let whole = std::fs::read(server.database()).expect("the database");
     for (cut, without_leaf, refusal) in [
         ("DELETE FROM tree WHERE id = 0", (1, 126), "the tree has no hashes of tier 0, row 0"),
-        ("DELETE FROM tree WHERE id = 1", (127, last), "the tree has 126 leaves, and "),
+        ("UPDATE sequence SET leaves = x''", (127, last), "the tree has no hashes of tier 0, row 1"),
+        ("UPDATE sequence SET leaves = x'', n_leaves = 126", (127, last), "the tree has 126 leaves, and "),
         ("UPDATE sequence SET last_seq = last_seq - 1", (0, 0), " numbers were given out"),
     ] {
         std::fs::write(server.database(), &whole).expect("the database");
@@ -234,6 +235,26 @@ fn flipped(value: Sql, dice: &mut Dice) -> Sql {
     }
 }
 
+/// Changes a bit of a row's leaf: 126 stand together, the last ones in `sequence`.
+pub fn flip_leaf(db: &Connection, seq: i64, byte: usize, bit: usize) -> rusqlite::Result<()> {
+    let (run, place) = ((seq - 1) / 126, (seq - 1) as usize % 126);
+    for (select, update) in [
+        ("SELECT hashes FROM tree WHERE id = ?1", "UPDATE tree SET hashes = ?2 WHERE id = ?1"),
+        (
+            "SELECT leaves FROM sequence WHERE n_leaves / 126 = ?1",
+            "UPDATE sequence SET leaves = ?2 WHERE n_leaves / 126 = ?1",
+        ),
+    ] {
+        let hashes: Option<Vec<u8>> = db.query_row(select, [run], |row| row.get(0)).optional()?;
+        if let Some(mut hashes) = hashes {
+            hashes[place * 32 + byte] ^= 1 << bit;
+            db.execute(update, (run, hashes))?;
+            return Ok(());
+        }
+    }
+    Err(rusqlite::Error::QueryReturnedNoRows)
+}
+
 /// Does something to the database that nobody may. Returns what the findings have to name; `None` when SQLite would
 /// not do it, or it changed nothing.
 fn edit(db: &Connection, dice: &mut Dice) -> rusqlite::Result<Option<(String, Vec<String>)>> {
@@ -316,12 +337,8 @@ fn edit(db: &Connection, dice: &mut Dice) -> rusqlite::Result<Option<(String, Ve
         }
         _ => match dice.roll(4) {
             0 => {
-                // The leaf of this row; 126 stand together.
-                let (run, place) = ((seq - 1) / 126, (seq - 1) as usize % 126);
-                let mut hashes: Vec<u8> =
-                    db.query_row("SELECT hashes FROM tree WHERE id = ?1", [run], |row| row.get(0))?;
-                hashes[place * 32 + dice.roll(32)] ^= 1 << dice.roll(8);
-                db.execute("UPDATE tree SET hashes = ?2 WHERE id = ?1", (run, hashes))?;
+                let (byte, bit) = (dice.roll(32), dice.roll(8));
+                flip_leaf(db, seq, byte, bit)?;
                 Some((format!("the leaf of {this}"), vec![this]))
             }
             1 => {

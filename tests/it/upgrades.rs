@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use mailtrail::admin::proof::verification;
 use mailtrail::app::LOGS;
 use mailtrail::http::Method;
 use mailtrail::store::migrate;
@@ -12,10 +13,11 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, restore_sql};
 
-const FROZEN: [(i64, &str, &str); 3] = [
+const FROZEN: [(i64, &str, &str); 4] = [
     (1, include_str!("../upgrades/1.sql"), include_str!("../upgrades/1.json")),
     (2, include_str!("../upgrades/2.sql"), include_str!("../upgrades/2.json")),
     (3, include_str!("../upgrades/3.sql"), include_str!("../upgrades/3.json")),
+    (4, include_str!("../upgrades/4.sql"), include_str!("../upgrades/4.json")),
 ];
 
 /// After everything that was recorded in them.
@@ -32,7 +34,8 @@ fn an_older_database_is_upgraded_and_answers_as_before() {
     for (version, sql, told) in FROZEN {
         let told: Value = serde_json::from_str(told).expect("answers");
         let text = |name: &str| told[name].as_str().expect("a text");
-        let server = Server::start_on(sql, LATER, text("key"), text("workspace"));
+        let checkpoint_key = told["checkpoint_key"].as_str();
+        let server = Server::start_on(sql, LATER, text("key"), text("workspace"), checkpoint_key);
         server.operator(Method::Post, "/api/v1/admin/licenses", &json!({ "holder": "Main" })).good();
         let cookie = server.login_with(text("email"), text("password"));
         for (path, expected) in told["answers"].as_object().expect("answers") {
@@ -50,6 +53,20 @@ fn an_older_database_is_upgraded_and_answers_as_before() {
         let kept = server.database().with_extension(format!("db.v{version}"));
         let kept = Connection::open(kept).expect("the backup");
         assert_eq!(dump(&kept), dump(&frozen(sql)), "version {version}");
+    }
+}
+
+#[test]
+fn an_older_tree_is_verified_as_it_is_and_goes_on_in_the_upgrade() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for (version, sql, _) in FROZEN.iter().filter(|(version, ..)| *version >= migrate::WITH_TREE) {
+        let path = directory.path().join(format!("{version}.db"));
+        restore_sql(&path, sql);
+        let verified = || verification(&Connection::open(&path).expect("a database")).expect("an answer");
+        let before = verified();
+        assert_eq!(before["ok"], true, "version {version}: {before}");
+        migrate::prepare(&path, LOGS).expect("an upgrade");
+        assert_eq!(verified(), before, "version {version}");
     }
 }
 

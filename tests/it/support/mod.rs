@@ -82,12 +82,15 @@ impl Server {
     }
 
     /// On a database of an older version, from its SQL; nothing is added to it. The clock stands at `now`.
-    pub fn start_on(sql: &str, now: &str, key: &str, workspace: &str) -> Self {
+    pub fn start_on(sql: &str, now: &str, key: &str, workspace: &str, checkpoint_key: Option<&str>) -> Self {
         let mut server = Self::not_started(&[]);
         server.clock.set(time(now));
         (server.key, server.workspace) = (key.to_owned(), workspace.to_owned());
         mailtrail::data_directory::create(&server.config().data).expect("a data directory");
         restore_sql(&server.database(), sql);
+        if let Some(key) = checkpoint_key {
+            mailtrail::data_directory::put(&server.config().data.join("checkpoint.key"), key).expect("a key");
+        }
         server.restart();
         server
     }
