@@ -74,6 +74,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/admin/checkpoint", proof::show_checkpoint),
     get("/api/v1/admin/root", proof::show_root),
     get("/api/v1/admin/consistency", proof::show_consistency),
+    get("/api/v1/admin/controls/{number}/proof", proof::prove_control),
     get("/api/v1/admin/clock", appliance::show_clock),
     post("/api/v1/admin/clock/accept", appliance::accept_clock),
     get("/api/v1/admin/stats", appliance::show_stats),

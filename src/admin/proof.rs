@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 
 use crate::app::{App, LOGS};
 use crate::auth::Admin;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Subject};
 use crate::http::{Request, Response};
+use crate::proofs;
 use crate::store::backup;
+use crate::tlog::controls;
 use crate::tlog::epochs;
 use crate::tlog::merkle;
 use crate::tlog::tree::Stored;
@@ -93,6 +95,18 @@ pub fn show_consistency(app: &App, admin: &Admin, request: &Request) -> Result<R
     })?;
     let proof: Vec<String> = proof.iter().map(ToString::to_string).collect();
     Response::json(200, &json!({ "proof": proof }))
+}
+
+/// The proof of a row of `control`, by its number: that rows were removed and why, or that another epoch began.
+pub fn prove_control(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    admin.must_run_the_appliance()?;
+    let number = request.parameter("number").parse().ok();
+    let number = number.ok_or(Error::NotFound(Subject::Control))?;
+    if !app.store.read(|snapshot| controls::exists(snapshot, number))? {
+        return Err(Error::NotFound(Subject::Control));
+    }
+    proofs::answer(app, number, Subject::Control)
 }
 
 /// The root is null where there are fewer leaves, or where those around the end of the tree went with their rows.

@@ -145,8 +145,8 @@ pub enum Command {
     /// Print the proof that an entry was recorded and is as it was (C2SP tlog-proof)
     Proof {
         /// Which log
-        log: Log,
-        /// The entry's id; messages: the Message-ID
+        log: Provable,
+        /// The entry's id; messages: the Message-ID; control: the number
         id: String,
         /// The mailbox of the message: number or address
         #[arg(long)]
@@ -475,6 +475,15 @@ pub enum Log {
     Enforcement,
     Messages,
     Activity,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Provable {
+    Enforcement,
+    Messages,
+    Activity,
+    /// That rows were removed, or another epoch began
+    Control,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

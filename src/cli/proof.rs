@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::arguments::{Erase, Log};
+use super::arguments::{Erase, Log, Provable};
 use super::client::{Call, Client};
 use super::data::{Owner, route};
 use super::setup::open_at_rest;
@@ -168,9 +168,14 @@ fn open(path: &Path) -> Result<Connection> {
 }
 
 /// Prints the proof of an entry.
-pub fn prove(context: &Context, log: Log, id: &str, of: Owner<'_>, fact: Option<u64>) -> Result<()> {
+pub fn prove(context: &Context, log: Provable, id: &str, of: Owner<'_>, fact: Option<u64>) -> Result<()> {
     let client = Client::open(context)?;
-    let list = route(&client, context, log, of)?;
+    let list = match log {
+        Provable::Enforcement => route(&client, context, Log::Enforcement, of)?,
+        Provable::Messages => route(&client, context, Log::Messages, of)?,
+        Provable::Activity => route(&client, context, Log::Activity, of)?,
+        Provable::Control => "/api/v1/admin/controls".into(),
+    };
     let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC);
     let query = fact.iter().map(|fact| ("fact", fact.to_string())).collect();
     let path = format!("{list}/{id}/proof");

@@ -120,6 +120,11 @@ fn digest(holes: &[Hole]) -> String {
     hex(&hasher.finalize())
 }
 
+/// Whether there is a row with this number.
+pub fn exists(connection: &Connection, number: i64) -> Result<bool> {
+    Ok(connection.prepare_cached("SELECT 1 FROM controls WHERE seq = ?1")?.exists([number])?)
+}
+
 /// All holes, in order.
 pub(super) fn holes(connection: &Connection) -> Result<Vec<Hole>> {
     let mut statement = connection.prepare_cached("SELECT first, last FROM holes ORDER BY first")?;

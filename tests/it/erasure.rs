@@ -158,9 +158,20 @@ fn the_certificates_prove_that_rows_went_and_do_not_say_whose() {
             )
         );
         n += body["n"].as_i64().expect("a number");
+        // Whoever has lost it gets it again.
+        let path = format!("/api/v1/admin/controls/{}/proof", row["seq"]);
+        let again = scene.server.operator(Method::Get, &path, &Value::Null).status(200).body_text();
+        let again = Proof::parse(&again).expect("a proof");
+        assert_eq!(again.line, proof.line);
+        again.verify(&keys).expect("a proof that holds");
         assert!(!String::from_utf8_lossy(&proof.line).to_lowercase().contains("ann@"));
     }
     assert_eq!(n, scene.verified()["removed"]);
+    // A row of a log, one that is not there, and no number at all.
+    for number in ["1", "999999", "x"] {
+        let path = format!("/api/v1/admin/controls/{number}/proof");
+        scene.server.operator(Method::Get, &path, &Value::Null).status(404);
+    }
     let noted: String = scene
         .server
         .db()

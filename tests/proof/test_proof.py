@@ -671,8 +671,15 @@ def test_erasure(tmp_path):
         seqs = [seq for log in LOGS for seq in world.some(log)] + sorted(gone)
         before = state(world, seqs)
         assert all(ERASED in before[3][seq].values() for seq in gone)
-        world.directory.run("erase", "--address", ERASED, "--why", "asked for in writing")
+        certificates = tmp_path / "certificates"
+        world.directory.run(
+            "erase", "--address", ERASED, "--why", "asked for in writing", "--certificates", certificates
+        )
         later = surviving(world, gone, before)
+        for file in certificates.iterdir():
+            certificate = verify_proof(file.read_bytes(), world.vkeys()[-1])
+            again = world.directory.run("proof", "control", certificate["seq"]).stdout
+            assert verify_proof(again.encode(), world.vkeys()[-1]) == certificate
         exported = world.directory.run("export", "messages", "--mailbox", world.mailbox).stdout
         assert ERASED not in exported and "ada@example.org" in exported
         world.deliver(1)
