@@ -20,12 +20,16 @@ use mailtrail::ingest::{authres, eml};
 use mailtrail::mask;
 use mailtrail::messages::policy::Policy;
 use mailtrail::time::Timestamp;
+use mailtrail::tlog::note::{Checkpoint, Cosigner, Note, Signer, Verifier};
+use mailtrail::tlog::proof::Proof;
+use mailtrail::tlog::tiles::{Level, Tile};
+use mailtrail::witness::Submission;
 use serde_json::{Map, Value};
 
 pub type Target = fn(&[u8]);
 
 /// Every target with its name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("head", head),
     ("chunked", chunked),
     ("query", query),
@@ -38,6 +42,9 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("message", message),
     ("policy", policy),
     ("redaction", redaction),
+    ("note", note),
+    ("proof", proof),
+    ("tile", tile),
 ];
 
 /// Bytes at a time in which what came at once comes again.
@@ -421,4 +428,75 @@ fn plant(members: &mut Map<String, Value>, depth: usize, name: &str, secret: &st
     }
     members.insert(name.to_owned(), secret.into());
     members.insert("list".into(), serde_json::json!([[{ name: { "value": secret } }]]));
+}
+
+// ---------------------------------------------------------------------------------------------- the tree
+
+/// Notes and keys: what is signed below any text is verified, by its own key alone, and not after a change.
+pub fn note(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (signer, cosigner) = (Signer::new("log".into(), &[7; 32]), Cosigner::new("witness".into(), &[8; 32]));
+    if let Ok(note) = Note::parse(&text) {
+        assert!(text.starts_with(&note.text) && note.text.ends_with('\n'));
+        assert!(!note.is_signed_by(&Signer::new("log".into(), &[9; 32]).verifier()));
+        if let Some(checkpoint) = Checkpoint::parse(&note.text) {
+            assert!(note.text.starts_with(&checkpoint.to_string()), "{text:?}");
+        }
+    }
+    if let Some(verifier) = Verifier::parse(&text) {
+        assert_eq!(Verifier::parse(&verifier.to_string()), Some(verifier));
+    }
+    if let Some(cosigner) = Cosigner::parse(&text) {
+        assert!(Cosigner::parse(&cosigner.secret()).is_some());
+    }
+
+    let words: String = text.chars().filter(|c| !c.is_control() || *c == '\n').chain(['\n']).collect();
+    let time = bytes.first_chunk().map_or(1, |first| u64::from(u32::from_le_bytes(*first)).max(1));
+    let signed = format!("{}{}", signer.sign(&words), cosigner.cosign(&words, time));
+    let is_signed = |text: &str| {
+        Note::parse(text).is_ok_and(|note| {
+            note.is_signed_by(&signer.verifier()) && note.cosignature(cosigner.verifier()).is_some()
+        })
+    };
+    let note = Note::parse(&signed).unwrap_or_else(|error| panic!("{error}: {signed:?}"));
+    assert_eq!((&note.text, note.lines_of(&signer.verifier()).count()), (&words, 1));
+    assert_eq!(note.cosignature(cosigner.verifier()).map(|(at, _)| at), Some(time));
+    assert!(is_signed(&signed));
+    let mut changed = signed.into_bytes();
+    let at = bytes.iter().map(|byte| usize::from(*byte)).sum::<usize>() % changed.len();
+    changed[at] ^= 1;
+    assert!(!String::from_utf8(changed).is_ok_and(|changed| is_signed(&changed)), "changed at {at}");
+}
+
+/// Proofs and what goes to a witness: each has one spelling, and proves nothing to who knows no key of its log.
+pub fn proof(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(proof) = Proof::parse(&text) {
+        assert_eq!(proof.to_string(), text);
+        assert!(proof.verify(&[Signer::new("log".into(), &[7; 32]).verifier()]).is_err());
+    }
+    if let Some(submission) = Submission::parse(&text) {
+        assert_eq!(submission.to_string(), text);
+    }
+}
+
+/// Tiles: each has one path.
+pub fn tile(bytes: &[u8]) {
+    let Ok(path) = std::str::from_utf8(bytes) else { return };
+    let Some((level, place)) = path.split_once('/') else { return };
+    let Some(tile) = Tile::parse(level, place) else { return };
+    assert!((1..=256).contains(&tile.width));
+    let mut thousands = vec![format!("{:03}", tile.place % 1000)];
+    let mut rest = tile.place / 1000;
+    while rest > 0 {
+        thousands.push(format!("x{:03}", rest % 1000));
+        rest /= 1000;
+    }
+    thousands.reverse();
+    let level = match tile.level {
+        Level::Hashes(level) => level.to_string(),
+        Level::Entries => "entries".into(),
+    };
+    let partial = if tile.width < 256 { format!(".p/{}", tile.width) } else { String::new() };
+    assert_eq!(format!("{level}/{}{partial}", thousands.join("/")), path);
 }
