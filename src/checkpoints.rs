@@ -1,6 +1,6 @@
-//! The signed word on how the tree stands: made when the tree has grown, at most once a second, and kept in a file
-//! beside the database (`checkpoint`), so that a database that was put back to an earlier state is seen at the next
-//! start.
+//! The signed word on how the tree stands: made when the tree has grown, once a second at most unless a proof or an
+//! operator needs one of this moment, and kept in a file beside the database (`checkpoint`), so that a database that was
+//! put back to an earlier state is seen at the next start.
 //!
 //! The key (`checkpoint.key`, 0600) is not in the database: who steals a backup can sign nothing. A log has a name
 //! that nobody else has and that ends with its epoch; a database that takes the place of a later one begins another.
@@ -46,6 +46,8 @@ struct Kept {
     last: Option<Signed>,
     /// The last that a witness cosigned, perhaps an earlier one. In memory only: the file has it when it is the last.
     cosigned: Option<Signed>,
+    /// When `recent` last looked at the tree.
+    looked_at: Option<Timestamp>,
 }
 
 /// A checkpoint as it is handed out.
@@ -99,12 +101,25 @@ impl Checkpoints {
         };
         // More than the log's own line: they were verified before they were written.
         let cosigned = last.clone().filter(|last| last.note.matches("\n— ").count() > 1);
-        Ok(Self { signer, file, kept: Mutex::new(Kept { last, cosigned }) })
+        Ok(Self { signer, file, kept: Mutex::new(Kept { last, cosigned, looked_at: None }) })
     }
 
     /// The checkpoint of the tree as it is now, on disk before it is told. An empty tree has one too.
     pub fn current(&self, store: &Store) -> Result<String> {
         Ok(self.last(store)?.note)
+    }
+
+    /// The last checkpoint, not much more than a second old: for who may ask as often as they like.
+    pub fn recent(&self, store: &Store, now: Timestamp) -> Result<String> {
+        let kept = self.kept();
+        let is_recent = kept.looked_at.is_some_and(|at| (at..at.plus_seconds(1)).contains(&now));
+        if is_recent && let Some(last) = &kept.last {
+            return Ok(last.note.clone());
+        }
+        drop(kept);
+        let note = self.current(store)?;
+        self.kept().looked_at = Some(now);
+        Ok(note)
     }
 
     fn last(&self, store: &Store) -> Result<Signed> {
@@ -154,7 +169,7 @@ impl Checkpoints {
         let note = Note::parse(&format!("{text}\n{lines}")).ok().filter(|note| note.text == text);
         let Some((time, line)) = note.and_then(|note| note.cosignature(witness)) else { return Ok(None) };
         let mut kept = self.kept();
-        let Kept { last, cosigned } = &mut *kept;
+        let Kept { last, cosigned, .. } = &mut *kept;
         // With what other witnesses have said of it meanwhile.
         let known = [&*last, &*cosigned].into_iter().flatten().find(|known| known.is_of(&text));
         let mut note = known.unwrap_or(signed).note.clone();

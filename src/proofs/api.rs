@@ -16,7 +16,7 @@ pub const ROUTES: &[Route] = &[
 
 fn show_checkpoint(app: &App, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    Ok(text(app.checkpoints.current(&app.store)?))
+    Ok(text(app.checkpoints.recent(&app.store, app.clock.now())?))
 }
 
 /// The keys of every epoch, oldest first, a line each.

@@ -44,6 +44,28 @@ fn refusal(server: &Server) -> String {
 }
 
 #[test]
+fn who_asks_often_is_told_another_once_a_second() {
+    let server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let asked = || server.get("/tlog/checkpoint").status(200).body_text();
+    let size = |note: &str| Checkpoint::of_note(note).expect("a checkpoint").size;
+    let first = asked();
+    record(&server, &tenant, 1);
+    assert_eq!(asked(), first);
+    // An operator's is of this moment, and then it is the last.
+    assert_eq!(told(&server).0.size, size(&first) + 1);
+    assert_eq!(size(&asked()), size(&first) + 1);
+    record(&server, &tenant, 2);
+    assert_eq!(size(&asked()), size(&first) + 1);
+    server.clock.set(time(START).plus_seconds(1));
+    assert_eq!(size(&asked()), size(&first) + 2);
+    // A clock that was set back lasts no longer than one that was not.
+    record(&server, &tenant, 3);
+    server.clock.set(time(START).plus_seconds(-60));
+    assert_eq!(size(&asked()), size(&first) + 3);
+}
+
+#[test]
 fn a_checkpoint_is_of_the_tree_and_signed_and_kept_beside_the_database() {
     let mut server = Server::start();
     let (first, note, verifier) = told(&server);
