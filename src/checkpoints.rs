@@ -9,9 +9,6 @@
 //! checkpoint is younger than the last one that was cosigned, so both are kept.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::ids;
 use crate::store::backup::sync_directory;
 use crate::store::disk::Disk;
-use crate::store::{Store, migrate};
+use crate::store::{Store, Tx, migrate};
 use crate::time::{Clock, DAY, Timestamp};
 use crate::tlog::epochs::{self, Epoch};
 use crate::tlog::merkle;
@@ -34,15 +31,17 @@ use crate::tlog::tree::Stored;
 /// In the data directory.
 pub const KEY: &str = "checkpoint.key";
 pub const CHECKPOINT: &str = "checkpoint";
+/// Until the epoch has begun that signs with it.
+const NEXT_KEY: &str = "checkpoint.key.next";
 
 pub struct Checkpoints {
-    signer: Signer,
     file: PathBuf,
     kept: Mutex<Kept>,
 }
 
-#[derive(Default)]
 struct Kept {
+    /// Of the epoch in force.
+    signer: Signer,
     last: Option<Signed>,
     /// The last that a witness cosigned, perhaps an earlier one. In memory only: the file has it when it is the last.
     cosigned: Option<Signed>,
@@ -74,7 +73,8 @@ impl Checkpoints {
         let epoch = match store.read(|snapshot| epochs::current(snapshot))? {
             Some(epoch) => epoch,
             None => {
-                let epoch = name(config, 1)?;
+                let signer = signer_of(1, &Key::of(config).read_or_make()?);
+                let epoch = Epoch { epoch: 1, verifier: signer.verifier() };
                 let added = epoch.clone();
                 store.write(move |tx| epochs::add(tx, &added, tx.now))?;
                 epoch
@@ -101,29 +101,27 @@ impl Checkpoints {
         };
         // More than the log's own line: they were verified before they were written.
         let cosigned = last.clone().filter(|last| last.note.matches("\n— ").count() > 1);
-        Ok(Self { signer, file, kept: Mutex::new(Kept { last, cosigned, looked_at: None }) })
+        Ok(Self { file, kept: Mutex::new(Kept { signer, last, cosigned, looked_at: None }) })
     }
 
     /// The checkpoint of the tree as it is now, on disk before it is told. An empty tree has one too.
     pub fn current(&self, store: &Store) -> Result<String> {
-        Ok(self.last(store)?.note)
+        Ok(self.last(&mut self.kept(), store)?.note)
     }
 
     /// The last checkpoint, not much more than a second old: for who may ask as often as they like.
     pub fn recent(&self, store: &Store, now: Timestamp) -> Result<String> {
-        let kept = self.kept();
+        let mut kept = self.kept();
         let is_recent = kept.looked_at.is_some_and(|at| (at..at.plus_seconds(1)).contains(&now));
         if is_recent && let Some(last) = &kept.last {
             return Ok(last.note.clone());
         }
-        drop(kept);
-        let note = self.current(store)?;
-        self.kept().looked_at = Some(now);
+        let note = self.last(&mut kept, store)?.note;
+        kept.looked_at = Some(now);
         Ok(note)
     }
 
-    fn last(&self, store: &Store) -> Result<Signed> {
-        let mut kept = self.kept();
+    fn last(&self, kept: &mut Kept, store: &Store) -> Result<Signed> {
         let (size, root) = store.read(|snapshot| {
             let stored = Stored(snapshot);
             let size = stored.n_leaves()?;
@@ -134,8 +132,8 @@ impl Checkpoints {
             return Ok(last.clone());
         }
         let root = root.unwrap_or_else(merkle::empty_root);
-        let origin = self.signer.verifier().name().to_owned();
-        let note = self.signer.sign(&Checkpoint { origin, size, root }.to_string());
+        let origin = kept.signer.verifier().name().to_owned();
+        let note = kept.signer.sign(&Checkpoint { origin, size, root }.to_string());
         put(&self.file, &note)?;
         let last = Signed { size, note };
         kept.last = Some(last.clone());
@@ -169,7 +167,11 @@ impl Checkpoints {
         let note = Note::parse(&format!("{text}\n{lines}")).ok().filter(|note| note.text == text);
         let Some((time, line)) = note.and_then(|note| note.cosignature(witness)) else { return Ok(None) };
         let mut kept = self.kept();
-        let Kept { last, cosigned, .. } = &mut *kept;
+        let Kept { signer, last, cosigned, .. } = &mut *kept;
+        // Of an epoch that is over: nobody is shown it any more.
+        if Checkpoint::parse(&text).is_none_or(|of| of.origin != signer.verifier().name()) {
+            return Ok(Some(time));
+        }
         // With what other witnesses have said of it meanwhile.
         let known = [&*last, &*cosigned].into_iter().flatten().find(|known| known.is_of(&text));
         let mut note = known.unwrap_or(signed).note.clone();
@@ -203,19 +205,41 @@ impl Checkpoints {
 
     /// What checkpoints are verified with.
     pub fn verifier(&self) -> String {
-        self.signer.verifier().to_string()
+        self.kept().signer.verifier().to_string()
     }
 
     /// Keeps the checkpoint of this moment for good, and the last that was cosigned, where that is another.
     pub fn seal(&self, store: &Store) -> Result<()> {
-        let last = self.last(store)?;
-        let cosigned = self.cosigned();
+        let (last, cosigned) = {
+            let mut kept = self.kept();
+            (self.last(&mut kept, store)?, kept.cosigned.clone())
+        };
         store.write(move |tx| {
             for Signed { size, note } in cosigned.iter().chain([&last]) {
                 epochs::seal(tx, *size, note, tx.now)?;
             }
             Ok(())
         })
+    }
+
+    /// Goes on under another name while it is served, with a key of its own where a new one is wanted. The last checkpoint
+    /// under the old name is of this moment; `also` goes into the write that says so. Returns what the new checkpoints are
+    /// verified with.
+    pub fn renew(
+        &self,
+        config: &Config,
+        store: &Store,
+        why: &str,
+        is_new_key: bool,
+        also: impl FnOnce(&mut Tx<'_>) -> Result<()> + Send + 'static,
+    ) -> Result<String> {
+        let mut kept = self.kept();
+        self.last(&mut kept, store)?;
+        let begun = begin_another(config, store, why, is_new_key, also)?;
+        let signer = begun.ok_or_else(|| Error::Internal("a log that is served has no name".into()))?;
+        let verifier = signer.verifier().to_string();
+        *kept = Kept { signer, last: None, cosigned: None, looked_at: None };
+        Ok(verifier)
     }
 
     /// What is about to be removed was there: the seal says so. Removing goes first where the disk has no room for it.
@@ -243,77 +267,78 @@ impl Checkpoints {
     }
 }
 
-/// Goes on under another name: a backup has taken the place of a later database, or the key is lost. The row that says
-/// so names the old checkpoint, which is kept beside the new one, and so is the old key where a new one is wanted.
-/// Nobody may serve the directory. Returns what the new checkpoints are verified with; `None` where the log had no
-/// name yet.
+/// Goes on under another name: a backup has taken the place of a later database, or the key is lost. Nobody may serve
+/// the directory. Returns what the new checkpoints are verified with; `None` where the log had no name yet.
 pub fn renew(config: &Config, why: &str, is_new_key: bool) -> Result<Option<String>> {
     let database = config.database();
     let disk = Disk::open(&config.data, config.disk_reserve)?;
     migrate::prepare(&database, LOGS)?;
     let store = Store::open(&database, disk, Clock::system(), crate::activity::note, LOGS)?;
-    if is_new_key {
-        set_key_aside(config, &store)?;
-    }
-    let verifier = begin_another(config, &store, why)?;
+    let signer = begin_another(config, &store, why, is_new_key, |_| Ok(()))?;
     store.checkpoint()?;
-    Ok(verifier)
+    if signer.is_none() {
+        // A backup of a time without checkpoints takes the place of a database with them.
+        set_aside(&config.data.join(CHECKPOINT), "old")?;
+    }
+    Ok(signer.map(|signer| signer.verifier().to_string()))
 }
 
-/// Keeps the old key under another name, so that the epoch that comes makes one of its own.
-fn set_key_aside(config: &Config, store: &Store) -> Result<()> {
-    let path = match Key::of(config) {
-        Key::File(path) => path,
-        Key::Given(_) => {
+/// The row that says so names the old checkpoint, which is kept beside the new one, and so is the old key where a new
+/// one is wanted. `also` goes into the same write. `None` where the log had no name yet.
+///
+/// Broken off after the write, the next start finds the old key or checkpoint, refuses them and says how to go on.
+fn begin_another(
+    config: &Config,
+    store: &Store,
+    why: &str,
+    is_new_key: bool,
+    also: impl FnOnce(&mut Tx<'_>) -> Result<()> + Send + 'static,
+) -> Result<Option<Signer>> {
+    let Some(old) = store.read(|snapshot| epochs::current(snapshot))? else { return Ok(None) };
+    let key = Key::of(config);
+    let (file, next) = (config.data.join(CHECKPOINT), config.data.join(NEXT_KEY));
+    let seed = match (&key, is_new_key) {
+        (_, false) => key.read_or_make()?,
+        (Key::File(_), true) => make_key(&next)?,
+        (Key::Given(_), true) => {
             return Err(Error::usage(
                 "the key is given by the setting checkpoint_key",
                 "set another one there, and renew without --new-key",
             ));
         }
     };
-    let Some(old) = store.read(|snapshot| epochs::current(snapshot))? else { return Ok(()) };
-    let kept = config.data.join(format!("{KEY}.{}", old.epoch));
-    match std::fs::rename(&path, &kept) {
-        // Set aside by a renewal that was broken off, or lost.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        renamed => {
-            renamed.map_err(Error::io(format!("cannot rename {}", path.display())))?;
-            sync_directory(&kept)
-        }
-    }
-}
-
-fn begin_another(config: &Config, store: &Store, why: &str) -> Result<Option<String>> {
-    let data = &config.data;
-    let file = data.join(CHECKPOINT);
-    let Some(old) = store.read(|snapshot| epochs::current(snapshot))? else {
-        // A backup of a time without checkpoints takes the place of a database with them.
-        return match std::fs::rename(&file, data.join(format!("{CHECKPOINT}.old"))) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io(format!("cannot rename {}", file.display()))(error))
-            }
-            _ => Ok(None),
-        };
-    };
-    let last = std::fs::read_to_string(&file).ok();
-    let body = json!({ "why": why, "old": old.verifier.to_string(), "last_checkpoint": last });
-    let epoch = name(config, old.epoch + 1)?;
-    let verifier = epoch.verifier.to_string();
+    let signer = signer_of(old.epoch + 1, &seed);
+    let epoch = Epoch { epoch: old.epoch + 1, verifier: signer.verifier() };
+    let body = json!({
+        "why": why, "old": old.verifier.to_string(), "last_checkpoint": std::fs::read_to_string(&file).ok(),
+    });
     store.write(move |tx| {
         epochs::add(tx, &epoch, tx.now)?;
-        tx.begin_epoch(body)
+        tx.begin_epoch(body)?;
+        also(tx)
     })?;
-    if last.is_some() {
-        let kept = data.join(format!("{CHECKPOINT}.{}", old.epoch));
-        std::fs::rename(&file, &kept).map_err(Error::io(format!("cannot rename {}", file.display())))?;
-        sync_directory(&kept)?;
+    set_aside(&file, &old.epoch.to_string())?;
+    if let (Key::File(path), true) = (&key, is_new_key) {
+        set_aside(path, &old.epoch.to_string())?;
+        std::fs::rename(&next, path).map_err(Error::io(format!("cannot rename {}", next.display())))?;
+        sync_directory(path)?;
     }
-    Ok(Some(verifier))
+    Ok(Some(signer))
 }
 
-/// Names the log of a new epoch, and makes its key where there is none.
-fn name(config: &Config, number: i64) -> Result<Epoch> {
-    let seed = Key::of(config).read_or_make()?;
+/// Keeps a file of the data directory, where there is one, with another end to its name.
+fn set_aside(file: &Path, end: &str) -> Result<()> {
+    let mut kept = file.as_os_str().to_owned();
+    kept.push(format!(".{end}"));
+    match std::fs::rename(file, &kept) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io(format!("cannot rename {}", file.display()))(error)),
+        Ok(()) => sync_directory(file),
+    }
+}
+
+/// Signs for the log of an epoch, under a name that nobody had before.
+fn signer_of(number: i64, seed: &[u8; 32]) -> Signer {
     let uname = rustix::system::uname();
     let host: String = uname
         .nodename()
@@ -325,7 +350,14 @@ fn name(config: &Config, number: i64) -> Result<Epoch> {
     let host = if host.is_empty() { "localhost".to_owned() } else { host };
     // Of one backup two logs may come: each gets a name that no other has.
     let name = format!("{host}/mailtrail/{}/{number}", ids::random_hex::<4>());
-    Ok(Epoch { epoch: number, verifier: Signer::new(name, &seed).verifier() })
+    Signer::new(name, seed)
+}
+
+fn make_key(path: &Path) -> Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    ids::fill(&mut seed);
+    put(path, &format!("{}\n", ids::hex(&seed)))?;
+    Ok(seed)
 }
 
 /// Where the key is.
@@ -360,20 +392,10 @@ impl<'c> Key<'c> {
 
     /// Of an earlier epoch, or of a start that was broken off, or a new one.
     fn read_or_make(&self) -> Result<[u8; 32]> {
-        let Self::File(path) = self else { return self.read() };
-        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        if opened.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists) {
-            return self.read();
+        match self {
+            Self::File(path) if path.symlink_metadata().is_err() => make_key(path),
+            _ => self.read(),
         }
-        let mut seed = [0; 32];
-        ids::fill(&mut seed);
-        let written = opened.and_then(|mut file| {
-            writeln!(file, "{}", ids::hex(&seed))?;
-            file.sync_all()
-        });
-        written.map_err(Error::io(format!("cannot write {}", path.display())))?;
-        sync_directory(path)?;
-        Ok(seed)
     }
 }
 

@@ -72,6 +72,7 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/admin/check", appliance::post_check),
     get("/api/v1/admin/verify", proof::show_verification),
     get("/api/v1/admin/checkpoint", proof::show_checkpoint),
+    post("/api/v1/admin/epochs", proof::post_epoch),
     get("/api/v1/admin/root", proof::show_root),
     get("/api/v1/admin/consistency", proof::show_consistency),
     get("/api/v1/admin/controls/{number}/proof", proof::prove_control),

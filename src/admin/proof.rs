@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use crate::app::{App, LOGS};
 use crate::auth::Admin;
 use crate::error::{Error, Result, Subject};
+use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
 use crate::proofs;
-use crate::store::backup;
+use crate::store::{Note, Tx, backup};
 use crate::tlog::controls;
 use crate::tlog::epochs;
 use crate::tlog::merkle;
@@ -55,6 +56,31 @@ pub fn show_checkpoint(app: &App, admin: &Admin, request: &Request) -> Result<Re
     let cosigned = app.checkpoints.cosigned().map(|signed| signed.note);
     let verifier = app.checkpoints.verifier();
     Response::json(200, &json!({ "checkpoint": checkpoint, "cosigned": cosigned, "verifier": verifier }))
+}
+
+/// `{why, new_key?}` → `{verifier}`: the log goes on under another name.
+pub fn post_epoch(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    admin.must_run_the_appliance()?;
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let why = fields.text("why", 500)?;
+    let why = fields.required("why", why)?;
+    let is_new_key = fields.boolean("new_key")?.unwrap_or(false);
+    fields.done()?;
+    let (by, metadata) = (admin.by.clone(), json!({ "why": why, "new_key": is_new_key }));
+    let note = move |tx: &mut Tx<'_>| {
+        tx.note(Note {
+            workspace: None,
+            project: None,
+            by,
+            action: "checkpoint.renew",
+            target_type: "appliance",
+            target_id: String::new(),
+            metadata,
+        })
+    };
+    let verifier = app.checkpoints.renew(&app.config, &app.store, &why, is_new_key, note)?;
+    Response::json(201, &json!({ "verifier": verifier }))
 }
 
 /// `?size=`: the root of the first so many leaves, to be held against an old checkpoint, and the keys of all epochs.

@@ -179,12 +179,12 @@ pub enum Command {
 
 #[derive(Subcommand)]
 pub enum CheckpointCommand {
-    /// Begin another epoch: the key is lost, or the database is not the one that was signed for, and is to go on
+    /// Begin another epoch: the key is lost or to be another, or the database that is to go on was not signed for
     Renew {
         /// Why, for whoever reads the log
         #[arg(long)]
         why: String,
-        /// With a key of its own: the old one is known to somebody
+        /// With another key: somebody knows the old one, or a year is over
         #[arg(long)]
         new_key: bool,
     },

@@ -258,12 +258,14 @@ pub fn checkpoint(context: &Context) -> Result<()> {
     context.answer(&told, |told| told["checkpoint"].as_str().unwrap_or_default().to_owned())
 }
 
-/// Goes on under another name. Nobody may serve the directory meanwhile.
+/// Goes on under another name: through the server where one runs, else also where no server would start.
 pub fn renew(context: &Context, why: &str, is_new_key: bool) -> Result<()> {
     let data = &context.config.data;
-    let _lock = Lock::take(data)?.ok_or_else(|| {
-        Error::usage(format!("{} is being served", data.display()), "stop the server first")
-    })?;
+    let Some(_lock) = Lock::take(data)? else {
+        let body = json!({ "why": why, "new_key": is_new_key });
+        let told = Client::open(context)?.post("/api/v1/admin/epochs", &body)?;
+        return context.answer(&told, |told| told["verifier"].as_str().unwrap_or_default().to_owned());
+    };
     data_directory::examine(data)?;
     match checkpoints::renew(&context.config, why, is_new_key)? {
         Some(verifier) => print(&verifier),

@@ -162,6 +162,51 @@ fn without_its_key_a_log_is_not_served_and_may_go_on_under_another_name() {
 }
 
 #[test]
+fn a_log_that_is_served_goes_on_under_another_name_and_key() {
+    let mut server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    record(&server, &tenant, 1);
+    let before = told(&server);
+    let old_key = std::fs::read_to_string(file(&server, KEY)).expect("the key");
+    record(&server, &tenant, 2);
+    let body = json!({ "why": "a year is over", "new_key": true });
+    let answer = server.operator(Method::Post, "/api/v1/admin/epochs", &body).status(201).json();
+    let after = told(&server);
+    assert_eq!(answer["verifier"], after.2.to_string());
+    assert!(after.0.origin.ends_with("/2") && after.1.is_signed_by(&after.2), "{}", after.0.origin);
+    // The last word under the old name is of the moment before, and all of the old is kept.
+    let kept = std::fs::read_to_string(file(&server, "checkpoint.1")).expect("the old checkpoint");
+    let last = Checkpoint::signed(&kept, std::slice::from_ref(&before.2)).expect("a checkpoint");
+    assert_eq!(last.size, before.0.size + 1);
+    assert_eq!(std::fs::read_to_string(file(&server, "checkpoint.key.1")).expect("the old key"), old_key);
+    assert_ne!(std::fs::read_to_string(file(&server, KEY)).expect("the key"), old_key);
+    let db = server.db();
+    let proof = merkle::prove_consistency(&Stored(&db), last.size, after.0.size).expect("a proof");
+    assert!(merkle::is_consistent(last.size, last.root, after.0.size, after.0.root, &proof));
+    drop(db);
+    let keys = server.get("/tlog/keys").status(200).body_text();
+    assert_eq!(keys, format!("{}\n{}\n", before.2, after.2));
+    let noted = server.db_number(
+        "SELECT count(*) FROM activity JOIN texts ON texts.id = action WHERE text = 'checkpoint.renew'",
+    );
+    assert_eq!(noted, 1);
+    for (body, parameter) in [(json!({}), "why"), (json!({ "why": "x", "new_key": 1 }), "new_key")] {
+        let refused = server.operator(Method::Post, "/api/v1/admin/epochs", &body).status(422).body_text();
+        assert!(refused.contains(parameter), "{refused}");
+    }
+    server.restart();
+    assert_eq!(told(&server).2, after.2);
+    let verified = server.operator(Method::Get, "/api/v1/admin/verify", &Value::Null).good().json();
+    assert_eq!(verified["ok"], true, "{verified}");
+    // A key that a setting gives is not ours to make.
+    let server = Server::start_with(&[("checkpoint_key", &"5e".repeat(32))]);
+    let before = told(&server).2;
+    let refused = server.operator(Method::Post, "/api/v1/admin/epochs", &body).status(422).body_text();
+    assert!(refused.contains("checkpoint_key"), "{refused}");
+    assert_eq!(told(&server).2, before);
+}
+
+#[test]
 fn seals_are_set_daily_and_before_rows_go_and_hold_what_went() {
     let mut server = Server::start_with(&[("enforcement_retention_days", "30")]);
     let tenant = server.add_tenant(&server.workspace, "Acme");

@@ -334,6 +334,7 @@ const ROWS: &[(&str, &str, &str, Who, u16, u16)] = &[
         404,
     ),
     ("GET /api/v1/admin/consistency", "/api/v1/admin/consistency?old=1&size=2", "", Admin, 200, 403),
+    ("POST /api/v1/admin/epochs", "/api/v1/admin/epochs", r#"{"why":"a year is over"}"#, Admin, 201, 403),
     // Nothing was removed yet.
     ("GET /api/v1/admin/controls/{number}/proof", "/api/v1/admin/controls/1/proof", "", Admin, 404, 403),
     (

@@ -302,6 +302,7 @@ const WITHOUT_IDS: &[&str] = &[
     "GET /api/v1/admin/checkpoint",
     "GET /api/v1/admin/root",
     "GET /api/v1/admin/consistency",
+    "POST /api/v1/admin/epochs",
     "GET /api/v1/admin/controls/{number}/proof",
     "GET /tlog/checkpoint",
     "GET /tlog/keys",

@@ -573,7 +573,7 @@ def test_export_with_proofs(world, log, tmp_path):
 # ---------------------------------------------------------------------------------------------- another epoch
 
 
-@pytest.mark.parametrize("key", ["kept", "lost"])
+@pytest.mark.parametrize("key", ["kept", "lost", "replaced"])
 def test_another_epoch(tmp_path, key):
     """Under another name the tree goes on, and what was signed under the old one stays signed."""
     world = World(tmp_path)
@@ -582,9 +582,13 @@ def test_another_epoch(tmp_path, key):
         [old] = world.vkeys()
         tree, seq = world.tree(), world.some("enforcement")[1]
         kept, record = world.proof(seq), world.proves(seq)
+        if key == "replaced":
+            told = world.directory.run("checkpoint", "renew", "--why", "a year is over", "--new-key").stdout
+            assert told.split() == world.vkeys()[1:]
     if key == "lost":
         (world.directory.data / "checkpoint.key").unlink()
-    world.directory.run("checkpoint", "renew", "--why", "the disk was broken")
+    if key != "replaced":
+        world.directory.run("checkpoint", "renew", "--why", "the disk was broken")
     with world:
         world.act(1)
         first, new = world.vkeys()
