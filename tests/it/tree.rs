@@ -48,7 +48,9 @@ pub fn prove(connection: &Connection, nth: usize) -> usize {
     })
     .expect("rows");
     for old in (1..=size).step_by(nth) {
-        let before = match merkle::root(&stored, old) {
+        let shown = merkle::root(&stored, old)
+            .and_then(|before| Ok((before, merkle::prove_consistency(&stored, old, size)?)));
+        let (before, proof) = match shown {
             // It ended in a tile that was given up: then no row of it is left.
             Err(Error::Mismatch(_)) => {
                 let tile = number_of(old / WIDTH * WIDTH);
@@ -56,9 +58,8 @@ pub fn prove(connection: &Connection, nth: usize) -> usize {
                 walk(connection, LOGS, (tile, tile + WIDTH as i64 - 1), tell).expect("rows");
                 continue;
             }
-            root => root.expect("a root"),
+            shown => shown.expect("a root and a proof"),
         };
-        let proof = merkle::prove_consistency(&stored, old, size).expect("a proof");
         assert!(merkle::is_consistent(old, before, size, root, &proof), "{old} of {size}");
         n_proofs += 1;
     }
