@@ -206,7 +206,9 @@ fn refusal(answer: Answer) -> Error {
             "name it with --workspace; `mailtrail workspace list` shows them".into()
         }
         (None, 402) => "issue a license with `mailtrail license issue --holder NAME`".into(),
-        (None, 404) => "the `list` commands show what there is, as in `mailtrail mailbox list`".into(),
+        (None, 404) => {
+            "`mailtrail query LOG` shows entries, the `list` commands all else, as in `mailtrail mailbox list`".into()
+        },
         (None, 409) => "look at what is recorded before trying again".into(),
         (None, _) => "correct the input named above and run it again".into(),
     };

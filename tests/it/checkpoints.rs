@@ -271,6 +271,25 @@ fn a_key_that_was_stolen_is_replaced_and_what_it_signed_before_still_holds() {
 }
 
 #[test]
+fn a_clock_that_was_years_ahead_and_is_set_right_keeps_no_seal_back() {
+    let server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let seal_after = |now| {
+        server.clock.set(now);
+        record(&server, &tenant, 1);
+        let before = server.db_number("SELECT count(*) FROM seals");
+        server.run_jobs();
+        server.db_number("SELECT count(*) FROM seals") - before
+    };
+    assert_eq!(seal_after(time(START).plus_days(3650)), 1);
+    // Nobody has said yet that it was wrong: seals go by the latest time that a write saw.
+    assert_eq!(seal_after(time(START).plus_days(2)), 0);
+    server.operator(Method::Post, "/api/v1/admin/clock/accept", &Value::Null).good();
+    assert_eq!(seal_after(time(START).plus_days(2).plus_seconds(60)), 1);
+    assert_eq!(seal_after(time(START).plus_days(2).plus_seconds(120)), 0);
+}
+
+#[test]
 fn the_key_may_be_a_setting_and_then_no_file_has_it() {
     let key = "5e".repeat(32);
     let mut server = Server::start_with(&[("checkpoint_key", &key)]);
