@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::ids;
 use crate::store::backup::sync_directory;
 use crate::store::disk::Disk;
-use crate::store::{Store, Tx, migrate};
+use crate::store::{Note as Activity, Store, migrate};
 use crate::time::{Clock, DAY, Timestamp};
 use crate::tlog::epochs::{self, Epoch};
 use crate::tlog::merkle;
@@ -70,17 +70,17 @@ impl Checkpoints {
     /// # Errors
     /// `Refused` when the key is gone or another, or the tree is not the one that was signed.
     pub fn open(config: &Config, store: &Store) -> Result<Self> {
+        let key = Key::of(config);
         let epoch = match store.read(|snapshot| epochs::current(snapshot))? {
             Some(epoch) => epoch,
             None => {
-                let signer = signer_of(1, &Key::of(config).read_or_make()?);
+                let signer = signer_of(1, &key.read_or_make()?);
                 let epoch = Epoch { epoch: 1, verifier: signer.verifier() };
                 let added = epoch.clone();
                 store.write(move |tx| epochs::add(tx, &added, tx.now))?;
                 epoch
             }
         };
-        let key = Key::of(config);
         let signer = Signer::new(epoch.verifier.name().to_owned(), &key.read()?);
         if signer.verifier() != epoch.verifier {
             return Err(Error::refused(
@@ -223,7 +223,7 @@ impl Checkpoints {
     }
 
     /// Goes on under another name while it is served, with a key of its own where a new one is wanted. The last checkpoint
-    /// under the old name is of this moment; `also` goes into the write that says so. Returns what the new checkpoints are
+    /// under the old name is of this moment; `note` is of the write that says so. Returns what the new checkpoints are
     /// verified with.
     pub fn renew(
         &self,
@@ -231,11 +231,11 @@ impl Checkpoints {
         store: &Store,
         why: &str,
         is_new_key: bool,
-        also: impl FnOnce(&mut Tx<'_>) -> Result<()> + Send + 'static,
+        note: Activity,
     ) -> Result<String> {
         let mut kept = self.kept();
         self.last(&mut kept, store)?;
-        let begun = begin_another(config, store, why, is_new_key, also)?;
+        let begun = begin_another(config, store, why, is_new_key, Some(note))?;
         let signer = begun.ok_or_else(|| Error::Internal("a log that is served has no name".into()))?;
         let verifier = signer.verifier().to_string();
         *kept = Kept { signer, last: None, cosigned: None, looked_at: None };
@@ -274,7 +274,7 @@ pub fn renew(config: &Config, why: &str, is_new_key: bool) -> Result<Option<Stri
     let disk = Disk::open(&config.data, config.disk_reserve)?;
     migrate::prepare(&database, LOGS)?;
     let store = Store::open(&database, disk, Clock::system(), crate::activity::note, LOGS)?;
-    let signer = begin_another(config, &store, why, is_new_key, |_| Ok(()))?;
+    let signer = begin_another(config, &store, why, is_new_key, None)?;
     store.checkpoint()?;
     if signer.is_none() {
         // A backup of a time without checkpoints takes the place of a database with them.
@@ -284,7 +284,7 @@ pub fn renew(config: &Config, why: &str, is_new_key: bool) -> Result<Option<Stri
 }
 
 /// The row that says so names the old checkpoint, which is kept beside the new one, and so is the old key where a new
-/// one is wanted. `also` goes into the same write. `None` where the log had no name yet.
+/// one is wanted. `note` is of the same write. `None` where the log had no name yet.
 ///
 /// Broken off after the write, the next start finds the old key or checkpoint, refuses them and says how to go on.
 fn begin_another(
@@ -292,7 +292,7 @@ fn begin_another(
     store: &Store,
     why: &str,
     is_new_key: bool,
-    also: impl FnOnce(&mut Tx<'_>) -> Result<()> + Send + 'static,
+    note: Option<Activity>,
 ) -> Result<Option<Signer>> {
     let Some(old) = store.read(|snapshot| epochs::current(snapshot))? else { return Ok(None) };
     let key = Key::of(config);
@@ -315,7 +315,7 @@ fn begin_another(
     store.write(move |tx| {
         epochs::add(tx, &epoch, tx.now)?;
         tx.begin_epoch(body)?;
-        also(tx)
+        note.map_or(Ok(()), |note| tx.note(note))
     })?;
     set_aside(&file, &old.epoch.to_string())?;
     if let (Key::File(path), true) = (&key, is_new_key) {

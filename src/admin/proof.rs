@@ -9,7 +9,7 @@ use crate::error::{Error, Result, Subject};
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
 use crate::proofs;
-use crate::store::{Note, Tx, backup};
+use crate::store::{Note, backup};
 use crate::tlog::controls;
 use crate::tlog::epochs;
 use crate::tlog::merkle;
@@ -67,17 +67,14 @@ pub fn post_epoch(app: &App, admin: &Admin, request: &Request) -> Result<Respons
     let why = fields.required("why", why)?;
     let is_new_key = fields.boolean("new_key")?.unwrap_or(false);
     fields.done()?;
-    let (by, metadata) = (admin.by.clone(), json!({ "why": why, "new_key": is_new_key }));
-    let note = move |tx: &mut Tx<'_>| {
-        tx.note(Note {
-            workspace: None,
-            project: None,
-            by,
-            action: "checkpoint.renew",
-            target_type: "appliance",
-            target_id: String::new(),
-            metadata,
-        })
+    let note = Note {
+        workspace: None,
+        project: None,
+        by: admin.by.clone(),
+        action: "checkpoint.renew",
+        target_type: "appliance",
+        target_id: String::new(),
+        metadata: json!({ "why": why, "new_key": is_new_key }),
     };
     let verifier = app.checkpoints.renew(&app.config, &app.store, &why, is_new_key, note)?;
     Response::json(201, &json!({ "verifier": verifier }))

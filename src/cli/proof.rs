@@ -7,12 +7,12 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use super::Context;
 use super::arguments::{Erase, Log, Provable};
 use super::client::{Call, Client};
 use super::data::{Owner, route};
 use super::setup::open_at_rest;
 use super::table::cell;
-use super::{Context, print};
 use crate::admin::proof;
 use crate::checkpoints;
 use crate::data_directory::{self, Lock};
@@ -261,14 +261,18 @@ pub fn checkpoint(context: &Context) -> Result<()> {
 /// Goes on under another name: through the server where one runs, else also where no server would start.
 pub fn renew(context: &Context, why: &str, is_new_key: bool) -> Result<()> {
     let data = &context.config.data;
-    let Some(_lock) = Lock::take(data)? else {
-        let body = json!({ "why": why, "new_key": is_new_key });
-        let told = Client::open(context)?.post("/api/v1/admin/epochs", &body)?;
-        return context.answer(&told, |told| told["verifier"].as_str().unwrap_or_default().to_owned());
+    let told = match Lock::take(data)? {
+        None => {
+            let body = json!({ "why": why, "new_key": is_new_key });
+            Client::open(context)?.post("/api/v1/admin/epochs", &body)?
+        }
+        Some(_lock) => {
+            data_directory::examine(data)?;
+            json!({ "verifier": checkpoints::renew(&context.config, why, is_new_key)? })
+        }
     };
-    data_directory::examine(data)?;
-    match checkpoints::renew(&context.config, why, is_new_key)? {
-        Some(verifier) => print(&verifier),
-        None => print("the log has no name yet: its first start gives it one"),
-    }
+    context.answer(&told, |told| {
+        let verifier = told["verifier"].as_str();
+        verifier.unwrap_or("the log has no name yet: its first start gives it one").to_owned()
+    })
 }

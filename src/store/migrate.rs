@@ -135,12 +135,13 @@ fn upgrade(path: &Path, from: i64, logs: &[Rows]) -> Result<()> {
         log::info!("upgrading the database to schema version {version}");
         transaction.execute_batch(step)?;
     }
+    // The tree asks for it.
+    transaction.pragma_update(None, "user_version", VERSION)?;
     if from < WITH_TREE {
         let (last_seq, now) = (backup::last_seq(&transaction)?, last_now(&transaction)?);
         let last_seq = tlog::begin(&transaction, logs, last_seq, now)?;
         transaction.execute("UPDATE sequence SET last_seq = ?1", [last_seq])?;
     }
-    transaction.pragma_update(None, "user_version", VERSION)?;
     checksums::keep_schema(&transaction)?;
     transaction.commit()?;
     Ok(())

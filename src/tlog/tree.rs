@@ -5,8 +5,8 @@
 //! 32.6.
 //!
 //! The writer keeps the unfinished row of each tier in memory and writes it when it has grown. That of the leaves grows
-//! with every commit, and stands in `sequence`, whose page every commit writes anyway: a page more made a single write
-//! an eighth dearer. Nothing here is ever made anew from rows: a tree that does not go with the rows must be seen, not
+//! with every commit, and stands in `sequence`, whose page every commit writes anyway: with a page more a single write
+//! took 4 to 14 % more of the processor. Nothing here is ever made anew from rows: a tree that does not go with the rows must be seen, not
 //! mended.
 
 use rusqlite::{Connection, OptionalExtension};

@@ -583,15 +583,16 @@ def test_another_epoch(tmp_path, key):
         tree, seq = world.tree(), world.some("enforcement")[1]
         kept, record = world.proof(seq), world.proves(seq)
         if key == "replaced":
-            told = world.directory.run("checkpoint", "renew", "--why", "a year is over", "--new-key").stdout
-            assert told.split() == world.vkeys()[1:]
+            told = world.directory.run("checkpoint", "renew", "--why", "a year is over", "--new-key", "--json").stdout
+            assert json.loads(told)["verifier"] == world.vkeys()[1]
     if key == "lost":
         (world.directory.data / "checkpoint.key").unlink()
     if key != "replaced":
-        world.directory.run("checkpoint", "renew", "--why", "the disk was broken")
+        told = world.directory.run("checkpoint", "renew", "--why", "the disk was broken", "--json").stdout
     with world:
         world.act(1)
         first, new = world.vkeys()
+        assert json.loads(told) == {"verifier": new}
         assert first == old and parse_vkey(new).name != parse_vkey(old).name
         assert (parse_vkey(new).public == parse_vkey(old).public) == (key == "kept")
         later = world.tree()
