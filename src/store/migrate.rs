@@ -22,7 +22,7 @@ use crate::tlog::rows::Rows;
 const APPLICATION_ID: i64 = 0x4D54_524C;
 
 /// The version that schema.sql describes.
-pub const VERSION: i64 = 5;
+pub const VERSION: i64 = 6;
 
 /// What brings a file to a version from the one before, oldest first. Steps are only ever added.
 const STEPS: &[(i64, &str)] = &[
@@ -30,6 +30,7 @@ const STEPS: &[(i64, &str)] = &[
     (3, include_str!("upgrades/3.sql")),
     (4, include_str!("upgrades/4.sql")),
     (5, include_str!("upgrades/5.sql")),
+    (6, include_str!("upgrades/6.sql")),
 ];
 /// From this version on there is a tree; the rows that are there then get their leaves.
 pub const WITH_TREE: i64 = 3;
