@@ -216,7 +216,8 @@ CREATE TABLE enforcement_events (
     message         TEXT,                                     -- null: the vendor's sentence, made when read
     created_at      INTEGER NOT NULL,                         -- the event's own time
     recorded_at     INTEGER,                                  -- when it was written here; null: created_at
-    salt            BLOB CHECK (length(salt) = 16)
+    salt            BLOB CHECK (length(salt) = 16),
+    recorded_by     INTEGER                                   -- of texts: who wrote it here; null: before version 6
 ) STRICT;
 -- Lists are newest first by (created_at, seq): of all, of a tenant, each of one action; of one mailbox. Every index
 -- ends in the row's number, `seq`, without naming it.
@@ -251,6 +252,7 @@ CREATE TABLE messages (
     fingerprint       BLOB    NOT NULL CHECK (length(fingerprint) = 32), -- tells "the same again" from "another"
     recorded_at       INTEGER NOT NULL,
     salt              BLOB CHECK (length(salt) = 16),
+    recorded_by       INTEGER,                                -- of texts
     CHECK (capabilities IS NULL OR outcome = 1)
 ) STRICT;
 CREATE UNIQUE INDEX messages_message ON messages (mailbox, message_id); -- exactly one entry a message
@@ -274,7 +276,8 @@ CREATE TABLE message_facts (
     kind        INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 5), -- 1 thread, 2 reply, 3 bounce, 4 tools, 5 tokens
     data        TEXT    NOT NULL CHECK (json_valid(data)),
     recorded_at INTEGER NOT NULL,
-    salt        BLOB CHECK (length(salt) = 16)
+    salt        BLOB CHECK (length(salt) = 16),
+    recorded_by INTEGER                                       -- of texts
 ) STRICT;
 CREATE INDEX message_facts_message ON message_facts (message);
 -- A message joins a thread once, and then the thread's list has it.
@@ -301,7 +304,8 @@ CREATE TABLE activity (
     owner       INTEGER NOT NULL AS (coalesce(project, -workspace)) VIRTUAL,
     -- Days since 1970, rounded down also before.
     day         INTEGER NOT NULL AS ((created_at - 86399999999 * (created_at < 0)) / 86400000000) VIRTUAL,
-    salt        BLOB CHECK (length(salt) = 16)
+    salt        BLOB CHECK (length(salt) = 16),
+    recorded_by INTEGER                                       -- of texts
 ) STRICT;
 -- Lists are newest first by (created_at, seq). Every index ends in the row's number, `seq`, without naming it. With
 -- the day in front of what is looked for, a day's rows lie together, and those of a day long ago are not touched.

@@ -100,11 +100,11 @@ pub fn run(app: &App, admin: &Admin, erasure: &Erasure) -> Result<(Removed, Vec<
     // No row names them up to this number; in the write only the rest has to be looked at.
     let (texts, looked_at) = app.store.read(|snapshot| {
         let texts = texts::search(snapshot, |text| erasure.address.is_in(text))?;
-        Ok((activity::sql::unnamed(snapshot, &texts, 0)?, backup::last_seq(snapshot)?))
+        Ok((unnamed(snapshot, texts, 0)?, backup::last_seq(snapshot)?))
     })?;
     let (admin, erasure, noted) = (admin.clone(), erasure.clone(), controls.clone());
     app.store.write_as(Sharing::Alone, move |tx| {
-        let unnamed = activity::sql::unnamed(tx, &texts, looked_at)?;
+        let unnamed = unnamed(tx, texts, looked_at)?;
         tx.remove_texts(&unnamed)?;
         forget_names(tx, &erasure)?;
         note(tx, &admin, &erasure, removed, &noted)
@@ -120,17 +120,39 @@ pub fn run(app: &App, admin: &Admin, erasure: &Erasure) -> Result<(Removed, Vec<
     Ok((removed, certificates))
 }
 
+/// Which of these texts no row of any log names whose number is above `after`.
+fn unnamed(connection: &Connection, texts: Vec<i64>, after: i64) -> Result<Vec<i64>> {
+    DOORS.iter().try_fold(texts, |texts, door| (door.unnamed)(connection, &texts, after))
+}
+
 /// How a log is erased from.
 struct Door {
     log: Log,
     erasable: fn(&Connection, i64, &[i64]) -> Result<Erasable>,
     remove: fn(&mut Tx<'_>, Value, &[i64]) -> Result<usize>,
+    /// Which texts no row names from a number on.
+    unnamed: fn(&Connection, &[i64], i64) -> Result<Vec<i64>>,
 }
 
 static DOORS: [Door; 3] = [
-    Door { log: Log::Enforcement, erasable: enforcement::sql::erasable, remove: enforcement::sql::remove },
-    Door { log: Log::Messages, erasable: messages::sql::erasable, remove: messages::sql::remove },
-    Door { log: Log::Activity, erasable: activity::sql::erasable, remove: activity::sql::remove },
+    Door {
+        log: Log::Enforcement,
+        erasable: enforcement::sql::erasable,
+        remove: enforcement::sql::remove,
+        unnamed: enforcement::sql::unnamed,
+    },
+    Door {
+        log: Log::Messages,
+        erasable: messages::sql::erasable,
+        remove: messages::sql::remove,
+        unnamed: messages::sql::unnamed,
+    },
+    Door {
+        log: Log::Activity,
+        erasable: activity::sql::erasable,
+        remove: activity::sql::remove,
+        unnamed: activity::sql::unnamed,
+    },
 ];
 
 impl Door {

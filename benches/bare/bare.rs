@@ -241,8 +241,8 @@ fn record(connection: &Connection, texts: &mut Texts, row: &Row, seq: i64) -> Re
     connection
         .prepare_cached(
             "INSERT INTO activity (seq, workspace, project, user_id, actor, action, target_type, target_id, metadata,
-                 ip_address, user_agent, created_at, recorded_at, salt)
-             VALUES (?1, 1, ?2, ?3, NULL, ?4, ?5, ?6, ?7, ?8, ?9, ?10, NULL,
+                 ip_address, user_agent, created_at, recorded_at, recorded_by, salt)
+             VALUES (?1, 1, ?2, ?3, NULL, ?4, ?5, ?6, ?7, ?8, ?9, ?10, NULL, ?11,
                  randomblob(16))",
         )?
         .execute((
@@ -256,6 +256,7 @@ fn record(connection: &Connection, texts: &mut Texts, row: &Row, seq: i64) -> Re
             address.octets(),
             number(row.user_agent)?,
             row.created_at,
+            number("key bench")?,
         ))?;
     Ok(())
 }

@@ -12,12 +12,12 @@ pub const PROJECTS: usize = 10;
 /// The actions with the type of their targets; the first has 15 % of the rows, the others share the rest.
 const ACTIONS: [(&str, &str); 18] = [
     ("smtp.update", "project"),
-    ("project.create", "project"),
-    ("project.update", "project"),
+    ("project.launch", "project"),
+    ("project.rename", "project"),
     ("bounce_imap.update", "project"),
     ("bounce_token.rotate", "project"),
-    ("api_key.create", "api_key"),
-    ("api_key.revoke", "api_key"),
+    ("api_key.import", "api_key"),
+    ("api_key.expire", "api_key"),
     ("webhook.create", "webhook"),
     ("webhook.delete", "webhook"),
     ("suppression.add", "suppression"),
@@ -25,8 +25,8 @@ const ACTIONS: [(&str, &str); 18] = [
     ("segment.created", "segment"),
     ("segment.updated", "segment"),
     ("newsletter.updated", "newsletter"),
-    ("workspace.member_added", "workspace"),
-    ("workspace.member_role_changed", "workspace"),
+    ("workspace.member_joined", "workspace"),
+    ("workspace.member_role_change", "workspace"),
     ("broadcast.send", "template"),
     ("field.updated", "field"),
 ];

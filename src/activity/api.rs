@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::sql::{self, Filter};
-use super::{COLUMNS, Entry, NewEntry, Place};
+use super::{COLUMNS, Entry, NewEntry, OWN_ACTIONS, Place};
 use crate::app::App;
 use crate::auth::{self, Caller, Scope, Session, address};
 use crate::error::{Error, Result, Subject};
@@ -191,18 +191,28 @@ fn post_activity(app: &App, caller: &Caller, request: &Request) -> Result<Respon
     let own_agent = auth::user_agent(request);
     let batch = batch::parse(request, "entries", |fields| {
         let mut new = NewEntry::read(fields)?;
+        // The operator brings along what was exported elsewhere.
+        if !caller.is_operator && OWN_ACTIONS.contains(&new.action.as_str()) {
+            let message = format!("the action {} is mailtrail's own; no key may record it", new.action);
+            return Err(Error::Forbidden(message));
+        }
         new.ip_address = new.ip_address.or_else(|| own_ip.clone());
         new.user_agent = new.user_agent.or_else(|| own_agent.clone());
         Ok(new)
     })?;
+    let by = caller.by.recorded_by.clone();
     let change = move |tx: &mut Tx<'_>| {
         let project = projects::find(tx, id)?.filter(|project| project.workspace == workspace);
         let project = project
             .filter(|project| project.deleted_at.is_none())
             .ok_or(Error::NotFound(Subject::Project))?;
         let place = Place { workspace, project: Some((project.key, project.id)) };
-        let checked = batch.map(|new| new.check(tx.now).map(|()| new))?;
-        checked.map(|new| sql::record(tx, place, new))
+        let checked = batch.map(|mut new| {
+            new.check(tx.now)?;
+            new.actor = Some(sql::actor_for(tx, workspace, new.user_id.as_deref(), &by)?);
+            Ok(new)
+        })?;
+        checked.map(|new| sql::record(tx, place, new, &by))
     };
     app.record_then(workspace, request, Sharing::Checked, change, |entries| {
         entries.answer(201, |entry| entry.id.to_string())

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::app::check_not_ahead;
 use crate::auth::FIRST_WORKSPACE;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::json::Fields;
 use crate::ids::{Ulid, Uuid};
 use crate::owners::projects;
@@ -34,11 +34,13 @@ pub struct Entry {
     pub user_agent: Option<String>,
     pub created_at: Timestamp,
     pub project_id: Option<Uuid>,
-    /// Who it was, as named at the time: an email, a key, `operator`.
+    /// Who it was, as named at the time: an email, a key, `operator`; `key NAME for EMAIL` where a key says so.
     pub actor: Option<String>,
     pub recorded_at: Timestamp,
     /// The number of the row in the whole appliance: it only rises, in the order of recording.
     pub seq: i64,
+    /// Who recorded it; `None`: recorded before this was kept.
+    pub recorded_by: Option<String>,
 }
 
 /// The columns of a CSV export, in the order of `Entry`.
@@ -56,6 +58,7 @@ pub const COLUMNS: &[&str] = &[
     "actor",
     "recorded_at",
     "seq",
+    "recorded_by",
 ];
 
 /// Where an activity is recorded: in a workspace, perhaps in one of its projects (key and id).
@@ -79,6 +82,44 @@ pub struct NewEntry {
     /// `None`: now.
     pub created_at: Option<Timestamp>,
 }
+
+/// What mailtrail itself notes, and nobody else may record: whoever reads one of these must be able to believe it.
+pub const OWN_ACTIONS: [&str; 34] = [
+    "activity.export",
+    "api_key.create",
+    "api_key.revoke",
+    "api_key.rotate",
+    "auth.login",
+    "auth.login_failed",
+    "auth.logout",
+    "backup.create",
+    "check.repair",
+    "checkpoint.renew",
+    "clock.accept",
+    "enforcement.export",
+    "license.issue",
+    "mailbox.create",
+    "mailbox.delete",
+    "mailbox.policy_update",
+    "mailbox.update",
+    "messages.export",
+    "person.erase",
+    "project.create",
+    "project.delete",
+    "project.update",
+    "retention.run",
+    "tenant.create",
+    "tenant.delete",
+    "tenant.update",
+    "user.password_reset",
+    "workspace.create",
+    "workspace.delete",
+    "workspace.member_added",
+    "workspace.member_removed",
+    "workspace.member_role_changed",
+    "workspace.rename",
+    "workspace.user_created",
+];
 
 /// Metadata given from outside, as the JSON text that is stored (without secrets), may have so many bytes.
 const LARGEST_METADATA: usize = 64 * 1024;
@@ -148,7 +189,13 @@ fn is_action(action: &str) -> bool {
 }
 
 /// Records a change that mailtrail itself made or saw: the store's sink.
+///
+/// # Errors
+/// `Internal` for an action that is not among `OWN_ACTIONS`: anybody could record it too.
 pub fn note(tx: &mut Tx<'_>, note: Note) -> Result<()> {
+    if !OWN_ACTIONS.contains(&note.action) {
+        return Err(Error::Internal(format!("{} is not among OWN_ACTIONS", note.action)));
+    }
     let metadata = match note.metadata {
         Value::Object(metadata) => metadata,
         _ => Map::new(),
@@ -169,5 +216,5 @@ pub fn note(tx: &mut Tx<'_>, note: Note) -> Result<()> {
         None => None,
     };
     let place = Place { workspace: note.workspace.unwrap_or(FIRST_WORKSPACE), project };
-    sql::record(tx, place, new).map(|_| ())
+    sql::record(tx, place, new, &note.by.recorded_by).map(|_| ())
 }

@@ -34,6 +34,7 @@ impl Entry {
             actor: row.get("actor")?,
             recorded_at,
             seq,
+            recorded_by: row.get("recorded_by")?,
         })
     }
 }
@@ -93,6 +94,7 @@ pub const ROWS: Rows = Rows {
         Column::Value("created_at"),
         Column::Value("recorded_at"),
     ],
+    added: &[(6, Column::Text("recorded_by", texts::of))],
 };
 
 /// Whose activities a list asks for.
@@ -173,7 +175,8 @@ pub fn listing(
                   (SELECT text FROM texts WHERE texts.id = target_type) AS target_type, target_id, metadata,
                   ip_address, (SELECT text FROM texts WHERE texts.id = user_agent) AS user_agent, created_at,
                   coalesce(recorded_at, created_at) AS recorded_at,
-                  (SELECT uuid FROM projects WHERE projects.id = project) AS project_id",
+                  (SELECT uuid FROM projects WHERE projects.id = project) AS project_id,
+                  (SELECT text FROM texts WHERE texts.id = recorded_by) AS recorded_by",
         owner: "owner",
         owners,
         equals,
@@ -215,16 +218,25 @@ pub fn total(connection: &Connection, workspace: i64) -> Result<i64> {
     owners.into_iter().map(|owner| Series::of(Log::Activity, owner).total(connection)).sum()
 }
 
-/// Records one activity: the row, its counts, its number.
-pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry) -> Result<Entry> {
+/// Who did what is `recorded_by` somebody for a person: named as at this time, where the workspace knows the person.
+pub fn actor_for(
+    connection: &Connection,
+    workspace: i64,
+    user_id: Option<&str>,
+    recorded_by: &str,
+) -> Result<String> {
+    let email = match user_id.and_then(Uuid::parse) {
+        Some(user) => users::member_email(connection, workspace, user)?,
+        None => None,
+    };
+    Ok(email.map_or_else(|| recorded_by.to_owned(), |email| format!("{recorded_by} for {email}")))
+}
+
+/// Records one activity: the row, its counts, its number, and who `recorded_by` says recorded it.
+pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry, recorded_by: &str) -> Result<Entry> {
     new.check(tx.now)?;
     let Place { workspace, project } = place;
     let created_at = new.created_at.unwrap_or(tx.now.truncated());
-    let known = new.user_id.as_deref().and_then(Uuid::parse);
-    let actor = match (new.actor, known) {
-        (None, Some(user)) => users::member_email(tx, workspace, user)?,
-        (actor, _) => actor,
-    };
     let (recorded_at, seq) = (tx.now.truncated(), tx.next_seq(Log::Activity));
     let entry = Entry {
         id: Ulid::of(recorded_at, tx.salt, seq),
@@ -237,18 +249,20 @@ pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry) -> Result<Entry> {
         user_agent: new.user_agent,
         created_at,
         project_id: project.map(|(_, id)| id),
-        actor,
+        actor: new.actor,
         recorded_at,
         seq,
+        recorded_by: Some(recorded_by.to_owned()),
     };
     let action = tx.text(&entry.action)?;
     let mut number = |text: &Option<String>| text.as_deref().map(|text| tx.text(text)).transpose();
     let (user, actor) = (number(&entry.user_id)?, number(&entry.actor)?);
     let (target_type, user_agent) = (number(&entry.target_type)?, number(&entry.user_agent)?);
+    let recorded_by = number(&entry.recorded_by)?;
     tx.prepare_cached(
         "INSERT INTO activity (seq, workspace, project, user_id, actor, action, target_type, target_id, metadata,
-             ip_address, user_agent, created_at, recorded_at, salt)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, randomblob(16))",
+             ip_address, user_agent, created_at, recorded_at, recorded_by, salt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, randomblob(16))",
     )?
     .execute((
         entry.seq,
@@ -264,6 +278,7 @@ pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry) -> Result<Entry> {
         user_agent,
         entry.created_at,
         Some(entry.recorded_at).filter(|at| *at != entry.created_at),
+        recorded_by,
     ))?;
     for series in series(project.map_or(-workspace, |(key, _)| key), action, user) {
         tx.count(series, created_at, 1);
@@ -326,7 +341,8 @@ pub fn unnamed(connection: &Connection, texts: &[i64], after: i64) -> Result<Vec
         "SELECT value FROM json_each(?1) EXCEPT
          SELECT text FROM (SELECT user_id AS text FROM activity WHERE seq > ?2
              UNION SELECT actor FROM activity WHERE seq > ?2 UNION SELECT action FROM activity WHERE seq > ?2
-             UNION SELECT target_type FROM activity WHERE seq > ?2 UNION SELECT user_agent FROM activity WHERE seq > ?2)",
+             UNION SELECT target_type FROM activity WHERE seq > ?2 UNION SELECT user_agent FROM activity WHERE seq > ?2
+             UNION SELECT recorded_by FROM activity WHERE seq > ?2)",
     )?;
     let found = statement.query_map((numbers_as_json(texts), after), |row| row.get(0))?;
     Ok(found.collect::<rusqlite::Result<_>>()?)

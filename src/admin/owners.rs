@@ -274,7 +274,7 @@ pub fn update_mailbox(
         if names_tenant {
             let tenant = tenant.map(|tenant| tenant.key);
             if tenant != before.tenant {
-                limits::leaves_tenant(tx, &before)?;
+                limits::leaves_tenant(tx, &before, &admin.by.recorded_by)?;
             }
             mailboxes::set_tenant(tx, id, tenant)?;
         }
@@ -286,7 +286,7 @@ pub fn update_mailbox(
         }
         let after = find_known_mailbox(tx, &admin, id)?;
         if names_limit {
-            limits::limit_changed(tx, &after, before.daily_send_limit)?;
+            limits::limit_changed(tx, &after, before.daily_send_limit, &admin.by.recorded_by)?;
         }
         let metadata = json!({ "before": settings(&before), "after": settings(&after) });
         tx.note(note(&admin, workspace, "mailbox.update", ("mailbox", id.to_string()), metadata))?;

@@ -46,7 +46,7 @@ fn login(app: &App, request: &Request) -> Result<Response> {
     // `verify` says no without a user.
     let user = user.ok_or(Error::Unauthenticated(Unauthenticated::Login))?;
     app.throttle.succeeded(&names, &account);
-    let by = By { user: Some(user.id), name: user.email.clone(), ..by };
+    let by = By { user: Some(user.id), name: user.email.clone(), recorded_by: user.email.clone(), ..by };
     let shown = show(app, &user);
     let token = app.store.write(move |tx| {
         let token = sessions::create(tx, user.key)?;

@@ -33,6 +33,7 @@ use crate::store::By;
 pub struct Caller {
     pub workspace: i64,
     pub by: By,
+    pub is_operator: bool,
     /// For the log line: `key <id>` or `operator`, never the key or its name.
     pub log_id: String,
 }
@@ -185,6 +186,7 @@ fn is_operator(app: &App, request: &Request) -> bool {
 fn by(app: &App, request: &Request, user: Option<Uuid>, name: String) -> By {
     By {
         user,
+        recorded_by: name.clone(),
         name,
         ip_address: address::client(request, &app.config.trusted_proxies).map(|ip| ip.to_string()),
         user_agent: user_agent(request),
@@ -202,9 +204,9 @@ fn operator(app: &App, request: &Request) -> By {
     By { ip_address: None, ..by(app, request, None, "operator".into()) }
 }
 
-/// The nameless caller of a route that is open, for failed logins.
+/// The nameless caller of a route that is open: what is recorded of failed logins is seen by mailtrail alone.
 pub fn anonymous(app: &App, request: &Request) -> By {
-    by(app, request, None, String::new())
+    By { recorded_by: "mailtrail: login".into(), ..by(app, request, None, String::new()) }
 }
 
 /// The API key of a request, with `scope`.
@@ -213,14 +215,15 @@ pub fn caller(app: &App, request: &Request, scope: Scope) -> Result<Caller> {
         let named = request.header(WORKSPACE_HEADER);
         let admin = Admin::operator(operator(app, request));
         let workspace = app.store.read(|snapshot| admin.workspace(snapshot, named))?;
-        return Ok(Caller { workspace, by: admin.by, log_id: "operator".into() });
+        return Ok(Caller { workspace, by: admin.by, is_operator: true, log_id: "operator".into() });
     }
     let key = keys::authenticate(app, request)?;
     if !key.scopes.contains(scope) {
         return Err(Error::Forbidden(format!("this API key lacks the scope {scope}")));
     }
     let log_id = format!("key {}", key.id);
-    Ok(Caller { workspace: key.workspace, by: by(app, request, None, key.label()), log_id })
+    let by = By { recorded_by: format!("key {}", key.name), ..by(app, request, None, key.label()) };
+    Ok(Caller { workspace: key.workspace, by, is_operator: false, log_id })
 }
 
 /// Who asks, for the log line: the operator, whoever has a key of any scope, or a session.

@@ -313,10 +313,11 @@ fn copy(body: &mut dyn Read, mut write: impl FnMut(&[u8]) -> Result<()>) -> Resu
 const CHUNK: usize = 500;
 
 /// What the server makes itself: an export has them, an import leaves them out.
-const MADE_HERE: [&str; 10] = [
+const MADE_HERE: [&str; 11] = [
     "id",
     "seq",
     "recorded_at",
+    "recorded_by",
     "appended",
     "mailbox_id",
     "message_hash",

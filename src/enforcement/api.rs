@@ -135,7 +135,7 @@ fn prove_event(app: &App, caller: &Caller, request: &Request) -> Result<Response
 fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let batch = batch::parse(request, "events", NewEvent::read)?;
-    let workspace = caller.workspace;
+    let (workspace, by) = (caller.workspace, caller.by.recorded_by.clone());
     let change = move |tx: &mut Tx<'_>| {
         let checked = batch.map(|new| {
             let tenant = tenants::find_living_key(tx, workspace, new.tenant_id)?;
@@ -143,7 +143,7 @@ fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
             new.check(tx.now)?;
             Ok((tenant, new))
         })?;
-        checked.map(|(tenant, new)| sql::record(tx, workspace, tenant, &new))
+        checked.map(|(tenant, new)| sql::record(tx, workspace, tenant, &new, &by))
     };
     app.record_then(workspace, request, Sharing::Checked, change, |events| {
         events.answer(201, |event| event.id)
@@ -153,10 +153,10 @@ fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
 fn post_send(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let send = Send::read(Fields::of(body::body(request)?, "")?)?;
-    let workspace = caller.workspace;
+    let (workspace, by) = (caller.workspace, caller.by.recorded_by.clone());
     let config = Arc::clone(&app.config);
     app.record(workspace, request, move |tx| {
         let window = config.window_start(tx.now);
-        Response::json(200, &limits::count(tx, workspace, &send, window)?)
+        Response::json(200, &limits::count(tx, workspace, &send, window, &by)?)
     })
 }

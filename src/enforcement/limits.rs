@@ -52,7 +52,7 @@ pub struct Decision {
 ///
 /// # Errors
 /// `tenant_not_found`, `mailbox_not_found`: unknown, another workspace's, or deleted.
-pub fn count(tx: &mut Tx<'_>, workspace: i64, send: &Send, window: Timestamp) -> Result<Decision> {
+pub fn count(tx: &mut Tx<'_>, workspace: i64, send: &Send, window: Timestamp, by: &str) -> Result<Decision> {
     let tenant = tenants::find_living_key(tx, workspace, send.tenant_id)?;
     let tenant = tenant.ok_or(Error::NotFound(Subject::Tenant))?;
     let mailbox = mailboxes::find_by_address(tx, workspace, &send.mailbox_address)?;
@@ -74,16 +74,19 @@ pub fn count(tx: &mut Tx<'_>, workspace: i64, send: &Send, window: Timestamp) ->
     let blocked_at = is_over.then_some(tx.now.truncated());
     mailboxes::set_sends(tx, mailbox.id, mailbox.window_start, sent_count, blocked_at)?;
     if is_over {
-        record(tx, &mailbox, Action::Blocked, sent_count, limit)?;
+        record(tx, &mailbox, Action::Blocked, (sent_count, limit), by)?;
     }
     let action = if is_over { "blocked" } else { "allowed" };
     Ok(Decision { action, sent_count, limit_value: Some(limit) })
 }
 
+/// Whoever comes first after it: the event is mailtrail's own.
+const DAILY_RESET: &str = "mailtrail: daily reset";
+
 /// Begins a new day for a mailbox, with its event when it was blocked.
 pub fn reset(tx: &mut Tx<'_>, mailbox: &mut Mailbox, window: Timestamp) -> Result<()> {
     if mailbox.blocked_at.is_some() {
-        record(tx, mailbox, Action::Unblocked, 0, mailbox.daily_send_limit.unwrap_or(0))?;
+        record(tx, mailbox, Action::Unblocked, (0, mailbox.daily_send_limit.unwrap_or(0)), DAILY_RESET)?;
     }
     mailbox.window_start = window;
     mailbox.sends_today = 0;
@@ -103,27 +106,34 @@ pub fn reset_due(tx: &mut Tx<'_>, window: Timestamp, limit: i64) -> Result<usize
 
 /// After a limit was changed: a blocked mailbox that is within the new one is free at once, and the log says so.
 /// `old` is the limit it was blocked by.
-pub fn limit_changed(tx: &mut Tx<'_>, mailbox: &Mailbox, old: Option<i64>) -> Result<()> {
+pub fn limit_changed(tx: &mut Tx<'_>, mailbox: &Mailbox, old: Option<i64>, by: &str) -> Result<()> {
     let is_within = mailbox.daily_send_limit.is_none_or(|limit| mailbox.sends_today <= limit);
     if mailbox.blocked_at.is_none() || !is_within {
         return Ok(());
     }
     let shown_limit = mailbox.daily_send_limit.or(old).unwrap_or(0);
-    record(tx, mailbox, Action::Unblocked, mailbox.sends_today, shown_limit)?;
+    record(tx, mailbox, Action::Unblocked, (mailbox.sends_today, shown_limit), by)?;
     mailboxes::set_sends(tx, mailbox.id, mailbox.window_start, mailbox.sends_today, None)
 }
 
 /// Before a mailbox goes to another tenant, or to none: its block ends in the log that has its beginning. The count of
 /// the day goes with it, so that the next send over the limit blocks it anew, there.
-pub fn leaves_tenant(tx: &mut Tx<'_>, mailbox: &Mailbox) -> Result<()> {
+pub fn leaves_tenant(tx: &mut Tx<'_>, mailbox: &Mailbox, by: &str) -> Result<()> {
     if mailbox.blocked_at.is_none() {
         return Ok(());
     }
-    record(tx, mailbox, Action::Unblocked, mailbox.sends_today, mailbox.daily_send_limit.unwrap_or(0))?;
+    let limit = mailbox.daily_send_limit.unwrap_or(0);
+    record(tx, mailbox, Action::Unblocked, (mailbox.sends_today, limit), by)?;
     mailboxes::set_sends(tx, mailbox.id, mailbox.window_start, mailbox.sends_today, None)
 }
 
-fn record(tx: &mut Tx<'_>, mailbox: &Mailbox, action: Action, sent_count: i64, limit: i64) -> Result<()> {
+fn record(
+    tx: &mut Tx<'_>,
+    mailbox: &Mailbox,
+    action: Action,
+    (sent_count, limit): (i64, i64),
+    by: &str,
+) -> Result<()> {
     // A mailbox that was taken out of its tenant while blocked has nobody to tell.
     let (Some(tenant), Some(tenant_id)) = (mailbox.tenant, mailbox.tenant_id) else { return Ok(()) };
     let new = NewEvent {
@@ -135,5 +145,5 @@ fn record(tx: &mut Tx<'_>, mailbox: &Mailbox, action: Action, sent_count: i64, l
         message: None,
         created_at: None,
     };
-    sql::record(tx, mailbox.workspace, tenant, &new).map(|_| ())
+    sql::record(tx, mailbox.workspace, tenant, &new, by).map(|_| ())
 }

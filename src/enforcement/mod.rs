@@ -59,6 +59,8 @@ pub struct Event {
     pub recorded_at: Timestamp,
     /// The number of the row in the whole appliance: it only rises, in the order of recording.
     pub seq: i64,
+    /// Who recorded it; `None`: recorded before this was kept.
+    pub recorded_by: Option<String>,
 }
 
 /// The columns of a CSV export, in the order of `Event`.
@@ -73,6 +75,7 @@ pub const COLUMNS: &[&str] = &[
     "created_at",
     "recorded_at",
     "seq",
+    "recorded_by",
 ];
 
 /// An event to be recorded.

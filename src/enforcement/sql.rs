@@ -10,7 +10,7 @@ use crate::ids::Uuid;
 use crate::owners::{tenants, workspaces};
 use crate::store::counts::{Log, Recount, Series};
 use crate::store::listing::{Index, Listing};
-use crate::store::{Erasable, Tx, clock_steps, numbers_as_json};
+use crate::store::{Erasable, Tx, clock_steps, numbers_as_json, texts};
 use crate::time::Timestamp;
 use crate::tlog::rows::{Column, Rows};
 
@@ -30,6 +30,7 @@ impl Event {
             created_at: row.get("created_at")?,
             recorded_at: row.get("recorded_at")?,
             seq: row.get("seq")?,
+            recorded_by: row.get("recorded_by")?,
         })
     }
 }
@@ -50,6 +51,7 @@ pub const ROWS: Rows = Rows {
         Column::Value("created_at"),
         Column::Value("recorded_at"),
     ],
+    added: &[(6, Column::Text("recorded_by", texts::of))],
 };
 
 /// What a list asks for, besides time and order.
@@ -103,7 +105,8 @@ pub fn listing(
         columns:
             "seq, id, (SELECT uuid FROM tenants WHERE tenants.id = tenant) AS tenant_id, mailbox_address,
                   action, sent_count, limit_value, message, created_at,
-                  coalesce(recorded_at, created_at) AS recorded_at",
+                  coalesce(recorded_at, created_at) AS recorded_at,
+                  (SELECT text FROM texts WHERE texts.id = recorded_by) AS recorded_by",
         equals,
         counted,
         from,
@@ -139,8 +142,14 @@ pub fn total(connection: &Connection, workspace: i64) -> Result<i64> {
 }
 
 /// Records one event: the row, its counts, its number. `tenant` is the key of `new.tenant_id`, which the caller
-/// found in the workspace.
-pub fn record(tx: &mut Tx<'_>, workspace: i64, tenant: i64, new: &NewEvent) -> Result<Event> {
+/// found in the workspace; `recorded_by` says who that is.
+pub fn record(
+    tx: &mut Tx<'_>,
+    workspace: i64,
+    tenant: i64,
+    new: &NewEvent,
+    recorded_by: &str,
+) -> Result<Event> {
     new.check(tx.now)?;
     let created_at = new.created_at.unwrap_or(tx.now.truncated());
     let usual = sentence(new.action, new.sent_count, new.limit_value);
@@ -156,11 +165,13 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, tenant: i64, new: &NewEvent) -> R
         created_at,
         recorded_at: tx.now.truncated(),
         seq: tx.next_seq(Log::Enforcement),
+        recorded_by: Some(recorded_by.to_owned()),
     };
+    let recorded_by = tx.text(recorded_by)?;
     tx.prepare_cached(
         "INSERT INTO enforcement_events (seq, id, workspace, tenant, mailbox_address, action, sent_count, limit_value,
-             message, created_at, recorded_at, salt)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, randomblob(16))",
+             message, created_at, recorded_at, recorded_by, salt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, randomblob(16))",
     )?
     .execute((
         event.seq,
@@ -174,6 +185,7 @@ pub fn record(tx: &mut Tx<'_>, workspace: i64, tenant: i64, new: &NewEvent) -> R
         message,
         event.created_at,
         Some(event.recorded_at).filter(|at| *at != event.created_at),
+        recorded_by,
     ))?;
     for series in series(workspace, tenant, new.action as i64) {
         tx.count(series, created_at, 1);
@@ -272,6 +284,15 @@ pub fn remove(tx: &mut Tx<'_>, why: Value, numbers: &[i64]) -> Result<usize> {
         }
         Ok((removed.len(), removed.iter().map(|(seq, ..)| *seq).collect()))
     })
+}
+
+/// Which of these texts no event names whose number is above `after`.
+pub fn unnamed(connection: &Connection, texts: &[i64], after: i64) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT value FROM json_each(?1) EXCEPT SELECT recorded_by FROM enforcement_events WHERE seq > ?2",
+    )?;
+    let found = statement.query_map((numbers_as_json(texts), after), |row| row.get(0))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Whether retention would take anything of a tenant.

@@ -185,6 +185,7 @@ fn prove_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response
 
 fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     let (workspace, id) = (caller.workspace, living_mailbox_id(app, caller.workspace, request)?);
+    let by = caller.by.recorded_by.clone();
     let batch = if request.media_type() == "message/rfc822" {
         Batch::one("items", raw_entry(app, request)?)
     } else {
@@ -195,7 +196,7 @@ fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         let mailbox = find_living_mailbox(tx, workspace, id)?;
         let mut any_new = false;
         let recorded = batch.map(|new| {
-            let Recorded { entry, is_new } = sql::record(tx, &mailbox, new)?;
+            let Recorded { entry, is_new } = sql::record(tx, &mailbox, new, &by)?;
             any_new |= is_new;
             Ok(entry)
         })?;
@@ -232,9 +233,10 @@ fn patch_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response
         return Err(Error::invalid("body", format!("appends nothing; accepted: {}", accepted.join(", "))));
     }
     let message_id = request.parameter("message_id").to_owned();
+    let by = caller.by.recorded_by.clone();
     app.record(workspace, request, move |tx| {
         let mailbox = find_living_mailbox(tx, workspace, id)?;
-        Response::json(200, &sql::append(tx, mailbox.id, &message_id, &facts)?)
+        Response::json(200, &sql::append(tx, mailbox.id, &message_id, &facts, &by)?)
     })
 }
 
@@ -246,7 +248,7 @@ fn post_inbound(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     } else {
         Received::read(Fields::of(json::body(request)?, "")?)?
     };
-    gate::decide(app, caller.workspace, id, request, &received, decided)
+    gate::decide(app, caller, id, request, &received, decided)
 }
 
 /// The entry as a read would show it, and after it what to do with the message.

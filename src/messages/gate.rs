@@ -13,6 +13,7 @@ use super::policy::{Compiled, SenderRule};
 use super::sql::{self, Recorded};
 use super::{NewEntry, Outcome, Received, Verdict};
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::{Error, Result};
 use crate::http::{Request, Response};
 use crate::owners::mailboxes::Mailbox;
@@ -57,12 +58,13 @@ const POLICY_CHANGED: &str = "policy_changed";
 /// Decides and records, and answers by `shape`. The same message again gives the entry that stands, undecided anew.
 pub fn decide(
     app: &App,
-    workspace: i64,
+    caller: &Caller,
     mailbox_id: i64,
     request: &Request,
     received: &Received,
     shape: fn(&Recorded, Disposal) -> Result<Response>,
 ) -> Result<Response> {
+    let workspace = caller.workspace;
     loop {
         let (mailbox, compiled) = app.store.read(|snapshot| {
             let mailbox = super::api::find_living_mailbox(snapshot, workspace, mailbox_id)?;
@@ -85,6 +87,7 @@ pub fn decide(
             }
             Verdicts::Passed { rule, index } => Some((rule.clone(), index)),
         };
+        let by = caller.by.recorded_by.clone();
         let answered = app.record(workspace, request, move |tx| {
             let mailbox = super::api::find_living_mailbox(tx, workspace, mailbox_id)?;
             if mailbox.policy_version != version {
@@ -93,7 +96,7 @@ pub fn decide(
             if let Some((rule, index)) = passed {
                 count(tx, &mailbox, &rule, index, &mut entry)?;
             }
-            let recorded = sql::record(tx, &mailbox, entry)?;
+            let recorded = sql::record(tx, &mailbox, entry, &by)?;
             shape(&recorded, Disposal::of(recorded.entry.outcome, drops))
         });
         match answered {

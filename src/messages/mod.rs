@@ -118,6 +118,8 @@ pub struct Entry {
     pub recorded_at: Timestamp,
     /// Every fact that came later, in order.
     pub appended: Vec<Value>,
+    /// Who recorded it; `None`: recorded before this was kept.
+    pub recorded_by: Option<String>,
     #[serde(skip)]
     fingerprint: [u8; 32],
 }
@@ -146,6 +148,7 @@ pub const COLUMNS: &[&str] = &[
     "policy_version",
     "recorded_at",
     "appended",
+    "recorded_by",
 ];
 
 fn seconds<S: serde::Serializer>(at: &Timestamp, serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -371,9 +374,12 @@ pub fn read_facts(fields: &mut Fields, kinds: &[Kind]) -> Result<Vec<NewFact>> {
     Ok(facts)
 }
 
-/// Shows a fact in its entry: the latest reply with its bounce inside, reports of the agent put together.
-pub fn fold(entry: &mut Entry, kind: Kind, data: Value, recorded_at: Timestamp) {
-    entry.appended.push(json!({ "kind": kind, "data": data, "recorded_at": recorded_at.seconds() }));
+/// Shows a fact, with when and by whom it was recorded, in its entry: the latest reply with its bounce inside, reports
+/// of the agent put together.
+pub fn fold(entry: &mut Entry, kind: Kind, data: Value, (at, by): (Timestamp, Option<String>)) {
+    entry
+        .appended
+        .push(json!({ "kind": kind, "data": data, "recorded_at": at.seconds(), "recorded_by": by }));
     match kind {
         Kind::Thread => entry.thread_id = data.as_str().map(str::to_owned),
         Kind::Reply => entry.reply_sent = Some(data),

@@ -11,13 +11,13 @@ use crate::ids::hex;
 use crate::owners::mailboxes::{self, Mailbox};
 use crate::owners::workspaces;
 use crate::store::counts::{Log, Recount, Series};
-use crate::store::{Erasable, Tx, clock_steps, numbers_as_json};
+use crate::store::{Erasable, Tx, clock_steps, numbers_as_json, texts};
 use crate::time::Timestamp;
 use crate::tlog::rows::{Column, Rows};
 
 const COLUMNS: &str = "seq, mailbox, message_id, thread_id, sender_address, recipient_address, received_at, outcome,
      reason, dkim, spf, dmarc, from_alignment, body_hash, message_hash, capabilities, policy_version, fingerprint,
-     recorded_at";
+     recorded_at, (SELECT text FROM texts WHERE texts.id = recorded_by) AS recorded_by";
 
 impl Entry {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -49,6 +49,7 @@ impl Entry {
             policy_version: row.get("policy_version")?,
             recorded_at: row.get("recorded_at")?,
             appended: Vec::new(),
+            recorded_by: row.get("recorded_by")?,
             fingerprint: row.get("fingerprint")?,
         })
     }
@@ -247,13 +248,15 @@ pub fn with_numbers_of_facts(
 
 fn with_facts(connection: &Connection, mut entry: Entry) -> Result<Entry> {
     let mut statement = connection.prepare_cached(
-        "SELECT kind, data, recorded_at FROM message_facts WHERE message = ?1 ORDER BY seq",
+        "SELECT kind, data, recorded_at, (SELECT text FROM texts WHERE texts.id = recorded_by)
+         FROM message_facts WHERE message = ?1 ORDER BY seq",
     )?;
     let mut rows = statement.query([entry.id])?;
     while let Some(row) = rows.next()? {
-        let (kind, data, at): (i64, String, Timestamp) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (kind, data): (i64, String) = (row.get(0)?, row.get(1)?);
         let Some(kind) = Kind::from_number(kind) else { continue };
-        fold(&mut entry, kind, serde_json::from_str(&data).unwrap_or_default(), at);
+        let data = serde_json::from_str(&data).unwrap_or_default();
+        fold(&mut entry, kind, data, (row.get(2)?, row.get(3)?));
     }
     Ok(entry)
 }
@@ -288,6 +291,7 @@ pub const ROWS: Rows = Rows {
         Column::Value("fingerprint"),
         Column::Value("recorded_at"),
     ],
+    added: &[(6, Column::Text("recorded_by", texts::of))],
 };
 
 /// What came later, each a leaf of its own.
@@ -301,6 +305,7 @@ pub const FACTS: Rows = Rows {
         Column::Value("data"),
         Column::Value("recorded_at"),
     ],
+    added: &[(6, Column::Text("recorded_by", texts::of))],
 };
 
 /// An entry, and whether it was made now or stood already.
@@ -309,13 +314,13 @@ pub struct Recorded {
     pub is_new: bool,
 }
 
-/// Records one message: the row, its facts, its counts, its number. The same message again gives the entry that
-/// stands.
+/// Records one message: the row, its facts, its counts, its number, and that it was `recorded_by` this caller. The same
+/// message again gives the entry that stands.
 ///
 /// # Errors
 /// `Conflict` when the mailbox has another entry for this message id. Two raw messages with one Message-ID are two
 /// messages (anybody may write any Message-ID): the second is told apart by its hash.
-pub fn record(tx: &mut Tx<'_>, mailbox: &Mailbox, mut new: NewEntry) -> Result<Recorded> {
+pub fn record(tx: &mut Tx<'_>, mailbox: &Mailbox, mut new: NewEntry, recorded_by: &str) -> Result<Recorded> {
     if let Some(standing) = find(tx, mailbox.id, &new.message_id)? {
         if standing.fingerprint == new.fingerprint {
             return Ok(Recorded { entry: standing, is_new: false });
@@ -330,7 +335,7 @@ pub fn record(tx: &mut Tx<'_>, mailbox: &Mailbox, mut new: NewEntry) -> Result<R
             _ => return same_or_conflict(standing, &new),
         }
     }
-    insert(tx, mailbox, new)
+    insert(tx, mailbox, new, recorded_by)
 }
 
 fn same_or_conflict(standing: Entry, new: &NewEntry) -> Result<Recorded> {
@@ -346,7 +351,7 @@ fn same_or_conflict(standing: Entry, new: &NewEntry) -> Result<Recorded> {
     ))
 }
 
-fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry) -> Result<Recorded> {
+fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry, recorded_by: &str) -> Result<Recorded> {
     let outcome = new.outcome.ok_or_else(|| Error::Internal("an entry without an outcome".into()))?;
     let mut received_at = new.received_at.unwrap_or(tx.now.truncated());
     match check_not_ahead("received_at", received_at, tx.now) {
@@ -360,11 +365,12 @@ fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry) -> Result<Recorded>
     };
     let recipient = new.recipient_address.unwrap_or_else(|| mailbox.primary_smtp.clone());
     let seq = tx.next_seq(Log::Messages);
+    let by = tx.text(recorded_by)?;
     tx.prepare_cached(
         "INSERT INTO messages (seq, workspace, mailbox, message_id, thread_id, sender_address, recipient_address,
              received_at, outcome, reason, dkim, spf, dmarc, from_alignment, body_hash, message_hash, capabilities,
-             policy_version, sender_rule, fingerprint, recorded_at, salt)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+             policy_version, sender_rule, fingerprint, recorded_at, recorded_by, salt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
              randomblob(16))",
     )?
     .execute(rusqlite::params![
@@ -389,12 +395,13 @@ fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry) -> Result<Recorded>
         new.sender_rule,
         &new.fingerprint[..],
         tx.now.truncated(),
+        by,
     ])?;
     for series in series(mailbox.id, outcome) {
         tx.count(series, received_at, 1);
     }
     for fact in &new.facts {
-        insert_fact(tx, mailbox.id, seq, fact)?;
+        insert_fact(tx, (mailbox.id, seq), fact, by)?;
     }
     let entry = find(tx, mailbox.id, &new.message_id)?;
     let entry = entry.ok_or_else(|| Error::Internal("a new entry is not there".into()))?;
@@ -437,8 +444,15 @@ fn thread_of(connection: &Connection, mailbox: i64, references: &[String]) -> Re
 ///
 /// # Errors
 /// `NotFound` for an unknown message, `Conflict` for a second, different thread.
-pub fn append(tx: &mut Tx<'_>, mailbox: i64, message_id: &str, facts: &[NewFact]) -> Result<Entry> {
+pub fn append(
+    tx: &mut Tx<'_>,
+    mailbox: i64,
+    message_id: &str,
+    facts: &[NewFact],
+    recorded_by: &str,
+) -> Result<Entry> {
     let entry = find(tx, mailbox, message_id)?.ok_or(Error::NotFound(Subject::Message))?;
+    let by = tx.text(recorded_by)?;
     for fact in facts {
         if let (Kind::Thread, Some(known)) = (fact.0, &entry.thread_id) {
             if fact.1.as_str() == Some(known) {
@@ -448,18 +462,31 @@ pub fn append(tx: &mut Tx<'_>, mailbox: i64, message_id: &str, facts: &[NewFact]
                 format!("the message is in the thread {known:?} already; nothing recorded is overwritten");
             return Err(Error::conflict("thread_known", message));
         }
-        insert_fact(tx, mailbox, entry.id, fact)?;
+        insert_fact(tx, (mailbox, entry.id), fact, by)?;
     }
     find(tx, mailbox, message_id)?.ok_or(Error::NotFound(Subject::Message))
 }
 
-fn insert_fact(tx: &mut Tx<'_>, mailbox: i64, message: i64, (kind, data): &NewFact) -> Result<()> {
+fn insert_fact(
+    tx: &mut Tx<'_>,
+    (mailbox, message): (i64, i64),
+    (kind, data): &NewFact,
+    recorded_by: i64,
+) -> Result<()> {
     let seq = tx.next_seq(Log::Messages);
     tx.prepare_cached(
-        "INSERT INTO message_facts (seq, message, mailbox, kind, data, recorded_at, salt)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, randomblob(16))",
+        "INSERT INTO message_facts (seq, message, mailbox, kind, data, recorded_at, recorded_by, salt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, randomblob(16))",
     )?
-    .execute((seq, message, mailbox, *kind as i64, data.to_string(), tx.now.truncated()))?;
+    .execute((
+        seq,
+        message,
+        mailbox,
+        *kind as i64,
+        data.to_string(),
+        tx.now.truncated(),
+        recorded_by,
+    ))?;
     Ok(())
 }
 
@@ -589,6 +616,16 @@ pub fn remove(tx: &mut Tx<'_>, why: Value, numbers: &[i64]) -> Result<usize> {
         }
         Ok((seqs.len(), seqs))
     })
+}
+
+/// Which of these texts no entry and no fact names whose number is above `after`.
+pub fn unnamed(connection: &Connection, texts: &[i64], after: i64) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT value FROM json_each(?1) EXCEPT SELECT recorded_by FROM messages WHERE seq > ?2
+         EXCEPT SELECT recorded_by FROM message_facts WHERE seq > ?2",
+    )?;
+    let found = statement.query_map((numbers_as_json(texts), after), |row| row.get(0))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Whether retention would take anything of a mailbox.

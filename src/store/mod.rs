@@ -72,7 +72,10 @@ pub struct Note {
 #[derive(Debug, Clone, Default)]
 pub struct By {
     pub user: Option<Uuid>,
+    /// As the actor of a change.
     pub name: String,
+    /// As each row has it that they record: `key NAME`, `ada@example.org`, `mailtrail: retention`.
+    pub recorded_by: String,
     pub ip_address: Option<String>,
     pub user_agent: Option<String>,
 }
@@ -80,7 +83,8 @@ pub struct By {
 impl By {
     /// mailtrail itself: a job of the scheduler.
     pub fn system(job: &str) -> Self {
-        Self { name: format!("mailtrail: {job}"), ..Self::default() }
+        let name = format!("mailtrail: {job}");
+        Self { recorded_by: name.clone(), name, ..Self::default() }
     }
 }
 

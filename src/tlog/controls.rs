@@ -39,6 +39,7 @@ pub const ROWS: Rows = Rows {
     log: "control",
     table: "controls",
     columns: &[Column::Word("kind", Kind::word), Column::Value("body"), Column::Value("recorded_at")],
+    added: &[],
 };
 
 /// Records that the rows with these numbers went, in any order.

@@ -123,7 +123,7 @@ impl Planting<'_> {
 
 /// Of the database, which may be a file of an older program: it is verified as it is.
 fn schema_version(connection: &Connection) -> Result<i64> {
-    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+    Ok(connection.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))?)
 }
 
 /// The leaf of the row with this number, which is above 0.

@@ -19,6 +19,9 @@ pub struct Rows {
     pub table: &'static str,
     /// All columns but `seq`, `salt` and those that are generated.
     pub columns: &'static [Column],
+    /// Those that a later version of the schema added, and which: nothing stands in them in a file of an earlier one.
+    /// Where nothing stands, the line does not name them, and so every row keeps the leaf that it has.
+    pub added: &'static [(i64, Column)],
 }
 
 /// What stands in a column.
@@ -42,9 +45,19 @@ impl Column {
 }
 
 impl Rows {
-    fn select(&self) -> String {
-        let columns: String = self.columns.iter().flat_map(|column| [column.name(), ", "]).collect();
+    fn select(&self, version: i64) -> String {
+        let added = self.added.iter().map(|(since, column)| match *since <= version {
+            true => column.name(),
+            false => "NULL",
+        });
+        let names = self.columns.iter().map(Column::name).chain(added);
+        let columns: String = names.flat_map(|name| [name, ", "]).collect();
         format!("SELECT seq, {columns}salt FROM {} WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq", self.table)
+    }
+
+    /// In the order of a line.
+    pub fn all_columns(&self) -> impl Iterator<Item = &'static Column> {
+        self.columns.iter().chain(self.added.iter().map(|(_, column)| column))
     }
 
     /// The line of a row, by its number, as `walk` gives both.
@@ -59,7 +72,7 @@ impl Rows {
         record: &'r mut Record,
     ) -> Result<&'r [u8]> {
         record.begin(self.log, seq);
-        for (at, column) in (1..).zip(self.columns) {
+        for (at, column) in (1..).zip(self.all_columns()) {
             let value = row.get_ref(at)?;
             match column {
                 _ if value == ValueRef::Null => {}
@@ -80,7 +93,7 @@ impl Rows {
                 }
             }
         }
-        record.end(row.get_ref(self.columns.len() + 1)?)
+        record.end(row.get_ref(self.columns.len() + self.added.len() + 1)?)
     }
 }
 
@@ -98,9 +111,10 @@ pub fn walk(
     (from, to): (i64, i64),
     mut visit: impl FnMut(&Rows, i64, &Row<'_>) -> Result<()>,
 ) -> Result<()> {
+    let version = super::schema_version(connection)?;
     let mut statements = Vec::with_capacity(logs.len());
     for rows in logs {
-        statements.push(connection.prepare_cached(&rows.select())?);
+        statements.push(connection.prepare_cached(&rows.select(version))?);
     }
     // Of each log that is not at its end: the number of the row in hand, and the cursor on it.
     let mut cursors = Vec::with_capacity(logs.len());

@@ -68,6 +68,7 @@ fn the_vendors_example_response_key_for_key() {
             "actor",
             "recorded_at",
             "seq",
+            "recorded_by",
         ]
     );
     for (name, value) in given.as_object().expect("an object") {
@@ -75,7 +76,8 @@ fn the_vendors_example_response_key_for_key() {
     }
     // A ULID, as in the document; the actor is named beside the id.
     assert_eq!(made["id"].as_str().map(str::len), Some(26));
-    assert_eq!((&made["actor"], &made["project_id"]), (&json!(OWNER), &json!(project)));
+    let actor = format!("key test for {OWNER}");
+    assert_eq!((&made["actor"], &made["project_id"]), (&json!(actor), &json!(project)));
     // The vendor's way from user_id to email.
     let members = format!("/api/v1/workspaces/{}/members", server.workspace);
     let members = read(&server, &members, &cookie).status(200).json();
@@ -355,13 +357,18 @@ fn the_trail_outlives_its_subjects() {
         .collect();
     assert_eq!(
         seen,
-        [("project.delete", "operator"), ("site.publish", "bob@example.org"), ("project.create", "operator")]
+        [
+            ("project.delete", "operator"),
+            ("site.publish", "key test for bob@example.org"),
+            ("project.create", "operator")
+        ]
     );
     // Nothing more is recorded in it, though what is said of Bob elsewhere still has his name.
     server.post(&project_log(&project), &json!({ "user_id": bob, "action": "site.publish" })).status(404);
     let other = server.add_project(&server.workspace, "Other");
     let late = json!({ "user_id": bob, "action": "site.publish", "created_at": "2026-04-01T00:00:00Z" });
-    assert_eq!(server.post(&project_log(&other), &late).status(201).json()["actor"], "bob@example.org");
+    let made = server.post(&project_log(&other), &late).status(201).json();
+    assert_eq!(made["actor"], "key test for bob@example.org");
     let members = format!("/api/v1/workspaces/{}/members", server.workspace);
     let members = read(&server, &members, &cookie).status(200).json();
     assert_eq!(members["members"].as_array().map(Vec::len), Some(1));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use mailtrail::activity::OWN_ACTIONS;
 use mailtrail::app::LOGS;
 use mailtrail::store::migrate;
 use rusqlite::Connection;
@@ -27,6 +28,11 @@ struct Source {
 impl Source {
     fn is_in(&self, folder: &str) -> bool {
         self.path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Whether it tells the activity log of changes.
+    fn names_note(&self) -> bool {
+        ["Note", "note(", "note_export("].iter().any(|word| self.text.contains(word))
     }
 
     /// Its lines with their numbers.
@@ -189,6 +195,24 @@ fn nothing_below_a_handler_or_a_job_asks_the_clock() {
         .map(|source| source.path)
         .collect();
     assert_eq!(askers, ["time.rs"]);
+}
+
+#[test]
+fn what_mailtrail_notes_is_what_nobody_else_may_record() {
+    let is_action = |text: &str| {
+        let is_word =
+            |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        text.contains('.') && text.split('.').all(is_word)
+    };
+    let notes =
+        |source: &&Source| source.names_note() && !source.is_in("cli") && source.path != "activity/mod.rs";
+    let mut noted = BTreeSet::new();
+    for source in sources().iter().filter(notes) {
+        let literals = literals(&source.text).into_iter().map(|(_, literal)| literal);
+        noted.extend(literals.filter(|literal| is_action(literal) && !literal.starts_with("checkpoint.key")));
+    }
+    let own: BTreeSet<String> = OWN_ACTIONS.iter().map(|action| (*action).to_owned()).collect();
+    assert_eq!(noted, own);
 }
 
 /// The literals of a text: what stands between double quotes.

@@ -37,5 +37,6 @@ mod streams;
 mod support;
 mod tree;
 mod upgrades;
+mod who;
 mod witness;
 mod writer;

@@ -91,7 +91,7 @@ fn an_entry_has_the_vendors_fields_in_the_vendors_order() {
     );
     assert_eq!(
         keys(&made)[17..],
-        ["mailbox_id", "message_hash", "policy_version", "recorded_at", "appended"]
+        ["mailbox_id", "message_hash", "policy_version", "recorded_at", "appended", "recorded_by"]
     );
     for (name, value) in given.as_object().expect("an object") {
         assert_eq!(made[name], *value, "{name}");
@@ -122,6 +122,7 @@ fn what_was_not_said_is_null_or_now() {
             "verification_dmarc": null, "from_alignment": null, "body_hash": null, "capabilities_granted": null,
             "tools_used": null, "tokens_consumed": null, "reply_sent": null, "mailbox_id": mailbox,
             "message_hash": null, "policy_version": null, "recorded_at": now, "appended": [],
+            "recorded_by": "key test",
         })
     );
 }
@@ -204,7 +205,7 @@ fn a_raw_message_gives_its_own_facts_and_the_callers_outcome() {
         "verification_dmarc": "pass", "from_alignment": true, "body_hash": null, "capabilities_granted": null,
         "tools_used": null, "tokens_consumed": null, "reply_sent": null, "mailbox_id": mailbox,
         "message_hash": sha256(message.as_bytes()), "policy_version": null,
-        "recorded_at": time(START).seconds(), "appended": [],
+        "recorded_at": time(START).seconds(), "appended": [], "recorded_by": "key test",
     });
     assert_eq!(made, expected);
     assert_eq!(post_raw(&server, &path, message.as_bytes()).status(200).json(), made);
@@ -354,15 +355,15 @@ fn what_came_later_is_appended_in_order_and_shown_folded() {
     expected["tokens_consumed"] = json!({ "input": 13, "output": 5, "model": "large", "cached": 1 });
     expected["reply_sent"] = json!({ "id": "r1", "bounce": { "reason": "full" } });
     expected["appended"] = json!([
-        { "kind": "tokens_consumed", "data": { "input": 10, "output": 5, "model": "small" }, "recorded_at": at(10) },
-        { "kind": "tools_used", "data": ["calendar.read"], "recorded_at": at(20) },
-        { "kind": "thread_id", "data": "t1", "recorded_at": at(30) },
-        { "kind": "reply_sent", "data": { "id": "r1" }, "recorded_at": at(50) },
-        { "kind": "bounce", "data": { "reason": "full" }, "recorded_at": at(60) },
-        { "kind": "tools_used", "data": ["mail.send", { "name": "x" }], "recorded_at": at(70) },
+        { "kind": "tokens_consumed", "data": { "input": 10, "output": 5, "model": "small" }, "recorded_at": at(10), "recorded_by": "key test" },
+        { "kind": "tools_used", "data": ["calendar.read"], "recorded_at": at(20), "recorded_by": "key test" },
+        { "kind": "thread_id", "data": "t1", "recorded_at": at(30), "recorded_by": "key test" },
+        { "kind": "reply_sent", "data": { "id": "r1" }, "recorded_at": at(50), "recorded_by": "key test" },
+        { "kind": "bounce", "data": { "reason": "full" }, "recorded_at": at(60), "recorded_by": "key test" },
+        { "kind": "tools_used", "data": ["mail.send", { "name": "x" }], "recorded_at": at(70), "recorded_by": "key test" },
         {
             "kind": "tokens_consumed", "data": { "input": 3, "cached": 1, "model": "large" },
-            "recorded_at": at(80),
+            "recorded_at": at(80), "recorded_by": "key test",
         },
     ]);
     assert_eq!(shown, expected);

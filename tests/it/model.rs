@@ -46,7 +46,7 @@ const OUTCOMES: [&str; 6] = [
     "budget_exhausted",
 ];
 const VERDICTS: [&str; 7] = ["pass", "fail", "softfail", "neutral", "temperror", "permerror", "none"];
-const ACTIONS: [&str; 4] = ["smtp.update", "api_key.revoke", "smtp.update.x", "tenant.delete"];
+const ACTIONS: [&str; 4] = ["smtp.update", "webhook.create", "smtp.update.x", "webhook.delete"];
 const TARGET_TYPES: [&str; 3] = ["project", "api_key", "tenant"];
 const TARGETS: [&str; 3] = ["01HXTARGET", "a target", "7"];
 /// Message ids to choose from: few, so that some come again and appends find theirs.
@@ -954,7 +954,7 @@ impl<'a> Case<'a> {
                 "id": null, "tenant_id": self.tenants[item.tenant], "mailbox_address": ADDRESSES[item.address],
                 "action_taken": action, "sent_count": item.sent, "limit_value": 25,
                 "message": item.message.unwrap_or(&sentence), "created_at": shown_time(at),
-                "recorded_at": shown_time(whole_seconds(now)), "seq": null,
+                "recorded_at": shown_time(whole_seconds(now)), "seq": null, "recorded_by": "key test",
             });
             rows.push(Event { home, tenant: item.tenant, at, shown });
         }
@@ -1070,7 +1070,7 @@ impl<'a> Case<'a> {
         let recorded_at = now.div_euclid(SECOND);
         let mut appended = Vec::new();
         let mut fact = |kind: &str, data: &Value| {
-            appended.push(json!({ "kind": kind, "data": data, "recorded_at": recorded_at }));
+            appended.push(fact(kind, data, recorded_at));
         };
         if item.reply {
             object["reply_sent"] = json!({ "id": "first" });
@@ -1092,7 +1092,7 @@ impl<'a> Case<'a> {
             "body_hash": hash.filter(|_| keeps_hash), "capabilities_granted": object.get("capabilities_granted"),
             "tools_used": null, "tokens_consumed": object.get("tokens_consumed"),
             "reply_sent": object.get("reply_sent"), "mailbox_id": self.mailboxes[mailbox], "message_hash": null,
-            "policy_version": null, "recorded_at": recorded_at, "appended": appended,
+            "policy_version": null, "recorded_at": recorded_at, "appended": appended, "recorded_by": "key test",
         });
         let at = at.unwrap_or(whole_seconds(now));
         (object.clone(), object, Entry { mailbox, given: Value::Null, at, shown })
@@ -1194,14 +1194,15 @@ impl<'a> Case<'a> {
                 refused = Some(400);
             }
             let is_member = item.user < 2;
+            let actor = if is_member { format!("key test for {OWNER}") } else { "key test".into() };
             let shown = json!({
                 "id": null, "user_id": if is_member { &self.world.user } else { &user },
                 "action": ACTIONS[item.action], "target_type": object.get("target_type"),
                 "target_id": object.get("target_id"), "metadata": kept,
                 "ip_address": if item.ip { "2001:db8::1" } else { "127.0.0.1" },
                 "user_agent": if item.agent { "Mozilla/5.0" } else { AGENT }, "created_at": shown_time(at),
-                "project_id": self.projects[project], "actor": is_member.then_some(OWNER),
-                "recorded_at": shown_time(whole_seconds(now)), "seq": null,
+                "project_id": self.projects[project], "actor": actor,
+                "recorded_at": shown_time(whole_seconds(now)), "seq": null, "recorded_by": "key test",
             });
             given.push(object);
             rows.push(Activity { home, project: Some(project), at, shown });
@@ -1730,9 +1731,12 @@ impl<'a> Case<'a> {
 
 /// Shows a fact in an entry, as the contract and the field's own words say: the latest reply with its bounce inside;
 /// reports of tools put together, of tokens added up.
+fn fact(kind: &str, data: &Value, recorded_at: i64) -> Value {
+    json!({ "kind": kind, "data": data, "recorded_at": recorded_at, "recorded_by": "key test" })
+}
+
 fn fold(shown: &mut Value, kind: &str, data: &Value, recorded_at: i64) {
-    let fact = json!({ "kind": kind, "data": data, "recorded_at": recorded_at });
-    shown["appended"].as_array_mut().expect("facts").push(fact);
+    shown["appended"].as_array_mut().expect("facts").push(fact(kind, data, recorded_at));
     match kind {
         "bounce" => {
             let mut reply = match shown["reply_sent"].take() {

@@ -144,7 +144,7 @@ fn fill(tx: &mut Tx<'_>) -> mailtrail::error::Result<(i64, i64, i64, i64)> {
             message: None,
             created_at: Some(at),
         };
-        enforcement::sql::record(tx, workspace, tenant.key, &event)?;
+        enforcement::sql::record(tx, workspace, tenant.key, &event, "key test")?;
         let entry = messages::NewEntry {
             message_id: format!("<{n}@example.org>"),
             thread_id: (n % 2 == 0).then(|| format!("T{}", n % 100)),
@@ -156,7 +156,7 @@ fn fill(tx: &mut Tx<'_>) -> mailtrail::error::Result<(i64, i64, i64, i64)> {
             facts: vec![(messages::Kind::Tokens, 12.into())],
             ..messages::NewEntry::default()
         };
-        messages::sql::record(tx, &mailbox, entry)?;
+        messages::sql::record(tx, &mailbox, entry, "key test")?;
         let entry = activity::NewEntry {
             user_id: Some(Uuid([(n % 20) as u8; 16]).to_string()),
             action: format!("smtp.update{}", n % 10),
@@ -166,7 +166,7 @@ fn fill(tx: &mut Tx<'_>) -> mailtrail::error::Result<(i64, i64, i64, i64)> {
             ..activity::NewEntry::default()
         };
         let place = activity::Place { workspace, project: (n % 2 == 0).then_some((project.key, project.id)) };
-        activity::sql::record(tx, place, entry)?;
+        activity::sql::record(tx, place, entry, "key test")?;
     }
     Ok((workspace, tenants_made[0].key, mailbox.id, project.key))
 }
@@ -431,7 +431,7 @@ fn dense(n_rows: i64) -> (tempfile::TempDir, Connection, i64) {
                 created_at: Some(time(START).plus_seconds(-(n * 40 * 86_400 / n_rows))),
                 ..activity::NewEntry::default()
             };
-            activity::sql::record(tx, place, entry)?;
+            activity::sql::record(tx, place, entry, "key test")?;
         }
         Ok(project.key)
     });

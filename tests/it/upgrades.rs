@@ -49,7 +49,8 @@ fn an_older_database_is_upgraded_and_answers_as_before() {
             } else {
                 request.header("cookie", &cookie)
             };
-            assert_eq!(request.send().status(200).json(), *expected, "version {version}: {path}");
+            let answer = without_recorder(request.send().status(200).json());
+            assert_eq!(answer, *expected, "version {version}: {path}");
         }
         let checked = server.operator(Method::Post, "/api/v1/admin/check", &Value::Null).json();
         assert_eq!(checked["ok"], true, "version {version}: {checked}");
@@ -58,6 +59,25 @@ fn an_older_database_is_upgraded_and_answers_as_before() {
         let kept = Connection::open(kept).expect("the backup");
         assert_eq!(dump(&kept), dump(&frozen(sql)), "version {version}");
     }
+}
+
+/// An answer without the members that say who recorded a row, which of these rows nobody knows.
+fn without_recorder(mut answer: Value) -> Value {
+    match &mut answer {
+        Value::Object(members) => {
+            assert_eq!(members.shift_remove("recorded_by").unwrap_or_default(), Value::Null);
+            for value in members.values_mut() {
+                *value = without_recorder(value.take());
+            }
+        }
+        Value::Array(items) => {
+            for value in items {
+                *value = without_recorder(value.take());
+            }
+        }
+        _ => {}
+    }
+    answer
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl Fixture {
                 message: None,
                 created_at: None,
             };
-            enforcement::sql::record(tx, workspace, tenant, &new)
+            enforcement::sql::record(tx, workspace, tenant, &new, "key test")
         }
     }
 

@@ -1,0 +1,235 @@
+//! Who recorded a row stands in it: on the wire, in every export and in its leaf; nobody can say it for somebody else.
+
+use mailtrail::activity::OWN_ACTIONS;
+use mailtrail::http::Method;
+use mailtrail::tlog::proof::Proof;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, OWNER, Server, time};
+
+/// A mailbox with a limit of 1, in a tenant; a project; and a key with a name of its own.
+struct Scene {
+    server: Server,
+    key: String,
+    tenant: String,
+    mailbox: i64,
+    project: String,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let server = Server::start();
+        let tenant = server.add_tenant(&server.workspace, "Acme");
+        let mailbox = server.add_mailbox(&server.workspace, "sales@example.org", Some(&tenant), Some(1));
+        let project = server.add_project(&server.workspace, "Newsletter");
+        let scopes = crate::support::SCOPES;
+        let key = json!({ "name": "Mail server", "scopes": scopes });
+        let key = server.operator(Method::Post, "/api/v1/admin/keys", &key).good().text("key");
+        Self { server, key, tenant, mailbox, project }
+    }
+
+    fn ask(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let request = self.server.request(method, path).key(&self.key);
+        if body.is_null() { request.send() } else { request.json(body).send() }
+    }
+
+    fn entries(&self) -> String {
+        format!("/v1/mailboxes/{}/audit-logs", self.mailbox)
+    }
+
+    fn activities(&self) -> String {
+        format!("/api/v1/projects/{}/audit-log", self.project)
+    }
+
+    fn user(&self) -> String {
+        self.server
+            .request(Method::Get, "/api/v1/me")
+            .cookie(&self.server.login(OWNER))
+            .send()
+            .text("user_id")
+    }
+}
+
+#[test]
+fn every_row_and_every_fact_says_who_recorded_it() {
+    let scene = Scene::new();
+    let server = &scene.server;
+    let by_key = "key Mail server";
+    let event = json!({
+        "tenant_id": scene.tenant, "mailbox_address": "a@example.org", "action_taken": "blocked",
+        "sent_count": 26, "limit_value": 25,
+    });
+    let made = scene.ask(Method::Post, "/v1/enforcement/events", &event).status(201).json();
+    assert_eq!(made["recorded_by"], by_key);
+    let message = json!({ "message_id": "m1", "outcome": "delivered", "tools_used": ["search"] });
+    let made = scene.ask(Method::Post, &scene.entries(), &message).status(201).json();
+    assert_eq!((&made["recorded_by"], &made["appended"][0]["recorded_by"]), (&json!(by_key), &json!(by_key)));
+    // Another key's fact: the entry says of each who it was.
+    let fact = json!({ "tokens_consumed": 7 });
+    let made = server.patch(&format!("{}/m1", scene.entries()), &fact).status(200).json();
+    let by: Vec<&Value> =
+        made["appended"].as_array().expect("facts").iter().map(|f| &f["recorded_by"]).collect();
+    assert_eq!((&made["recorded_by"], by), (&json!(by_key), vec![&json!(by_key), &json!("key test")]));
+    let inbound = json!({ "message_id": "m2", "sender_address": "b@example.net" });
+    let path = format!("/v1/mailboxes/{}/inbound", scene.mailbox);
+    assert_eq!(scene.ask(Method::Post, &path, &inbound).status(201).json()["recorded_by"], by_key);
+    let activity = json!({ "user_id": scene.user(), "action": "smtp.update" });
+    let made = scene.ask(Method::Post, &scene.activities(), &activity).status(201).json();
+    let actor = format!("key Mail server for {OWNER}");
+    assert_eq!((&made["recorded_by"], &made["actor"]), (&json!(by_key), &json!(actor)));
+    let stranger = json!({ "user_id": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "action": "smtp.update" });
+    let made = scene.ask(Method::Post, &scene.activities(), &stranger).status(201).json();
+    assert_eq!((&made["recorded_by"], &made["actor"]), (&json!(by_key), &json!(by_key)));
+
+    // Lists and every export have it, and in each it comes after all else.
+    let cookie = server.login(OWNER);
+    for (path, word, n) in [
+        ("/v1/enforcement/events".to_owned(), "events", 1),
+        (scene.entries(), "items", 2),
+        (format!("{}?action=smtp.update", scene.activities()), "entries", 2),
+    ] {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let ask = |format: &str| {
+            let request = server.request(Method::Get, &format!("{path}{sign}{format}"));
+            let request = if word == "entries" { request.cookie(&cookie) } else { request.key(&scene.key) };
+            request.send().status(200)
+        };
+        let page = ask("limit=50").json();
+        let rows = page[word].as_array().expect("rows");
+        assert_eq!(rows.len(), n, "{path}");
+        for row in rows {
+            assert_eq!(row["recorded_by"], by_key, "{path}");
+            assert_eq!(
+                row.as_object().and_then(|row| row.keys().next_back()).map(String::as_str),
+                Some("recorded_by")
+            );
+        }
+        let lines = ask("format=ndjson").body_text();
+        assert!(lines.lines().all(|line| line.ends_with(r#""recorded_by":"key Mail server"}"#)), "{lines}");
+        let csv = ask("format=csv").body_text();
+        assert!(
+            csv.lines().next().is_some_and(|header| header.trim_end().ends_with(",recorded_by")),
+            "{csv}"
+        );
+    }
+}
+
+#[test]
+fn what_mailtrail_does_by_itself_says_so() {
+    let scene = Scene::new();
+    let server = &scene.server;
+    let send = json!({ "tenant_id": scene.tenant, "mailbox_address": "sales@example.org", "recipients": 2 });
+    scene.ask(Method::Post, "/v1/enforcement/sends", &send).status(200);
+    server.clock.set(time("2026-05-01T00:00:05Z"));
+    // The first send of the day comes before the scheduler: the reset is still nobody's but mailtrail's.
+    scene.ask(Method::Post, "/v1/enforcement/sends", &send).status(200);
+    server.clock.set(time("2026-05-02T00:00:05Z"));
+    server.run_jobs();
+    scene.ask(Method::Post, "/v1/enforcement/sends", &send).status(200);
+    // Whoever raises the limit frees the mailbox.
+    let path = format!("/api/v1/admin/mailboxes/{}", scene.mailbox);
+    scene.ask(Method::Patch, &path, &json!({ "daily_send_limit": 9 })).status(200);
+    let events = server.get("/v1/enforcement/events?order=asc").status(200).json();
+    let by: Vec<[&str; 2]> = events["events"]
+        .as_array()
+        .expect("events")
+        .iter()
+        .map(|event| ["action_taken", "recorded_by"].map(|name| event[name].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(
+        by,
+        [
+            ["blocked", "key Mail server"],
+            ["unblocked", "mailtrail: daily reset"],
+            ["blocked", "key Mail server"],
+            ["unblocked", "mailtrail: daily reset"],
+            ["blocked", "key Mail server"],
+            ["unblocked", "key Mail server"],
+        ]
+    );
+
+    let login = |email: &str, password: &str| {
+        let body = json!({ "email": email, "password": password });
+        server.request(Method::Post, "/api/v1/auth/login").json(&body).send()
+    };
+    login("nobody@example.org", "wrong").status(401);
+    let cookie = server.login(OWNER);
+    let body = json!({ "name": "Ours" });
+    server.request(Method::Post, "/api/v1/admin/projects").cookie(&cookie).json(&body).send().status(201);
+    let of = |action: &str| {
+        let path = format!("/api/v1/workspaces/{}/audit-log?action={action}", server.workspace);
+        let page = server.request(Method::Get, &path).cookie(&cookie).send().status(200).json();
+        page["entries"][0]["recorded_by"].clone()
+    };
+    assert_eq!(of("auth.login_failed"), "mailtrail: login");
+    assert_eq!(of("auth.login"), OWNER);
+    assert_eq!(of("project.create"), OWNER);
+    assert_eq!(of("mailbox.update"), "key Mail server");
+}
+
+#[test]
+fn who_recorded_it_is_in_the_leaf() {
+    let scene = Scene::new();
+    let message = json!({ "message_id": "m1", "outcome": "delivered", "tools_used": ["search"] });
+    scene.ask(Method::Post, &scene.entries(), &message).status(201);
+    for path in ["/m1/proof", "/m1/proof?fact=1"] {
+        let proof = scene.ask(Method::Get, &format!("{}{path}", scene.entries()), &Value::Null).status(200);
+        let proof = Proof::parse(&proof.body_text()).expect("a proof");
+        let row: Value = serde_json::from_slice(&proof.line).expect("a row");
+        assert_eq!(row["recorded_by"], "key Mail server", "{path}");
+    }
+    // It cannot be made another's.
+    let Scene { mut server, .. } = scene;
+    server.stop();
+    let db = rusqlite::Connection::open(server.database()).expect("the database");
+    db.execute_batch(
+        "DROP TRIGGER messages_no_update;
+         UPDATE messages SET recorded_by = (SELECT id FROM texts WHERE text = 'operator')",
+    )
+    .expect("an edit");
+    let verified = mailtrail::admin::proof::verification(&db).expect("an answer");
+    assert_eq!(verified["ok"], false);
+    assert!(verified["findings"][0].as_str().is_some_and(|line| line.contains("of messages does not match")));
+}
+
+#[test]
+fn nobody_can_say_who_recorded_it() {
+    let scene = Scene::new();
+    let by = "recorded_by: unknown member";
+    let event = json!({
+        "tenant_id": scene.tenant, "mailbox_address": "a@example.org", "action_taken": "blocked",
+        "sent_count": 26, "limit_value": 25, "recorded_by": OWNER,
+    });
+    let refused = scene.ask(Method::Post, "/v1/enforcement/events", &event).status(422);
+    assert!(refused.body_text().contains(by), "{refused:?}");
+    let message = json!({ "message_id": "m1", "outcome": "delivered", "recorded_by": OWNER });
+    let refused = scene.ask(Method::Post, &scene.entries(), &message).status(422);
+    assert!(refused.body_text().contains(by), "{refused:?}");
+    let activity = json!({ "user_id": scene.user(), "action": "smtp.update", "recorded_by": OWNER });
+    let refused = scene.ask(Method::Post, &scene.activities(), &activity).status(400);
+    assert!(refused.body_text().contains(by), "{refused:?}");
+}
+
+#[test]
+fn what_mailtrail_notes_cannot_be_recorded_by_a_key() {
+    let scene = Scene::new();
+    let user = scene.user();
+    let before = scene.server.db_number("SELECT count(*) FROM activity");
+    for action in OWN_ACTIONS {
+        let forged = json!({ "user_id": user, "action": action, "created_at": "2026-04-01T00:00:00Z" });
+        let refused = scene.ask(Method::Post, &scene.activities(), &forged).status(403).json();
+        assert!(refused["error"].as_str().is_some_and(|why| why.contains(action)), "{refused}");
+    }
+    // Among others too, and then nothing of the batch is recorded.
+    let good = json!({ "user_id": user, "action": "smtp.update" });
+    let batch = json!({ "entries": [good, { "user_id": user, "action": "person.erase" }] });
+    scene.ask(Method::Post, &scene.activities(), &batch).status(403);
+    let lines = format!("{good}\n{}\n", json!({ "user_id": user, "action": "auth.login" }));
+    let request = scene.server.request(Method::Post, &scene.activities()).key(&scene.key);
+    request.body("application/x-ndjson", lines).send().status(403);
+    assert_eq!(scene.server.db_number("SELECT count(*) FROM activity"), before);
+    // The operator brings along what was exported elsewhere, and the row says who that was.
+    let old = json!({ "user_id": user, "action": "auth.login", "created_at": "2026-04-01T00:00:00Z" });
+    let made = scene.server.operator(Method::Post, &scene.activities(), &old).status(201).json();
+    assert_eq!(made["actor"], format!("operator for {OWNER}"));
+}
