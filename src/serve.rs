@@ -91,14 +91,9 @@ impl Running {
         if let Some(lost) = self.lost() {
             return Some(lost);
         }
-        let died = |thread| Some(Error::Internal(format!("the {thread} thread has died")));
-        if !self.app.store.is_writer_alive() {
-            return died("writer");
-        }
-        if !self.scheduler.as_ref().is_some_and(Scheduler::is_alive) {
-            return died("scheduler");
-        }
-        None
+        let writer = (!self.app.store.is_writer_alive()).then_some("writer");
+        let died = writer.or_else(|| self.scheduler.as_ref()?.dead());
+        died.map(|thread| Error::Internal(format!("the {thread} thread has died")))
     }
 
     /// Stops accepting, answers what is in flight, ends the jobs, and leaves one database file without a WAL.
@@ -110,7 +105,6 @@ impl Running {
             log::warn!("{n_cut} connections were cut off");
         }
         self.scheduler = None;
-        self.app.backups.wait();
         if let Err(error) = self.app.checkpoints.current(&self.app.store) {
             log::warn!("the last checkpoint was not written: {error}");
         }

@@ -1,13 +1,12 @@
 //! Backups that nobody has to think of: every so often one more in `backup_directory`, the oldest beyond
 //! `backups_kept` removed.
 //!
-//! A large database takes minutes to copy and examine, so a backup runs in a thread of its own, one at a time, and the
-//! other jobs go on. It is broken off when the program ends. Only files with a name of ours are ever removed.
+//! A large database takes minutes to copy and examine. One is made at a time, and it is broken off when the program
+//! ends. Only files with a name of ours are ever removed.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use serde_json::{Value, json};
 
@@ -28,8 +27,8 @@ pub struct Maker {
     is_stopping: Arc<AtomicBool>,
     /// Microseconds; 0: there was none.
     last: AtomicI64,
-    /// The scheduled one.
-    under_way: Mutex<Option<JoinHandle<()>>>,
+    /// Held while one is made.
+    turn: Mutex<()>,
 }
 
 impl Maker {
@@ -37,7 +36,7 @@ impl Maker {
     pub fn open(store: Arc<Store>, is_stopping: Arc<AtomicBool>) -> Result<Self> {
         let last = store.read(|snapshot| jobs::started_at(snapshot, COMPLETED))?;
         let last = AtomicI64::new(last.map_or(0, Timestamp::micros));
-        Ok(Self { store, is_stopping, last, under_way: Mutex::default() })
+        Ok(Self { store, is_stopping, last, turn: Mutex::default() })
     }
 
     /// When the last finished backup was begun: nothing recorded later is in it.
@@ -48,8 +47,25 @@ impl Maker {
     /// Makes one. Returns its size in bytes.
     ///
     /// # Errors
-    /// As `store::backup::backup`.
+    /// As `store::backup::backup`; `Unavailable` while another is made: the room on the disk is looked at before each.
     pub fn make(&self, now: Timestamp, destination: &Path) -> Result<u64> {
+        let Some(turn) = self.turn() else {
+            let message = "another backup is being made".into();
+            return Err(Error::Unavailable { retry_after: 10, message });
+        };
+        self.make_in_turn(&turn, now, destination)
+    }
+
+    /// `None` while somebody else makes one.
+    fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.turn.try_lock() {
+            Ok(turn) => Some(turn),
+            Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn make_in_turn(&self, _: &MutexGuard<'_, ()>, now: Timestamp, destination: &Path) -> Result<u64> {
         let bytes =
             self.store.read(|snapshot| backup::backup(snapshot, destination, LOGS, &self.is_stopping))?;
         let outcome = json!({ "file": destination, "bytes": bytes });
@@ -58,26 +74,17 @@ impl Maker {
         Ok(bytes)
     }
 
-    /// Makes one of the schedule, removes those beyond `kept`, and notes how it went.
-    fn make_scheduled(&self, now: Timestamp, directory: &Path, kept: usize) {
-        let made = self.make_and_keep(now, directory, kept);
-        if self.is_stopping.load(Ordering::Relaxed) {
-            return;
-        }
-        let outcome = made.unwrap_or_else(|error| {
-            log::error!("the scheduled backup failed: {error}");
-            json!({ "error": error.to_string() })
-        });
-        if let Err(error) = self.store.write(move |tx| jobs::note(tx, SCHEDULED, now, &outcome)) {
-            log::error!("cannot note the scheduled backup: {error}");
-        }
-    }
-
-    fn make_and_keep(&self, now: Timestamp, directory: &Path, kept: usize) -> Result<Value> {
+    fn make_and_keep(
+        &self,
+        turn: &MutexGuard<'_, ()>,
+        now: Timestamp,
+        directory: &Path,
+        kept: usize,
+    ) -> Result<Value> {
         crate::data_directory::create(directory)?;
         remove(ours(directory, is_unfinished)?)?;
         let destination = directory.join(file_name(now));
-        let bytes = self.make(now, &destination)?;
+        let bytes = self.make_in_turn(turn, now, &destination)?;
         let mut finished = ours(directory, is_finished)?;
         finished.sort();
         finished.truncate(finished.len().saturating_sub(kept));
@@ -85,35 +92,19 @@ impl Maker {
         remove(finished)?;
         Ok(json!({ "file": destination, "bytes": bytes, "removed": n_removed }))
     }
-
-    /// Waits for the scheduled one, when it is under way.
-    pub fn wait(&self) {
-        let thread = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
-        }
-    }
 }
 
-/// Starts a backup when one is due and none is under way.
+/// Makes one when it is due.
 pub fn run(app: &App) -> Result<Value> {
     let Some(Backups { every, kept, directory }) = app.config.backups.clone() else { return Ok(Value::Null) };
-    let mut thread = app.backups.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-    if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
-        return Ok(Value::Null);
-    }
+    let Some(turn) = app.backups.turn() else { return Ok(Value::Null) };
     let now = app.clock.now();
     // A failed one is tried again after as long: a disk that is full is not filled once a minute.
     let tried = app.store.read(|snapshot| jobs::started_at(snapshot, SCHEDULED))?.max(app.backups.last());
     if tried.is_some_and(|tried| tried <= now && now < tried.plus_seconds(every)) {
         return Ok(Value::Null);
     }
-    let maker = Arc::clone(&app.backups);
-    let started = std::thread::Builder::new()
-        .name("backup".into())
-        .spawn(move || maker.make_scheduled(now, &directory, kept));
-    *thread = Some(started.map_err(Error::io("cannot start the backup thread"))?);
-    Ok(Value::Null)
+    app.backups.make_and_keep(&turn, now, &directory, kept)
 }
 
 /// `mailtrail-20260430T142211Z.db`: in the order of time when in the order of letters.

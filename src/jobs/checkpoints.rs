@@ -1,4 +1,7 @@
-//! A signed checkpoint whenever the tree has grown; each day a seal, and the tiles that nothing needs any more go.
+//! A signed checkpoint whenever the tree has grown. And each day a seal, after which the tiles that nothing needs any
+//! more go: that may be many, and the next checkpoint does not wait for it.
+
+use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 
@@ -11,13 +14,17 @@ const PIECE: i64 = 500;
 
 pub fn run(app: &App) -> Result<Value> {
     // A full disk has no room for it, and nothing is recorded on it.
-    if app.store.disk().room().is_low {
+    if !app.store.disk().room().is_low {
+        app.checkpoints.current(&app.store)?;
+    }
+    Ok(Value::Null)
+}
+
+pub fn seal(app: &App) -> Result<Value> {
+    if app.store.disk().room().is_low || !app.checkpoints.is_seal_due(&app.store, app.now())? {
         return Ok(Value::Null);
     }
-    app.checkpoints.current(&app.store)?;
-    if app.checkpoints.is_seal_due(&app.store, app.now())? {
-        app.checkpoints.seal(&app.store)?;
-        while app.store.write(|tx| dead::forget(tx, PIECE))? == PIECE {}
-    }
+    app.checkpoints.seal(&app.store)?;
+    while app.store.write(|tx| dead::forget(tx, PIECE))? == PIECE && !app.stopping.load(Ordering::Relaxed) {}
     Ok(Value::Null)
 }

@@ -1,6 +1,8 @@
 //! What only mailtrail itself needs: when keys and sessions were last used is written down, answers to old
 //! idempotency keys and dead sessions are forgotten.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -44,7 +46,7 @@ pub fn forget(app: &App) -> Result<Value> {
         })?;
         n_answers += answers;
         n_sessions += gone;
-        if answers.max(gone) < PIECE as usize {
+        if answers.max(gone) < PIECE as usize || app.stopping.load(Ordering::Relaxed) {
             return Ok(json!({ "answers": n_answers, "sessions": n_sessions }));
         }
     }
@@ -64,7 +66,7 @@ pub fn give_back(app: &App) -> Result<Value> {
     for _ in 0..STEPS {
         let (n_pages, n_free) = app.store.read(|snapshot| crate::store::pages(snapshot))?;
         let n_spare = if is_low { 0 } else { SPARE.max(n_pages / 20) };
-        if n_free <= n_spare {
+        if n_free <= n_spare || app.stopping.load(Ordering::Relaxed) {
             break;
         }
         let n = PAGES.min(n_free - n_spare);

@@ -1,7 +1,10 @@
-//! The scheduler: one named thread that runs a few jobs, each a name, an interval and a bounded step.
+//! The scheduler: a few jobs, each with a named thread of its own, so that none is late for another's sake. Retention
+//! takes hours over ten million rows and a backup of a large database minutes, and meanwhile a checkpoint is due every
+//! second and the daily reset at its time.
 //!
-//! Due times go by the application's clock, so that tests move it; the thread itself wakes often. A job that fails
-//! is logged, noted in its row, and tried again at its next time; the others go on.
+//! Due times go by the application's clock, so that tests move it; the threads wake often. A job that fails is logged,
+//! noted in its row, and tried again at its next time. What takes long does so in bounded pieces, and looks between two
+//! of them whether the process is to end. A panic ends its thread, and with it the process (`dead`).
 
 pub mod backups;
 pub mod checkpoints;
@@ -24,88 +27,116 @@ use crate::metrics::Durations;
 use crate::store::disk::is_full;
 use crate::time::Timestamp;
 
-struct Job {
-    name: &'static str,
+/// Something that is done by itself, again and again.
+pub struct Job {
+    pub name: &'static str,
     /// Seconds from one run to the next.
-    every: i64,
-    /// Does a bounded piece of work and says what; `null`: nothing worth a row in `jobs`.
-    run: fn(&App) -> Result<Value>,
+    pub every: i64,
+    pub length: Length,
+    /// Does what is due and says what; `null`: nothing worth a row in `jobs`.
+    pub run: fn(&App) -> Result<Value>,
 }
 
-const JOBS: [Job; 8] = [
-    Job { name: "checkpoint", every: 1, run: checkpoints::run },
+/// How long a run takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// Never long: one that is under way for minutes is stuck, and `/readyz` says so.
+    Short,
+    /// As long as there is work: nobody can say when it is stuck.
+    Long,
+}
+
+use Length::{Long, Short};
+
+const JOBS: [Job; 9] = [
+    Job { name: "checkpoint", every: 1, length: Short, run: checkpoints::run },
     // After the checkpoint, which it shows to others.
-    Job { name: "witnesses", every: 1, run: witnesses::run },
-    Job { name: "resets", every: 5, run: resets::run },
-    Job { name: "usage", every: 60, run: housekeeping::write_usage },
-    Job { name: "housekeeping", every: 600, run: housekeeping::forget },
-    Job { name: "give_back", every: 10, run: housekeeping::give_back },
-    Job { name: "retention", every: 3600, run: retention::scheduled },
-    // Notes itself how it ended.
-    Job { name: "backup", every: 60, run: backups::run },
+    Job { name: "witnesses", every: 1, length: Short, run: witnesses::run },
+    Job { name: "resets", every: 5, length: Short, run: resets::run },
+    Job { name: "usage", every: 60, length: Short, run: housekeeping::write_usage },
+    Job { name: "seals", every: 60, length: Long, run: checkpoints::seal },
+    Job { name: "housekeeping", every: 600, length: Long, run: housekeeping::forget },
+    Job { name: "give_back", every: 10, length: Long, run: housekeeping::give_back },
+    Job { name: "retention", every: 3600, length: Long, run: retention::scheduled },
+    // Looks itself whether one is due.
+    Job { name: "backup", every: 60, length: Long, run: backups::run },
 ];
 
 /// Seconds after which a job is tried again that met a full disk: it may have the ballast's room by then.
 const WHEN_FULL: i64 = 30;
 
-/// How often the thread looks at the clock.
+/// How often a thread looks at the clock.
 const TICK: Duration = Duration::from_millis(200);
 
-/// The running thread; dropping it waits for the job in hand.
+/// The running threads; dropping it waits for what they have in hand.
 pub struct Scheduler {
+    app: Arc<App>,
     stop: Arc<(Mutex<bool>, Condvar)>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<(&'static str, JoinHandle<()>)>,
 }
 
 impl Scheduler {
     pub fn start(app: Arc<App>) -> Result<Self> {
-        let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new()
-            .name("scheduler".into())
-            .spawn(move || {
-                let mut due = Due::default();
-                loop {
-                    due.run(&app);
-                    app.rounds.finished();
-                    let (flag, wake) = &*stopped;
-                    let flag = flag.lock().unwrap_or_else(PoisonError::into_inner);
-                    let (flag, _) = wake.wait_timeout(flag, TICK).unwrap_or_else(PoisonError::into_inner);
-                    if *flag {
-                        return;
-                    }
-                }
-            })
-            .map_err(Error::io("cannot start the scheduler thread"))?;
-        Ok(Self { stop, thread: Some(thread) })
+        Self::start_jobs(app, &JOBS)
     }
 
-    /// Whether the thread is still there: a panic in it must not go unseen.
-    pub fn is_alive(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    /// `start` with other jobs than ours: how a test has one that panics.
+    pub fn start_jobs(app: Arc<App>, jobs: &'static [Job]) -> Result<Self> {
+        let mut scheduler = Self { app, stop: Arc::default(), threads: Vec::new() };
+        for job in jobs {
+            let (app, stop) = (Arc::clone(&scheduler.app), Arc::clone(&scheduler.stop));
+            let thread = std::thread::Builder::new()
+                .name(job.name.into())
+                .spawn(move || serve(&app, job, &stop))
+                .map_err(Error::io("cannot start the scheduler"))?;
+            scheduler.threads.push((job.name, thread));
+        }
+        Ok(scheduler)
+    }
+
+    /// The job whose thread is gone: a panic in it must not go unseen.
+    pub fn dead(&self) -> Option<&'static str> {
+        self.threads.iter().find(|(_, thread)| thread.is_finished()).map(|(name, _)| *name)
+    }
+}
+
+fn serve(app: &App, job: &'static Job, (is_over, wake): &(Mutex<bool>, Condvar)) {
+    let mut next = None;
+    loop {
+        run_when_due(app, job, &mut next);
+        if let Some(ran) = app.rounds.of(job.name) {
+            ran.looked();
+        }
+        let is_over = is_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let (is_over, _) = wake
+            .wait_timeout_while(is_over, TICK, |is_over| !*is_over)
+            .unwrap_or_else(PoisonError::into_inner);
+        if *is_over {
+            return;
+        }
     }
 }
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
+        self.app.stopping.store(true, Ordering::Relaxed);
         *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.stop.1.notify_all();
-        if let Some(thread) = self.thread.take() {
+        for (_, thread) in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
 }
 
-/// When the scheduler last went through all jobs: how far behind it is says whether a job hangs. And what it did.
+/// What each job did, and when its thread last looked whether it is due: how long ago that is says whether it hangs.
 pub struct Rounds {
     opened: Instant,
-    last: Mutex<Option<Instant>>,
     jobs: [Ran; JOBS.len()],
 }
 
 impl Default for Rounds {
     fn default() -> Self {
-        Self { opened: Instant::now(), last: Mutex::default(), jobs: Default::default() }
+        Self { opened: Instant::now(), jobs: Default::default() }
     }
 }
 
@@ -117,17 +148,31 @@ pub struct Ran {
     /// Microseconds since 1970; 0 before the first run.
     pub next: AtomicI64,
     pub durations: Durations,
+    /// When the clock was last looked at, with nothing left to do; `None` before the end of the first run.
+    looked: Mutex<Option<Instant>>,
+}
+
+impl Ran {
+    fn looked(&self) {
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn last_look(&self) -> Option<Instant> {
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Rounds {
-    /// `None` before the end of the first.
+    /// When the thread that is furthest behind last looked; `None` until each has run once.
     pub fn last(&self) -> Option<Instant> {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        self.jobs.iter().map(Ran::last_look).min().flatten()
     }
 
-    /// Since the last; before the first, since there is a scheduler to be waited for.
+    /// How far behind the short jobs are. Before the first run: since there is a scheduler to be waited for.
     pub fn lag(&self) -> Duration {
-        self.last().unwrap_or(self.opened).elapsed()
+        let short = JOBS.iter().zip(&self.jobs).filter(|(job, _)| job.length == Short);
+        let lags = short.map(|(_, ran)| ran.last_look().unwrap_or(self.opened).elapsed());
+        lags.max().unwrap_or_default()
     }
 
     pub fn uptime(&self) -> Duration {
@@ -138,44 +183,52 @@ impl Rounds {
         JOBS.iter().map(|job| job.name).zip(&self.jobs)
     }
 
-    fn finished(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    fn of(&self, name: &str) -> Option<&Ran> {
+        self.jobs().find(|(job, _)| *job == name).map(|(_, ran)| ran)
     }
 }
 
-/// When each job runs next.
+/// When each job runs next, for who runs them one after the other.
 #[derive(Default)]
-pub struct Due(HashMap<&'static str, Timestamp>);
+pub struct Due(HashMap<&'static str, Option<Timestamp>>);
 
 impl Due {
-    /// Runs every job that is due. At first all are: what a switched-off time left undone is done at once. A clock
-    /// that stepped back makes them due too, for nobody knows by how much.
+    /// Runs every job that is due. At first all are.
     pub fn run(&mut self, app: &App) {
-        for (job, ran) in JOBS.iter().zip(&app.rounds.jobs) {
-            let now = app.clock.now();
-            let next = self.0.get(job.name).copied();
-            if next.is_some_and(|next| now < next && next <= now.plus_seconds(job.every)) {
-                continue;
-            }
-            let next = now.plus_seconds(job.every);
-            self.0.insert(job.name, next);
-            ran.next.store(next.micros(), Ordering::Relaxed);
-            let started = Instant::now();
-            let outcome = (job.run)(app);
-            ran.durations.note(started.elapsed());
-            ran.runs.fetch_add(1, Ordering::Relaxed);
-            ran.failures.fetch_add(u64::from(outcome.is_err()), Ordering::Relaxed);
-            match outcome {
-                Ok(Value::Null) => {}
-                Ok(outcome) => note(app, job.name, now, outcome),
-                Err(error) => {
-                    if is_full(&error) {
-                        self.0.insert(job.name, now.plus_seconds(job.every.min(WHEN_FULL)));
-                    }
-                    log::error!("job {}: {error}", job.name);
-                    note(app, job.name, now, json!({ "error": error.to_string() }));
-                }
-            }
+        for job in &JOBS {
+            run_when_due(app, job, self.0.entry(job.name).or_default());
+        }
+    }
+}
+
+/// At first a job is due: what a switched-off time left undone is done at once. A clock that stepped back makes it due
+/// too, for nobody knows by how much.
+fn run_when_due(app: &App, job: &Job, due: &mut Option<Timestamp>) {
+    let now = app.clock.now();
+    if due.is_some_and(|due| now < due && due <= now.plus_seconds(job.every)) {
+        return;
+    }
+    let started = Instant::now();
+    let outcome = (job.run)(app);
+    let mut next = now.plus_seconds(job.every);
+    if outcome.as_ref().is_err_and(is_full) {
+        next = now.plus_seconds(job.every.min(WHEN_FULL));
+    }
+    *due = Some(next);
+    if let Some(ran) = app.rounds.of(job.name) {
+        ran.next.store(next.micros(), Ordering::Relaxed);
+        ran.durations.note(started.elapsed());
+        ran.runs.fetch_add(1, Ordering::Relaxed);
+        ran.failures.fetch_add(u64::from(outcome.is_err()), Ordering::Relaxed);
+    }
+    match outcome {
+        Ok(Value::Null) => {}
+        Ok(outcome) => note(app, job.name, now, outcome),
+        // It is no failure that what was under way is broken off, and nothing is written any more.
+        Err(_) if app.stopping.load(Ordering::Relaxed) => {}
+        Err(error) => {
+            log::error!("job {}: {error}", job.name);
+            note(app, job.name, now, json!({ "error": error.to_string() }));
         }
     }
 }

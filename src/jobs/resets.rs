@@ -1,6 +1,8 @@
 //! The daily reset of send counts: `unblocked`, once, for each mailbox that is still blocked from an earlier day,
 //! also when the process was down at the time.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -23,7 +25,7 @@ pub fn run(app: &App) -> Result<Value> {
         )?;
         let n_due = n_due.unwrap_or(0);
         n_reset += n_due;
-        if n_due < PIECE as usize {
+        if n_due < PIECE as usize || app.stopping.load(Ordering::Relaxed) {
             break;
         }
     }

@@ -176,7 +176,7 @@ fn store(app: &App, text: &mut Text) -> Result<()> {
 fn scheduled(app: &App, text: &mut Text) {
     text.gauge(
         "mailtrail_scheduler_lag_seconds",
-        "Since the last round of all jobs.",
+        "How far the jobs are behind that never take long: checkpoints, witnesses, resets, usage.",
         seconds(app.rounds.lag()),
     );
     let name = "mailtrail_job_runs_total";

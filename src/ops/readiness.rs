@@ -9,8 +9,8 @@ use crate::time::SECOND;
 
 /// A write that takes longer than this is stuck.
 const WRITER_SECONDS: u64 = 30;
-/// A round of the scheduler that takes longer than this is stuck: a first retention run deletes for minutes.
-const SCHEDULER_SECONDS: u64 = 900;
+/// A short job that takes longer than this is stuck.
+const SCHEDULER_SECONDS: u64 = 120;
 /// How far the clock may stand before the latest write: as far as retention believes it.
 const CLOCK_SECONDS: i64 = 300;
 

@@ -20,6 +20,7 @@ mod histories;
 mod http_server;
 mod invariants;
 mod isolation;
+mod jobs;
 mod mail;
 mod messages;
 mod model;
