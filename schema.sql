@@ -72,6 +72,12 @@ CREATE TABLE jobs (
     outcome     TEXT                                          -- JSON: what was done, or {"error": …}
 ) STRICT, WITHOUT ROWID;
 
+-- The settings of the last start, as `mailtrail config` shows them: the next start tells what was changed in between.
+CREATE TABLE seen_settings (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL                                       -- of a secret only whether there is one
+) STRICT, WITHOUT ROWID;
+
 -- Set only inside the transaction in which `prune` removes rows; the triggers below ask it.
 CREATE TABLE pruning (
     log INTEGER PRIMARY KEY CHECK (log IN (1, 2, 3))

@@ -2,10 +2,13 @@
 //!
 //! The command line serves with it, the demo does, and so do the tests.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::config::Config;
@@ -15,6 +18,7 @@ use crate::http::server::{Limits, Listeners, Server, descriptors};
 use crate::jobs::Scheduler;
 use crate::routes::{Routes, Watched};
 use crate::store::disk::is_full;
+use crate::store::{By, Note, settings};
 use crate::time::Clock;
 
 /// What is in flight when it is told to stop may take so long: with the WAL to be emptied after it, the whole end
@@ -31,6 +35,37 @@ pub struct Running {
     /// The listener for metrics, where one is wanted.
     watched: Option<Server>,
     scheduler: Option<Scheduler>,
+}
+
+/// Notes what was changed of the settings since the last start.
+fn note_settings(app: &App) -> Result<()> {
+    let given = app.config.shown().into_iter();
+    let now: BTreeMap<String, String> = given.map(|given| (given.key.to_owned(), given.value)).collect();
+    let before = app.store.read(|snapshot| settings::seen(snapshot))?;
+    if now == before {
+        return Ok(());
+    }
+    app.store.write(move |tx| {
+        settings::keep(tx, &now)?;
+        // What the first start finds is no change, and a setting that an upgrade brings along is none either.
+        let changed = |(name, value): &(&String, &String)| before.get(*name).is_some_and(|before| before != *value);
+        let show = |(name, value): (&String, &String)| {
+            json!({ "setting": name, "before": before.get(name), "after": value })
+        };
+        let changes: Vec<Value> = now.iter().filter(changed).map(show).collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        tx.note(Note {
+            workspace: None,
+            project: None,
+            by: By::system("start"),
+            action: "settings.change",
+            target_type: "appliance",
+            target_id: String::new(),
+            metadata: json!({ "changes": changes }),
+        })
+    })
 }
 
 impl Running {
@@ -58,6 +93,11 @@ impl Running {
         let app = Arc::new(App::open(config, clock, lock)?);
         // Says so when there is too little, and makes the ballast.
         app.store.disk().room();
+        match note_settings(&app) {
+            // It has not seen them then: the next start tells.
+            Err(error) if is_full(&error) => log::error!("changed settings are not noted yet: {error}"),
+            noted => noted?,
+        }
         let (service, counters) = (Arc::new(Routes(Arc::clone(&app))), Arc::clone(&app.counters));
         let server = Server::start_counting(listeners, limits.clone(), service, counters)?;
         let watched = match metrics_listen {

@@ -84,7 +84,7 @@ pub struct NewEntry {
 }
 
 /// What mailtrail itself notes, and nobody else may record: whoever reads one of these must be able to believe it.
-pub const OWN_ACTIONS: [&str; 34] = [
+pub const OWN_ACTIONS: [&str; 35] = [
     "activity.export",
     "api_key.create",
     "api_key.revoke",
@@ -108,6 +108,7 @@ pub const OWN_ACTIONS: [&str; 34] = [
     "project.delete",
     "project.update",
     "retention.run",
+    "settings.change",
     "tenant.create",
     "tenant.delete",
     "tenant.update",

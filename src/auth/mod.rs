@@ -2,7 +2,7 @@
 //!
 //! Three kinds of caller, each a type that a handler takes: `Caller`, an API key bound to one workspace; `Session`,
 //! a person logged in; `Admin`, whoever may change settings. The **operator**, at the command line with the data
-//! directory's own uid or root, passes as any of the three: who can read the file needs no key.
+//! directory's own uid or root, passes as any of the three: who can read the file needs no key (`operator`).
 //!
 //! Keys are never taken from a cookie, nor sessions from a header.
 
@@ -10,6 +10,7 @@ pub mod address;
 pub mod api;
 pub mod keys;
 pub mod license;
+pub mod operator;
 pub mod password;
 pub mod rates;
 pub mod sessions;
@@ -201,7 +202,7 @@ pub fn user_agent(request: &Request) -> Option<String> {
 }
 
 fn operator(app: &App, request: &Request) -> By {
-    By { ip_address: None, ..by(app, request, None, "operator".into()) }
+    By { ip_address: None, ..by(app, request, None, operator::name(request)) }
 }
 
 /// The nameless caller of a route that is open: what is recorded of failed logins is seen by mailtrail alone.

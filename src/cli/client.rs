@@ -1,6 +1,7 @@
 //! The way from a command to the routes: over the server's Unix socket while one serves, else in this process.
 
 use std::io::Read;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -8,12 +9,20 @@ use serde_json::Value;
 use super::Context;
 use crate::app::App;
 use crate::auth::WORKSPACE_HEADER;
+use crate::auth::operator::{self, OPERATOR_HEADER};
 use crate::data_directory::Lock;
 use crate::error::{Error, Result};
 use crate::http::{Body, Method, Peer, Query, Request, client};
 use crate::ids::random_hex;
 use crate::routes;
 use crate::time::Clock;
+
+/// Who runs this command, as it was at the first time of asking: `cli::main` asks before this process may become
+/// somebody else.
+pub fn who_asks() -> &'static str {
+    static WHO: OnceLock<String> = OnceLock::new();
+    WHO.get_or_init(operator::of_this_process)
+}
 
 /// How long a command waits for another one to end.
 const TURN: Duration = Duration::from_secs(10);
@@ -128,6 +137,7 @@ fn over_socket(path: &std::path::Path, workspace: Option<&str>, call: Call<'_>) 
     let mut headers: Vec<(&str, &str)> =
         call.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     headers.extend(workspace.map(|workspace| (WORKSPACE_HEADER, workspace)));
+    headers.push((OPERATOR_HEADER, who_asks()));
     let answer = client::call(path, call.method, &target, &headers, &call.body)?;
     Ok(Answer { status: answer.status, headers: answer.headers, body: answer.body })
 }
@@ -136,6 +146,7 @@ fn in_process(app: &App, workspace: Option<&str>, call: Call<'_>) -> Answer {
     let mut headers: Vec<(String, String)> =
         call.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     headers.extend(workspace.map(|workspace| (WORKSPACE_HEADER.to_owned(), workspace.to_owned())));
+    headers.push((OPERATOR_HEADER.to_owned(), who_asks().to_owned()));
     let query = call.query.into_iter().map(|(name, value)| (name.to_owned(), value));
     let request = Request {
         id: random_hex::<8>(),

@@ -45,6 +45,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return show_usage(&error),
     };
+    client::who_asks();
     // What we make is ours alone, whatever the shell's umask.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // Past the limit on file sizes a write shall fail, which is reported, not kill us.

@@ -26,6 +26,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod listing;
 pub mod migrate;
+pub mod settings;
 pub mod texts;
 mod writer;
 

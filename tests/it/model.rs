@@ -806,7 +806,7 @@ impl<'a> Case<'a> {
         assert_eq!(actions, expected, "what mailtrail noted of itself");
         for shown in rows {
             let is_export = shown["action"].as_str().is_some_and(|action| action.ends_with(".export"));
-            assert!(is_export || shown["actor"] == "operator", "{shown}");
+            assert!(is_export || shown["actor"] == Server::operator_name(), "{shown}");
             let project = shown["project_id"].as_str().map(|id| {
                 self.projects.iter().position(|project| project == id).expect("a project of this case")
             });

@@ -277,7 +277,7 @@ fn each_run_by_hand_is_recorded_the_scheduled_ones_when_something_went() {
     let by_key = noted(&server).pop().expect("an entry");
     assert!(by_key.0.starts_with("key test (mt_live_"), "{by_key:?}");
     assert_eq!(by_key.1, deleted(0, 1, 0));
-    assert_eq!(noted(&server)[..1], [("operator".to_owned(), deleted(0, 0, 0))]);
+    assert_eq!(noted(&server)[..1], [(Server::operator_name(), deleted(0, 0, 0))]);
     // The scheduler's own, two days later; with nothing to do it says nothing.
     server.clock.set(time(START).plus_days(2));
     server.run_jobs();

@@ -1,5 +1,7 @@
 //! Who recorded a row stands in it: on the wire, in every export and in its leaf; nobody can say it for somebody else.
 
+use std::process::Command;
+
 use mailtrail::activity::OWN_ACTIONS;
 use mailtrail::http::Method;
 use mailtrail::tlog::proof::Proof;
@@ -231,5 +233,70 @@ fn what_mailtrail_notes_cannot_be_recorded_by_a_key() {
     // The operator brings along what was exported elsewhere, and the row says who that was.
     let old = json!({ "user_id": user, "action": "auth.login", "created_at": "2026-04-01T00:00:00Z" });
     let made = scene.server.operator(Method::Post, &scene.activities(), &old).status(201).json();
-    assert_eq!(made["actor"], format!("operator for {OWNER}"));
+    assert_eq!(made["actor"], format!("{} for {OWNER}", Server::operator_name()));
+}
+
+#[test]
+fn the_operator_is_who_the_kernel_says_and_root_says_who_became_it() {
+    let mut scene = Scene::new();
+    let is_root = rustix::process::getuid().is_root();
+    let expected = |login: &str| match is_root {
+        true => format!("operator root (sudo: {login})"),
+        // Whoever is not root may say what they like.
+        false => Server::operator_name(),
+    };
+    let run = |server: &Server, login: &str| {
+        let data = server.config().data;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mailtrail"));
+        command.arg("--data").arg(data).args(["tenant", "create", "--name", login]).env("SUDO_USER", login);
+        let run = command.output().expect("a run");
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    };
+    let last = |server: &Server| {
+        let path = format!("/api/v1/workspaces/{}/audit-log?action=tenant.create&limit=1", server.workspace);
+        let entry = server.operator(Method::Get, &path, &Value::Null).good().json()["entries"][0].clone();
+        [entry["actor"].clone(), entry["recorded_by"].clone()]
+    };
+    // By the socket of the server, and where nobody serves.
+    run(&scene.server, "grace");
+    assert_eq!(last(&scene.server), [json!(expected("grace")), json!(expected("grace"))]);
+    scene.server.stop();
+    run(&scene.server, "edith");
+    scene.server.restart();
+    assert_eq!(last(&scene.server), [json!(expected("edith")), json!(expected("edith"))]);
+}
+
+#[test]
+fn a_setting_that_was_changed_between_two_starts_is_noted() {
+    let mut server = Server::start();
+    let changes = |server: &Server| {
+        let path = format!("/api/v1/workspaces/{}/audit-log?action=settings.change", server.workspace);
+        let entries = server.operator(Method::Get, &path, &Value::Null).good().json()["entries"].clone();
+        let shown = |entry: &Value| json!([entry["recorded_by"], entry["metadata"]["changes"]]);
+        entries.as_array().expect("entries").iter().map(shown).collect::<Vec<Value>>()
+    };
+    server.restart();
+    assert_eq!(changes(&server), Vec::<Value>::new(), "nothing was changed");
+    server.set("activity_retention_days", "30");
+    server.set("max_requests_per_key", "100/s");
+    let key = server.config().data.join("checkpoint.key");
+    server.stop();
+    server.set("checkpoint_key", std::fs::read_to_string(key).expect("a key").trim());
+    server.restart();
+    let noted = json!([
+        "mailtrail: start",
+        [
+            { "setting": "activity_retention_days", "before": "forever", "after": "30" },
+            { "setting": "checkpoint_key", "before": "", "after": "(set)" },
+            { "setting": "max_requests_per_key", "before": "20000/s", "after": "100/s" },
+        ],
+    ]);
+    assert_eq!(changes(&server), std::slice::from_ref(&noted));
+    // Once, however often it starts.
+    server.restart();
+    assert_eq!(changes(&server), std::slice::from_ref(&noted));
+    server.set("activity_retention_days", "forever");
+    server.restart();
+    let back = json!([{ "setting": "activity_retention_days", "before": "30", "after": "forever" }]);
+    assert_eq!(changes(&server), [json!(["mailtrail: start", back]), noted]);
 }

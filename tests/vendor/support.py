@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pathlib
+import pwd
 import signal
 import subprocess
 import threading
@@ -29,8 +30,17 @@ PATIENCE = 300
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if not name.startswith("MAILTRAIL_") and name != "SENDDOCK_LICENSE_KEY" and not name.lower().endswith("_proxy")
+    if not name.startswith("MAILTRAIL_")
+    and name not in ("SENDDOCK_LICENSE_KEY", "SUDO_USER", "DOAS_USER")
+    and not name.lower().endswith("_proxy")
 }
+
+
+def operator():
+    """As rows name whoever runs the tests at the command line."""
+    name = f"operator {pwd.getpwuid(os.getuid()).pw_name}"
+    login = int(pathlib.Path("/proc/self/loginuid").read_text() or 2**32 - 1)
+    return f"{name} (login: {pwd.getpwuid(login).pw_name})" if os.getuid() == 0 and login not in (0, 2**32 - 1) else name
 
 
 def run(*arguments, stdin="", exit_code=0, env=None, cwd=None):

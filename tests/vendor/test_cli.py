@@ -33,6 +33,7 @@ from support import (
     in_threads,
     join,
     ndjson,
+    operator,
     run,
 )
 
@@ -1032,7 +1033,7 @@ def test_retention(directory):
     assert [row["tenant_id"] for row in rows] == [held, TENANT, TENANT]
     # Run and recorded: by whom, and what went.
     runs = directory.rows("query", "activity", "--action", "retention.run")
-    assert [entry["actor"] for entry in runs] == ["operator"] * len(runs) and runs
+    assert [entry["actor"] for entry in runs] == [operator()] * len(runs) and runs
     assert is_whole(directory)
 
 

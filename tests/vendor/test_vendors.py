@@ -38,7 +38,7 @@ from mailbuttons import (
     TokenBudget,
     ValidationError,
 )
-from support import MAIL, OWNER, PASSWORD, USER, Directory, Server, bash, in_threads, join, node
+from support import MAIL, OWNER, PASSWORD, USER, Directory, Server, bash, in_threads, join, node, operator
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -829,7 +829,7 @@ def test_demo(tmp_path):
         assert [len(found) for found in rows] == [1, 5, 3]
         assert rows[0][0]["message"] == "Mailbox blocked: sent 26, limit 25"
         assert [row["action"] for row in rows[2]] == ["webhook.create", "smtp.update", "project.create"]
-        assert [row["actor"] for row in rows[2]] == [f"operator for {OWNER}"] * 2 + ["operator"]
+        assert [row["actor"] for row in rows[2]] == [f"{operator()} for {OWNER}"] * 2 + [operator()]
         # The demo gave it a password to keep.
         assert "never stored" not in json.dumps(rows)
         [data] = re.findall(r"Everything is in (\S+) and", text)

@@ -1,6 +1,13 @@
--- From version 5 to 6: every row says who recorded it. Of those that are there nobody knows any more.
+-- From version 5 to 6.
 
+-- Every row says who recorded it. Of those that are there nobody knows any more.
 ALTER TABLE enforcement_events ADD COLUMN recorded_by INTEGER;
 ALTER TABLE messages ADD COLUMN recorded_by INTEGER;
 ALTER TABLE message_facts ADD COLUMN recorded_by INTEGER;
 ALTER TABLE activity ADD COLUMN recorded_by INTEGER;
+
+-- The settings of the last start, as `mailtrail config` shows them: the next start tells what was changed in between.
+CREATE TABLE seen_settings (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -215,6 +215,14 @@ impl Server {
         answer
     }
 
+    /// As the operator, who is whoever runs the tests, is named in rows.
+    pub fn operator_name() -> String {
+        let users = std::fs::read_to_string("/etc/passwd").expect("users");
+        let uid = rustix::process::getuid().as_raw().to_string();
+        let user = users.lines().find(|line| line.split(':').nth(2) == Some(&uid)).expect("our user");
+        format!("operator {}", user.split(':').next().unwrap_or_default())
+    }
+
     /// A request over TCP, without anybody's key.
     pub fn request(&self, method: Method, path: &str) -> Request {
         let (server, target) = (self.url(), path.to_owned());
