@@ -23,6 +23,7 @@ use crate::jobs::witnesses::Witnesses;
 use crate::mask::holds_key;
 use crate::messages::policy::Compiled;
 use crate::metrics::Requests;
+use crate::seldom::Seldom;
 use crate::store::disk::Disk;
 use crate::store::idempotency::{self, Answer, Key};
 use crate::store::{By, Note, Sharing, Store, Tx, migrate};
@@ -54,6 +55,8 @@ pub struct App {
     pub rates: Rates,
     /// Requests by route, in the order of `routes::TABLES`, and last those that have none.
     pub requests: Vec<Requests>,
+    /// Log lines about requests of nobody that is known.
+    pub strangers_lines: Seldom,
     /// Of the server in front.
     pub counters: Arc<Counters>,
     /// Set when the process is to end: a long run ends at its next step, a backup is broken off.
@@ -65,6 +68,9 @@ pub struct App {
     /// Held as long as this lives: one process for one data directory.
     _lock: Lock,
 }
+
+/// Log lines a second about requests of nobody that is known.
+const STRANGERS_LINES: u32 = 20;
 
 /// What is known of the license at this moment.
 enum Licensed {
@@ -88,6 +94,7 @@ impl App {
         let app = Self {
             rates,
             requests: std::iter::repeat_with(Requests::default).take(crate::routes::count() + 1).collect(),
+            strangers_lines: Seldom::new(STRANGERS_LINES),
             counters: Arc::default(),
             stopping,
             store,

@@ -99,7 +99,12 @@ pub const SETTINGS: &[Setting] = &[
         "open connections of one address (IPv6: one /64); trusted proxies excepted",
     ),
     setting("max_handlers", "64", "requests at work at once; one more waits shortly and gets a 503"),
-    setting("max_body_memory", "64MiB", "bodies held at the same time; past it a request gets a 503"),
+    setting(
+        "max_body_memory",
+        "128MiB",
+        "bodies and answers held for clients at the same time, shared out (docs/limits.md); past it a request gets a 503; \
+         at least four times max_bulk_body",
+    ),
     setting("max_requests_per_key", "20000/s", "requests of one API key or person; past it a 429"),
     setting(
         "max_requests_per_address",
@@ -205,12 +210,14 @@ impl Config {
         let days = read.days("retention_days")?;
         let or_days = |key| if of(key).is_empty() { Ok(days) } else { read.days(key) };
         let trusted_proxies = read.networks("trusted_proxies")?;
+        let max_bulk_body = read.bytes("max_bulk_body")?;
         let limits = Limits {
             connections: read.count("max_connections", 1, 100_000)?,
             connections_per_address: read.count("max_connections_per_address", 1, 100_000)?,
             handlers: read.count("max_handlers", 1, 4096)?,
             exempt: trusted_proxies.clone(),
-            bodies: read.bytes("max_body_memory")?,
+            // So that the largest body fits every share it may come in.
+            memory: read.bytes("max_body_memory")?.max(4 * max_bulk_body),
             idle_time: read.duration("idle_timeout")?,
             head_time: read.duration("head_timeout")?,
             body_time: read.duration("body_timeout")?,
@@ -244,7 +251,7 @@ impl Config {
             disk_reserve: read.bytes("disk_reserve")? as u64,
             witnesses: read.witnesses("witnesses")?,
             max_body: read.bytes("max_body")?,
-            max_bulk_body: read.bytes("max_bulk_body")?,
+            max_bulk_body,
             limits,
             requests_per_key: read.rate("max_requests_per_key")?,
             requests_per_address: read.rate("max_requests_per_address")?,

@@ -21,6 +21,7 @@ pub mod error;
 pub mod time;
 pub mod ids;
 pub mod mask;
+pub mod seldom;
 pub mod config;
 pub mod metrics;
 pub mod data_directory;

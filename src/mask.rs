@@ -33,6 +33,17 @@ pub fn masked(text: &str) -> Cow<'_, str> {
     Cow::Owned(masked)
 }
 
+/// Characters of somebody else's text that a refusal repeats.
+const QUOTED: usize = 60;
+
+/// What somebody sent, in quotation marks, for a refusal: enough of it to be known again, however much it was.
+pub fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTED) {
+        Some((at, _)) => format!("{:?}…", &text[..at]),
+        None => format!("{text:?}"),
+    }
+}
+
 /// Whether there is something to mask.
 pub fn holds_key(text: &str) -> bool {
     matches!(masked(text), Cow::Owned(masked) if masked != text)

@@ -9,10 +9,10 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::app::App;
-use crate::auth::{self, address};
+use crate::auth::{self, Admin, Caller, Session, address};
 use crate::error::{Error, Result, Subject};
-use crate::http::route::{BodyLimit, Dialect, Handler, Parameters, Route};
-use crate::http::{Method, Request, Response, Service};
+use crate::http::route::{Dialect, Handler, Parameters, Route};
+use crate::http::{Admitted, Holder, Method, Refused, Request, Response, Service};
 use crate::mask::masked;
 use crate::{activity, admin, enforcement, messages, ops, owners, proofs};
 
@@ -42,20 +42,27 @@ fn place(route: &Route) -> Option<usize> {
 pub struct Routes(pub Arc<App>);
 
 impl Service for Routes {
-    fn body_limit(&self, method: Method, path: &str) -> usize {
-        let bulk = find(method, path).is_ok_and(|(route, _)| route.body == BodyLimit::Bulk);
-        if bulk { self.0.config.max_bulk_body } else { self.0.config.max_body }
+    fn admit(&self, head: Request) -> Result<Admitted<'_>, Response> {
+        let guest = admit(&self.0, head)?;
+        let config = &self.0.config;
+        Ok(Admitted {
+            body_limit: guest.route.body.bytes(config.max_body, config.max_bulk_body),
+            holder: guest.holder(),
+            answer: Box::new(|body| guest.answer(body)),
+        })
     }
 
-    fn answer(&self, request: Request) -> Response {
-        answer(&self.0, request)
-    }
-
-    fn refuse(&self, request_id: &str, path: Option<&str>, error: &Error) -> Response {
-        let response = refusal(dialect(path.unwrap_or_default()), error);
-        log_error(request_id, error);
-        log::info!("- - {} 0ms {request_id} -: {}", response.status, error.code());
-        response
+    fn refuse(&self, refused: &Refused<'_>) -> Response {
+        let app = &self.0;
+        let mut error = refused.error;
+        let limited;
+        // Whoever was let in was counted then; what the server lacks is no fault of theirs.
+        if let (false, Error::Http { .. }) = (refused.is_admitted, error) {
+            let trusted = &app.config.trusted_proxies;
+            limited = app.rates.stranger(address::of(refused.peer, refused.headers, trusted), trusted);
+            error = limited.as_ref().err().unwrap_or(error);
+        }
+        refusal(dialect(refused.path), error)
     }
 }
 
@@ -63,69 +70,79 @@ impl Service for Routes {
 pub struct Watched(pub Arc<App>);
 
 impl Service for Watched {
-    fn body_limit(&self, _: Method, _: &str) -> usize {
-        0
+    fn admit(&self, head: Request) -> Result<Admitted<'_>, Response> {
+        let answer = move |_| {
+            let answered = ops::watch(&self.0, &head);
+            let response = answered.unwrap_or_else(|error| fail(&head.id, Dialect::Problem, &error));
+            response.with("X-Request-Id", head.id)
+        };
+        Ok(Admitted { body_limit: 0, holder: Holder::Stranger(None), answer: Box::new(answer) })
     }
 
-    fn answer(&self, request: Request) -> Response {
-        let answered = ops::watch(&self.0, &request);
-        let response = answered.unwrap_or_else(|error| fail(&request.id, Dialect::Problem, &error));
-        response.with("X-Request-Id", request.id)
-    }
-
-    fn refuse(&self, _: &str, _: Option<&str>, error: &Error) -> Response {
-        refusal(Dialect::Problem, error)
+    fn refuse(&self, refused: &Refused<'_>) -> Response {
+        refusal(Dialect::Problem, refused.error)
     }
 }
 
-/// Answers a request, whatever happens.
+/// Answers a request that is there whole, whatever happens.
 pub fn answer(app: &App, mut request: Request) -> Response {
-    let started = Instant::now();
-    let mut caller = "-".to_owned();
-    let mut at = None;
-    let (pattern, response) = match find(request.method, &request.path) {
-        Ok((route, parameters)) => {
-            at = place(route);
-            request.parameters = parameters;
-            let result = call(app, route, &request, &mut caller);
-            (route.path, result.unwrap_or_else(|error| fail(&request.id, route.dialect, &error)))
-        }
-        Err(no_route) => ("-", no_route.refusal(app, &request)),
-    };
-    let took = started.elapsed();
-    app.requests[at.unwrap_or(app.requests.len() - 1)].note(response.status, took);
-    log::info!(
-        "{} {pattern} {} {}ms {} {caller}",
-        request.method.as_str(),
-        response.status,
-        took.as_millis(),
-        request.id,
-    );
-    // Only who came over https can be told to stay there; a year, and this host alone.
-    let response = match address::is_https(&request, &app.config.trusted_proxies) {
-        true => response.with("Strict-Transport-Security", "max-age=31536000"),
-        false => response,
-    };
-    response.with("X-Request-Id", request.id)
-}
-
-fn call(app: &App, route: &Route, request: &Request, name: &mut String) -> Result<Response> {
-    let answered = authorise_and_call(app, route, request, name);
-    if let (
-        Err(Error::Unauthenticated(_)),
-        Handler::Key(..) | Handler::Session(_) | Handler::Admin(_) | Handler::Tree(_),
-    ) = (&answered, route.handler)
-    {
-        app.rates.stranger(app, request)?;
+    let body = std::mem::take(&mut request.body);
+    match admit(app, request) {
+        Ok(guest) => guest.answer(body),
+        Err(response) => response,
     }
-    answered
 }
 
-fn authorise_and_call(app: &App, route: &Route, request: &Request, name: &mut String) -> Result<Response> {
-    match route.handler {
+/// A request that has a route, and whose caller the route lets in. All of that stands in its head.
+struct Guest<'a> {
+    app: &'a App,
+    route: &'static Route,
+    request: Request,
+    /// For the log line, and the name of its share: `key <id>`, `user <id>`, `operator`, or `-` for a stranger.
+    name: String,
+    door: Door,
+}
+
+/// A handler with the caller it takes.
+enum Door {
+    Open(fn(&App, &Request) -> Result<Response>),
+    Key(Caller, fn(&App, &Caller, &Request) -> Result<Response>),
+    Session(Session, fn(&App, &Session, &Request) -> Result<Response>),
+    Admin(Admin, fn(&App, &Admin, &Request) -> Result<Response>),
+}
+
+const STRANGER: &str = "-";
+
+/// Finds the route and the caller. `Err` is the refusal.
+fn admit(app: &App, mut request: Request) -> Result<Guest<'_>, Response> {
+    let started = Instant::now();
+    let (route, parameters) = match find(request.method, &request.path) {
+        Ok(found) => found,
+        Err(no_route) => {
+            let response = no_route.refusal(app, &request);
+            return Err(finish(app, request, (None, STRANGER, started), response));
+        }
+    };
+    request.parameters = parameters;
+    let mut name = STRANGER.to_owned();
+    let admitted = authorise(app, route, &request, &mut name).map_err(|error| match error {
+        Error::Unauthenticated(_) => stranger(app, &request).err().unwrap_or(error),
+        error => error,
+    });
+    match admitted {
+        Ok(door) => Ok(Guest { app, route, request, name, door }),
+        Err(error) => {
+            let response = fail(&request.id, route.dialect, &error);
+            Err(finish(app, request, (Some(route), &name, started), response))
+        }
+    }
+}
+
+fn authorise(app: &App, route: &Route, request: &Request, name: &mut String) -> Result<Door> {
+    Ok(match route.handler {
         Handler::Open(handle) => {
-            app.rates.stranger(app, request)?;
-            handle(app, request)
+            stranger(app, request)?;
+            Door::Open(handle)
         }
         Handler::Key(scope, handle) => {
             let caller = auth::caller(app, request, scope)?;
@@ -133,27 +150,91 @@ fn authorise_and_call(app: &App, route: &Route, request: &Request, name: &mut St
             if scope.records() {
                 app.store.disk().must_have_room()?;
             }
-            handle(app, &caller, request)
+            Door::Key(caller, handle)
         }
         Handler::Session(handle) => {
             let session = auth::session(app, request)?;
             *name = session.log_id();
-            handle(app, &session, request)
+            Door::Session(session, handle)
         }
         Handler::Admin(handle) => {
             let admin = auth::admin(app, request)?;
             admin.log_id.clone_into(name);
-            handle(app, &admin, request)
+            Door::Admin(admin, handle)
         }
         Handler::Tree(handle) if app.config.public_tlog => {
-            app.rates.stranger(app, request)?;
-            handle(app, request)
+            stranger(app, request)?;
+            Door::Open(handle)
         }
         Handler::Tree(handle) => {
             *name = auth::known(app, request)?;
-            handle(app, request)
+            Door::Open(handle)
+        }
+    })
+}
+
+/// Counts a request of nobody that is known.
+fn stranger(app: &App, request: &Request) -> Result<()> {
+    let trusted = &app.config.trusted_proxies;
+    app.rates.stranger(address::client(request, trusted), trusted)
+}
+
+impl Guest<'_> {
+    fn holder(&self) -> Holder {
+        match self.name.as_str() {
+            STRANGER => {
+                let client = address::client(&self.request, &self.app.config.trusted_proxies);
+                Holder::Stranger(client.map(address::source))
+            }
+            auth::OPERATOR => Holder::Operator,
+            name => Holder::Known(name.to_owned()),
         }
     }
+
+    fn answer(mut self, body: Vec<u8>) -> Response {
+        let started = Instant::now();
+        self.request.body = body;
+        let (app, request) = (self.app, &self.request);
+        let answered = match &self.door {
+            Door::Open(handle) => handle(app, request),
+            Door::Key(caller, handle) => handle(app, caller, request),
+            Door::Session(session, handle) => handle(app, session, request),
+            Door::Admin(admin, handle) => handle(app, admin, request),
+        };
+        let response = answered.unwrap_or_else(|error| fail(&request.id, self.route.dialect, &error));
+        finish(app, self.request, (Some(self.route), &self.name, started), response)
+    }
+}
+
+/// The end of every request: its figures, its log line, and what every answer says.
+fn finish(
+    app: &App,
+    request: Request,
+    (route, caller, started): (Option<&'static Route>, &str, Instant),
+    response: Response,
+) -> Response {
+    let took = started.elapsed();
+    let at = route.and_then(place).unwrap_or(app.requests.len() - 1);
+    app.requests[at].note(response.status, took);
+    // A stranger must not fill the disk.
+    let passed_over = if caller == STRANGER { app.strangers_lines.line() } else { Some(0) };
+    if let Some(passed_over) = passed_over {
+        log::info!(
+            "{} {} {} {}ms {} {caller}{}",
+            request.method.as_str(),
+            route.map_or(STRANGER, |route| route.path),
+            response.status,
+            took.as_millis(),
+            request.id,
+            if passed_over > 0 { format!("; {passed_over} more of strangers") } else { String::new() },
+        );
+    }
+    // Only who came over https can be told to stay there; a year, and this host alone.
+    let response = match address::is_https(&request, &app.config.trusted_proxies) {
+        true => response.with("Strict-Transport-Security", "max-age=31536000"),
+        false => response,
+    };
+    response.with("X-Request-Id", request.id)
 }
 
 /// Why a request has no route.
@@ -170,7 +251,7 @@ impl NoRoute {
             Self::Path => dialect(&request.path),
             Self::Method { dialect, .. } => *dialect,
         };
-        if let Err(error) = app.rates.stranger(app, request) {
+        if let Err(error) = stranger(app, request) {
             return fail(&request.id, dialect, &error);
         }
         match self {
@@ -231,8 +312,9 @@ pub fn fail(request_id: &str, dialect: Dialect, error: &Error) -> Response {
 }
 
 fn log_error(request_id: &str, error: &Error) {
-    // A full disk is told once, by who noticed it: a line for each refused write would fill it up for good.
-    if !matches!(status(Dialect::Problem, error), ..500 | 507) {
+    // What is refused is no error of ours, whoever's fault it is; and a full disk is told once, by who noticed it: a
+    // line for each refused write would fill it up for good.
+    if status(Dialect::Problem, error) == 500 {
         log::error!("{request_id} {error}");
     }
 }

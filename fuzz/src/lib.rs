@@ -91,7 +91,7 @@ pub fn head(bytes: &[u8]) {
             Err(fault) => Err(status(fault)),
         };
         assert!(head.len() <= limits.bytes);
-        framing::glance(&head);
+        framing::glance(&head, &limits);
         let mut rest = Vec::new();
         reader.read_to_end(&mut rest).expect("memory is read");
         outcome.map(|head| (head, rest))

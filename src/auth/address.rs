@@ -15,16 +15,20 @@ const HOPS: usize = 20;
 
 /// `None` where there is no address: a Unix socket without a proxy's word, or the same process.
 pub fn client(request: &Request, trusted: &[IpNet]) -> Option<IpAddr> {
+    of(request.peer, &request.headers, trusted)
+}
+
+/// `client`, of what has headers and is no whole request.
+pub fn of(peer: Peer, headers: &[(String, String)], trusted: &[IpNet]) -> Option<IpAddr> {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
-    let peer = match request.peer {
+    let peer = match peer {
         Peer::Tcp(address) => Some(address.to_canonical()),
         Peer::Unix { .. } | Peer::Local => None,
     };
     if peer.is_some_and(|peer| !is_trusted(&peer)) {
         return peer;
     }
-    let fields: Vec<&str> = request
-        .headers
+    let fields: Vec<&str> = headers
         .iter()
         .filter(|(name, _)| name == "x-forwarded-for")
         .flat_map(|(_, value)| value.split(','))

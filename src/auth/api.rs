@@ -6,14 +6,14 @@ use super::{Session, address, anonymous, password, sessions};
 use crate::app::App;
 use crate::error::{Error, Result, Unauthenticated};
 use crate::http::json::{self, Fields};
-use crate::http::route::{Dialect, Handler, Route, route};
+use crate::http::route::{Dialect, Handler, Route, route, small};
 use crate::http::{Method, Request, Response};
 use crate::owners::users::{self, User};
 use crate::owners::workspaces;
 use crate::store::{By, Note};
 
 pub const ROUTES: &[Route] = &[
-    route(Method::Post, "/api/v1/auth/login", Dialect::SendDock, Handler::Open(login)),
+    small(Method::Post, "/api/v1/auth/login", Dialect::SendDock, Handler::Open(login)),
     route(Method::Post, "/api/v1/auth/logout", Dialect::SendDock, Handler::Session(logout)),
     route(Method::Get, "/api/v1/me", Dialect::SendDock, Handler::Session(me)),
 ];

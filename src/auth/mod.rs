@@ -64,6 +64,9 @@ enum Reach {
     Workspaces(Vec<(i64, Role)>),
 }
 
+/// The operator, in log lines and notes.
+pub const OPERATOR: &str = "operator";
+
 /// The header by which the operator says which workspace is meant, where there are several.
 pub const WORKSPACE_HEADER: &str = "mailtrail-workspace";
 
@@ -74,7 +77,7 @@ pub const FIRST_WORKSPACE: i64 = 1;
 impl Session {
     /// For the log line.
     pub fn log_id(&self) -> String {
-        self.by.user.map_or_else(|| "operator".to_owned(), |id| format!("user {id}"))
+        self.by.user.map_or_else(|| OPERATOR.to_owned(), |id| format!("user {id}"))
     }
 
     /// The role in a workspace; the operator owns them all.
@@ -89,7 +92,7 @@ impl Session {
 impl Admin {
     /// The operator, as jobs and `init` act.
     pub fn operator(by: By) -> Self {
-        Self { by, log_id: "operator".into(), reach: Reach::All }
+        Self { by, log_id: OPERATOR.into(), reach: Reach::All }
     }
 
     pub fn is_operator(&self) -> bool {
@@ -216,7 +219,7 @@ pub fn caller(app: &App, request: &Request, scope: Scope) -> Result<Caller> {
         let named = request.header(WORKSPACE_HEADER);
         let admin = Admin::operator(operator(app, request));
         let workspace = app.store.read(|snapshot| admin.workspace(snapshot, named))?;
-        return Ok(Caller { workspace, by: admin.by, is_operator: true, log_id: "operator".into() });
+        return Ok(Caller { workspace, by: admin.by, is_operator: true, log_id: OPERATOR.into() });
     }
     let key = keys::authenticate(app, request)?;
     if !key.scopes.contains(scope) {
@@ -230,7 +233,7 @@ pub fn caller(app: &App, request: &Request, scope: Scope) -> Result<Caller> {
 /// Who asks, for the log line: the operator, whoever has a key of any scope, or a session.
 pub fn known(app: &App, request: &Request) -> Result<String> {
     if is_operator(app, request) {
-        return Ok("operator".into());
+        return Ok(OPERATOR.into());
     }
     if request.header("authorization").is_some() {
         return Ok(format!("key {}", keys::authenticate(app, request)?.id));

@@ -14,15 +14,16 @@
 
 use std::array;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::app::App;
+use ipnet::IpNet;
+
 use crate::auth::address;
 use crate::config::Rate;
 use crate::error::{Error, Result};
-use crate::http::Request;
 
 /// What may come at once, as a time at the rate: short bursts are everyday.
 pub const BURST: Duration = Duration::from_secs(10);
@@ -50,16 +51,15 @@ impl Rates {
         self.callers.take(1, u128::from(user.unsigned_abs()), Instant::now(), "this account")
     }
 
-    /// A request of nobody that is known.
-    pub fn stranger(&self, app: &App, request: &Request) -> Result<()> {
-        let trusted = &app.config.trusted_proxies;
-        let Some(address) = address::client(request, trusted) else { return Ok(()) };
+    /// A request of nobody that is known, from this address.
+    pub fn stranger(&self, client: Option<IpAddr>, trusted: &[IpNet]) -> Result<()> {
+        let Some(address) = client else { return Ok(()) };
         if trusted.iter().any(|network| network.contains(&address)) {
             return Ok(());
         }
         let bits = match address::source(address) {
-            std::net::IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-            std::net::IpAddr::V6(address) => address.to_bits(),
+            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(address) => address.to_bits(),
         };
         self.addresses.take(0, bits, Instant::now(), "this address")
     }

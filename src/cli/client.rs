@@ -162,6 +162,7 @@ fn in_process(app: &App, workspace: Option<&str>, call: Call<'_>) -> Answer {
     let headers = response.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let body: Box<dyn Read + Send> = match response.body {
         Body::Bytes(bytes) => Box::new(std::io::Cursor::new(bytes)),
+        Body::Text(text) => Box::new(text.as_bytes()),
         Body::Stream(pieces) => Box::new(Pieces { pieces, current: std::io::Cursor::default() }),
     };
     Answer { status: response.status, headers, body }

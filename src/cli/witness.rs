@@ -33,7 +33,7 @@ pub fn run(context: &Context, data: Option<&Path>, command: &Witness) -> Result<
     })?;
     // From here on a signal is a drain.
     let signals = signals()?;
-    let limits = context.config.limits.clone();
+    let limits = (context.config.limits.clone(), context.config.requests_per_address);
     let running = Running::start(data, command.name.as_deref(), logs, listen, limits, Clock::system())?;
     print(&format!("{}\n{}", running.url(), running.verifier))?;
     log::info!("listening on {}, for {} keys of logs", running.url(), command.logs.len());

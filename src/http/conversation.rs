@@ -7,19 +7,21 @@ use std::any::Any;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::account::{Account, Held, SMALL};
 use super::connections::{Connection, Phase, Place, Registry, Room, lock};
-use super::framing::{self, BodyLength, Fault, RequestHead, Version};
+use super::framing::{self, BodyLength, Fault, Glimpse, RequestHead, Version};
 use super::limits::{Counters, Limits};
 use super::server::{Manner, Persistence, Sent, write_answer};
 use super::wire::{Inlet, SocketOutlet};
-use super::{Method, Request, Response, Service};
+use super::{Admitted, Body, Holder, Method, Peer, Refused, Request, Response, Service};
 use crate::error::{Error, Result};
 use crate::ids;
-use crate::mask::holds_key;
+use crate::mask::{holds_key, masked};
+use crate::seldom::Seldom;
 
 /// The whole life of a connection.
 pub(super) fn converse(shared: &Shared, place: &Place) {
@@ -71,26 +73,83 @@ impl Conversation<'_> {
             Ok(false) => return After::Close,
             Err(fault) => Err(fault),
         };
-        let head = match head {
-            Ok(head) => head,
-            Err(fault) => {
-                let (method, path) = framing::glance(&bytes);
-                return self.refuse(fault, &new_request_id(), method, path.as_deref());
+        let after = match head {
+            Ok(head) => self.take(head),
+            Err(fault) => self.refuse_head(fault, &framing::glance(&bytes, &limits.head)),
+        };
+        // Idle from the last byte of the answer on.
+        if after == After::Next && !self.connection.enter(Phase::Idle) { After::Close } else { after }
+    }
+
+    /// Takes a request whose head is there to its answer. The service looks at the head first: only for who is let in
+    /// by it a body is read, or asked for.
+    fn take(&mut self, head: RequestHead) -> After {
+        let shared = self.shared;
+        let request = Request {
+            id: request_id(&head),
+            method: head.method,
+            path: head.path,
+            parameters: Vec::new(),
+            query: head.query,
+            headers: head.headers,
+            body: Vec::new(),
+            peer: self.connection.peer,
+        };
+        let about = About {
+            version: head.version,
+            method: head.method,
+            keep_alive: head.keep_alive,
+            id: request.id.clone(),
+            path: request.path.clone(),
+        };
+        let announced = Announced { length: head.length, waits: head.expects_continue };
+        let has_body = announced.length != BodyLength::Fixed(0);
+        let mut working = None;
+        if !has_body {
+            if !self.connection.enter(Phase::Work) {
+                return After::Close;
+            }
+            working = Some(Working::begin(&shared.counters));
+        }
+        let Some(turn) = shared.gate.enter(shared.limits.handler_wait) else {
+            return self.turn_down(self.busy(&about), &about, &announced, working);
+        };
+        let mut turn = Some(turn);
+        let admitted = self.guarded(&about, || shared.service.admit(request));
+        let Admitted { body_limit, holder, answer } = match admitted {
+            Ok(Ok(admitted)) => admitted,
+            Ok(Err(response)) | Err(response) => {
+                drop(turn);
+                return self.turn_down(response, &about, &announced, working);
             }
         };
-        let id = request_id(&head);
-        let mut held = Held { shared: self.shared, bytes: 0 };
-        let body = match self.read_body(&head, &mut held) {
-            Ok(body) => body,
-            Err(fault) => return self.refuse(fault, &id, Some(head.method), Some(&head.path)),
-        };
-        if !self.connection.enter(Phase::Work) {
-            return After::Close;
+        let mut held = Held::nothing(&shared.account, &holder);
+        let mut body = Vec::new();
+        if has_body {
+            // One that is here already is read and answered in the same turn.
+            if !self.is_here(announced.length) {
+                turn = None;
+            }
+            body = match self.read_body(&announced, body_limit, &mut held) {
+                Ok(body) => body,
+                Err(fault) => {
+                    drop(turn);
+                    return self.refuse_body(fault, &about);
+                }
+            };
+            if !self.connection.enter(Phase::Work) {
+                return After::Close;
+            }
+            working = Some(Working::begin(&shared.counters));
         }
-        let _working = Working::begin(&self.shared.counters);
-        let after = self.answer(head, body, &id);
-        // Idle from the last byte of the answer on, before the count says so.
-        if after == After::Next && !self.connection.enter(Phase::Idle) { After::Close } else { after }
+        let response = self.answer(&about, &holder, turn, body, answer);
+        held.become_answer(match &response.body {
+            Body::Bytes(bytes) => bytes.len(),
+            Body::Text(_) | Body::Stream(_) => 0,
+        });
+        let after = self.reply(response, &about, about.keep_alive, Some(&holder));
+        drop(working);
+        after
     }
 
     /// True when the first byte of a request is there.
@@ -107,15 +166,21 @@ impl Conversation<'_> {
         self.reader.fill_buf().is_ok_and(|bytes| !bytes.is_empty())
     }
 
-    fn read_body(&mut self, head: &RequestHead, held: &mut Held<'_>) -> Result<Vec<u8>, Fault> {
-        if head.length == BodyLength::Fixed(0) {
-            return Ok(Vec::new());
-        }
+    /// Whether the whole body came with the head.
+    fn is_here(&self, length: BodyLength) -> bool {
+        matches!(length, BodyLength::Fixed(length) if length <= self.reader.buffer().len() as u64)
+    }
+
+    fn read_body(
+        &mut self,
+        announced: &Announced,
+        limit: usize,
+        held: &mut Held<'_>,
+    ) -> Result<Vec<u8>, Fault> {
         let limits = &self.shared.limits;
-        let limit = self.shared.service.body_limit(head.method, &head.path);
         // A refusal of the announced length comes before the client is asked to send it.
-        let announced_too_much = matches!(head.length, BodyLength::Fixed(length) if length > limit as u64);
-        if head.expects_continue && !announced_too_much && self.reader.buffer().is_empty() {
+        let is_too_much = matches!(announced.length, BodyLength::Fixed(length) if length > limit as u64);
+        if announced.waits && !is_too_much && self.reader.buffer().is_empty() {
             let mut outlet = SocketOutlet::new(self.connection, limits);
             outlet.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(Fault::Io)?;
         }
@@ -123,33 +188,84 @@ impl Conversation<'_> {
             return Err(Fault::Io(io::ErrorKind::ConnectionAborted.into()));
         }
         self.reader.get_mut().allow(limits.body_time, limits.body_rate);
-        framing::read_body(&mut self.reader, head.length, limit, &mut |bytes| held.grow(bytes))
+        framing::read_body(&mut self.reader, announced.length, limit, &mut |bytes| held.grow(bytes))
     }
 
-    fn answer(&mut self, head: RequestHead, body: Vec<u8>, id: &str) -> After {
-        let (version, method, keep_alive) = (head.version, head.method, head.keep_alive);
-        let response = match self.shared.gate.enter(self.shared.limits.handler_wait) {
-            Some(_turn) => self.handle(Request {
-                id: id.to_owned(),
-                method: head.method,
-                path: head.path.clone(),
-                parameters: Vec::new(),
-                query: head.query,
-                headers: head.headers,
-                body,
-                peer: self.connection.peer,
-            }),
-            None => {
-                self.shared.counters.count_refusal(503);
-                let message = "too many requests are being answered".to_owned();
-                let error = Error::Unavailable { retry_after: 1, message };
-                self.shared.worded(id, Some(&head.path), &error)
+    /// The answer to a request that is there whole, once it is its turn.
+    fn answer(
+        &self,
+        about: &About,
+        holder: &Holder,
+        turn: Option<Turn<'_>>,
+        body: Vec<u8>,
+        answer: Box<dyn FnOnce(Vec<u8>) -> Response + '_>,
+    ) -> Response {
+        let shared = self.shared;
+        if !shared.account.may_answer(holder, !about.method.is_safe()) {
+            return self.unavailable(about, "too much is left unread at the same time", 5);
+        }
+        let mut work = None;
+        if body.len() > SMALL {
+            work = shared.account.turn(holder, body.len(), shared.limits.work_wait);
+            if work.is_none() {
+                return self.unavailable(about, "too many large bodies are being recorded", 5);
             }
+        }
+        let Some(turn) = turn.or_else(|| shared.gate.enter(shared.limits.handler_wait)) else {
+            return self.busy(about);
         };
+        let response = self.guarded(about, || answer(body)).unwrap_or_else(|refused| refused);
+        drop((turn, work));
+        response
+    }
+
+    /// The answer where the server lacks something at the moment.
+    fn unavailable(&self, about: &About, message: &str, retry_after: u32) -> Response {
+        let error = Error::Unavailable { retry_after, message: message.to_owned() };
+        let refused = about.refused(self.connection.peer, &error);
+        let response = self.shared.worded(&refused);
+        self.shared.note_refusal(response.status, &refused);
+        response
+    }
+
+    fn busy(&self, about: &About) -> Response {
+        self.unavailable(about, "too many requests are being answered", 1)
+    }
+
+    /// Answers a request that is not let in, and does not read its body.
+    fn turn_down(
+        &mut self,
+        response: Response,
+        about: &About,
+        announced: &Announced,
+        working: Option<Working<'_>>,
+    ) -> After {
+        let shared = self.shared;
+        if working.is_none() && !self.connection.enter(Phase::Work) {
+            return After::Close;
+        }
+        let working = working.unwrap_or_else(|| Working::begin(&shared.counters));
+        // Of one that is here already nothing is left to come.
+        let ends_here = self.is_here(announced.length);
+        if let (true, BodyLength::Fixed(length)) = (ends_here, announced.length) {
+            self.reader.consume(usize::try_from(length).unwrap_or(usize::MAX));
+        }
+        let after = self.reply(response, about, about.keep_alive && ends_here, None);
+        drop(working);
+        after
+    }
+
+    fn reply(
+        &mut self,
+        response: Response,
+        about: &About,
+        keep_alive: bool,
+        holder: Option<&Holder>,
+    ) -> After {
         // What is sent ahead of its turn costs as much as the first: who asks too much begins anew.
         let keep_alive = keep_alive && response.status != 429;
         // Asked after the handler: the server may have begun to stop meanwhile.
-        let persistence = match version {
+        let persistence = match about.version {
             _ if !keep_alive || self.shared.is_stopping() => Persistence::Close,
             Version::Http10 => Persistence::SaidKeepAlive,
             Version::Http11 => Persistence::KeepAlive,
@@ -157,52 +273,66 @@ impl Conversation<'_> {
         self.send(
             response,
             &Manner {
-                version,
-                head_only: method == Method::Head,
+                version: about.version,
+                head_only: about.method == Method::Head,
                 persistence,
-                id,
-                path: Some(&head.path),
+                id: &about.id,
+                path: &about.path,
+                peer: self.connection.peer,
                 connection: Some(self.connection),
+                holder,
             },
         )
     }
 
-    fn handle(&self, request: Request) -> Response {
-        let (id, path) = (request.id.clone(), request.path.clone());
-        let answered = catch_unwind(AssertUnwindSafe(|| self.shared.service.answer(request)));
-        answered.unwrap_or_else(|panic| {
+    /// The service's part of a request; a panic of it is a 500 and a log line.
+    fn guarded<T>(&self, about: &About, part: impl FnOnce() -> T) -> Result<T, Response> {
+        catch_unwind(AssertUnwindSafe(part)).map_err(|panic| {
             self.shared.counters.panics.fetch_add(1, Ordering::Relaxed);
             let message = format!("the handler panicked: {}", panic_message(&*panic));
-            log::error!("{id}: {message}");
-            self.shared.worded(&id, Some(&path), &Error::Internal(message))
+            log::error!("{}: {message}", about.id);
+            self.shared.worded(&about.refused(self.connection.peer, &Error::Internal(message)))
         })
     }
 
-    /// Answers what was not a whole request. The connection is of no use after it: where the next request would
-    /// begin is unknown, or not to be believed.
-    fn refuse(&mut self, fault: Fault, id: &str, method: Option<Method>, path: Option<&str>) -> After {
-        let error = match fault {
-            Fault::Refused(error) => error,
-            Fault::CutShort => Error::http(400, "the request ended before it was whole"),
-            Fault::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
-                Error::http(408, "the request did not come in time")
-            }
-            Fault::Io(_) => return After::Close,
+    /// Answers what is no head that can be read.
+    fn refuse_head(&mut self, fault: Fault, seen: &Glimpse) -> After {
+        let Some(error) = told(fault) else { return After::Close };
+        let id = new_request_id();
+        let refused = Refused {
+            request_id: &id,
+            peer: self.connection.peer,
+            path: &seen.path,
+            headers: &seen.headers,
+            is_admitted: false,
+            error: &error,
         };
+        self.refuse(&refused, Version::Http11, seen.method)
+    }
+
+    /// Answers what had a head and has no whole body.
+    fn refuse_body(&mut self, fault: Fault, about: &About) -> After {
+        let Some(error) = told(fault) else { return After::Close };
+        let refused = about.refused(self.connection.peer, &error);
+        self.refuse(&refused, about.version, Some(about.method))
+    }
+
+    /// The connection is of no use after it: where the next request would begin is unknown, or not to be believed.
+    fn refuse(&mut self, refused: &Refused<'_>, version: Version, method: Option<Method>) -> After {
         if !self.connection.enter(Phase::Work) {
             return After::Close;
         }
-        let response = self.shared.worded(id, path, &error);
-        self.shared.counters.count_refusal(response.status);
-        log::debug!("{id}: refused with {}: {error}", response.status);
-        let head_only = method == Some(Method::Head);
+        let response = self.shared.worded(refused);
+        self.shared.note_refusal(response.status, refused);
         let manner = Manner {
-            version: Version::Http11,
-            head_only,
+            version,
+            head_only: method == Some(Method::Head),
             persistence: Persistence::Close,
-            id,
-            path,
+            id: refused.request_id,
+            path: refused.path,
+            peer: refused.peer,
             connection: Some(self.connection),
+            holder: None,
         };
         self.send(response, &manner)
     }
@@ -253,6 +383,40 @@ impl Conversation<'_> {
     }
 }
 
+/// What a client is told of a fault; `None` where nobody is there to be told.
+fn told(fault: Fault) -> Option<Error> {
+    match fault {
+        Fault::Refused(error) => Some(error),
+        Fault::CutShort => Some(Error::http(400, "the request ended before it was whole")),
+        Fault::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
+            Some(Error::http(408, "the request did not come in time"))
+        }
+        Fault::Io(_) => None,
+    }
+}
+
+/// What is still to be known of a request when the service has it.
+struct About {
+    version: Version,
+    method: Method,
+    keep_alive: bool,
+    id: String,
+    path: String,
+}
+
+impl About {
+    fn refused<'a>(&'a self, peer: Peer, error: &'a Error) -> Refused<'a> {
+        Refused { request_id: &self.id, peer, path: &self.path, headers: &[], is_admitted: true, error }
+    }
+}
+
+/// What a head says of the body.
+struct Announced {
+    length: BodyLength,
+    /// For a `100 Continue`.
+    waits: bool,
+}
+
 /// The client's own id when it is sane, so that its log and ours can be held side by side.
 fn request_id(head: &RequestHead) -> String {
     let mut given = head.headers.iter().filter(|(name, _)| name == "x-request-id").map(|(_, value)| value);
@@ -283,8 +447,9 @@ pub(super) struct Shared {
     gate: Gate,
     /// The turns of streams that make their next piece: their own and few, or who reads many would have all of them.
     pub streams: Gate,
-    /// Bytes of bodies held now.
-    bodies: AtomicUsize,
+    pub account: Account,
+    /// Log lines about what was refused while it was read.
+    refusals: Seldom,
     pub stopping: AtomicBool,
     /// How often a blocked socket looks at the time.
     pub tick: Duration,
@@ -302,12 +467,13 @@ impl Shared {
                 per_source: limits.connections_per_address,
                 exempt: limits.exempt.clone(),
             })),
+            account: Account::new(limits.memory),
+            refusals: Seldom::new(1),
             gate: Gate::new(limits.handlers),
             streams: Gate::new(limits.handlers.div_ceil(STREAMS_SHARE)),
             service,
             limits,
             counters,
-            bodies: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
         }
     }
@@ -317,14 +483,15 @@ impl Shared {
     }
 
     /// The service's words for a refusal. A service that panics over it gets a plain one.
-    pub fn worded(&self, request_id: &str, path: Option<&str>, error: &Error) -> Response {
-        let worded = catch_unwind(AssertUnwindSafe(|| self.service.refuse(request_id, path, error)));
+    pub fn worded(&self, refused: &Refused<'_>) -> Response {
+        let worded = catch_unwind(AssertUnwindSafe(|| self.service.refuse(refused)));
         let response = worded.unwrap_or_else(|panic| {
             self.counters.panics.fetch_add(1, Ordering::Relaxed);
-            log::error!("{request_id}: wording {error:?} panicked: {}", panic_message(&*panic));
+            let (id, panic) = (refused.request_id, panic_message(&*panic));
+            log::error!("{id}: wording {:?} panicked: {panic}", refused.error);
             plain_500()
         });
-        match error {
+        match refused.error {
             Error::Unavailable { retry_after, .. } | Error::TooMany { retry_after, .. }
                 if response.header("Retry-After").is_none() =>
             {
@@ -332,6 +499,23 @@ impl Shared {
             }
             _ => response,
         }
+    }
+
+    /// Counts a refusal, and logs it unless there was a line within the last second: clients that are refused come in
+    /// storms.
+    pub fn note_refusal(&self, status: u16, refused: &Refused<'_>) {
+        self.counters.count_refusal(status);
+        let Some(passed_over) = self.refusals.line() else { return };
+        let (id, error) = (refused.request_id, refused.error.to_string());
+        let from = match refused.peer {
+            Peer::Tcp(address) => address.to_string(),
+            Peer::Unix { uid } => format!("uid {uid}"),
+            Peer::Local => "here".to_owned(),
+        };
+        log::info!(
+            "refused while reading: {status} for {from} {id}: {}; {passed_over} more since the last such line",
+            masked(&error)
+        );
     }
 }
 
@@ -358,31 +542,6 @@ impl<'a> Working<'a> {
 impl Drop for Working<'_> {
     fn drop(&mut self) {
         self.0.working.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// The bytes of one request's body in the budget of all; given back when it is dropped.
-struct Held<'a> {
-    shared: &'a Shared,
-    bytes: usize,
-}
-
-impl Held<'_> {
-    fn grow(&mut self, more: usize) -> Result<()> {
-        let budget = self.shared.limits.bodies;
-        let fits = |held: usize| held.checked_add(more).filter(|sum| *sum <= budget);
-        if self.shared.bodies.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
-            let message = "too much is being sent at the same time".to_owned();
-            return Err(Error::Unavailable { retry_after: 5, message });
-        }
-        self.bytes += more;
-        Ok(())
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.shared.bodies.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

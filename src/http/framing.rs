@@ -19,6 +19,7 @@ use std::io::{self, BufRead, Read};
 
 use super::{Method, Query};
 use crate::error::{Error, Result};
+use crate::mask::quoted;
 
 /// How much of a head is read before it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,8 +142,18 @@ pub fn read_head(reader: &mut impl BufRead, limit: usize, head: &mut Vec<u8>) ->
     }
 }
 
-/// Reads the method and the path out of a head that may be broken, for wording its refusal. Promises nothing.
-pub fn glance(head: &[u8]) -> (Option<Method>, Option<String>) {
+/// What can be seen of a head that may be broken, for wording its refusal and for knowing whom it came from. Promises
+/// nothing.
+#[derive(Debug, Default)]
+pub struct Glimpse {
+    pub method: Option<Method>,
+    /// Empty where none is to be seen.
+    pub path: String,
+    /// All of them, or none where one of them is broken.
+    pub headers: Vec<(String, String)>,
+}
+
+pub fn glance(head: &[u8], limits: &HeadLimits) -> Glimpse {
     let line = head.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
     let mut words = line.split(|byte| *byte == b' ');
     let method = words.next().and_then(|word| std::str::from_utf8(word).ok()).and_then(Method::parse);
@@ -151,7 +162,13 @@ pub fn glance(head: &[u8]) -> (Option<Method>, Option<String>) {
         .and_then(|word| word.split(|byte| *byte == b'?').next())
         .filter(|path| path.starts_with(b"/") && path.iter().all(u8::is_ascii_graphic))
         .map(|path| String::from_utf8_lossy(path).into_owned());
-    (method, path)
+    let mut fields = vec![httparse::EMPTY_HEADER; limits.fields];
+    let mut parsed = httparse::Request::new(&mut fields);
+    let headers = match parsed.parse(head) {
+        Ok(httparse::Status::Complete(_)) => lowered(parsed.headers),
+        _ => Vec::new(),
+    };
+    Glimpse { method, path: path.unwrap_or_default(), headers }
 }
 
 /// Parses a whole head as `read_head` leaves it and holds it to RFC 9112.
@@ -165,7 +182,8 @@ pub fn parse_request_head(bytes: &[u8], limits: &HeadLimits) -> Result<RequestHe
     check_whole(bytes, outcome, limits)?;
     let version = version(parsed.version)?;
     let name = parsed.method.unwrap_or_default();
-    let method = Method::parse(name).ok_or_else(|| Error::http(501, format!("unknown method {name:?}")))?;
+    let method =
+        Method::parse(name).ok_or_else(|| Error::http(501, format!("unknown method {}", quoted(name))))?;
     let target = parsed.path.unwrap_or_default();
     if target.len() > limits.target {
         return Err(Error::http(414, format!("the request target exceeds {} bytes", limits.target)));
@@ -421,7 +439,11 @@ pub fn read_body(
     Ok(body)
 }
 
-/// Makes room for `more` bytes by doubling, but never past `at_most`, so that what is charged is what is held.
+/// The first piece of memory for a body of unknown or greater length.
+const FIRST_PIECE: usize = 16 * 1024;
+
+/// Makes room for `more` bytes, by a quarter of what is there and never past `at_most`: what is charged is what is
+/// held, and little of it is empty.
 fn grow(
     body: &mut Vec<u8>,
     more: usize,
@@ -430,7 +452,8 @@ fn grow(
 ) -> Result<()> {
     let needed = body.len() + more;
     if needed > body.capacity() {
-        let capacity = needed.max(body.capacity() * 2).min(at_most.max(needed));
+        let wanted = body.capacity() + (body.capacity() / 4).max(FIRST_PIECE);
+        let capacity = needed.max(wanted.min(at_most));
         charge(capacity - body.capacity())?;
         body.reserve_exact(capacity - body.len());
     }
@@ -845,7 +868,8 @@ mod tests {
         assert_eq!(head, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         head.clear();
         assert!(matches!(read_head(&mut reader, 100, &mut head), Err(Fault::CutShort)));
-        assert_eq!(glance(&head), (Some(Method::Get), Some("/2".to_owned())));
+        let seen = glance(&head, &HeadLimits::default());
+        assert_eq!((seen.method, seen.path.as_str()), (Some(Method::Get), "/2"));
         for nothing in ["", "\r\n"] {
             assert!(!read_head(&mut nothing.as_bytes(), 100, &mut Vec::new()).unwrap());
         }

@@ -35,8 +35,11 @@ pub struct Limits {
     pub answer_time: Duration,
     /// Bytes a second that a client must take its answer at in the long run.
     pub answer_rate: u64,
-    /// Bytes of bodies that are held at the same time, by all requests that are being read or answered; 503 above.
-    pub bodies: usize,
+    /// Bytes of bodies that are coming and of answers that are going, held at the same time (`account` has whose); 503
+    /// above.
+    pub memory: usize,
+    /// How long a large body waits for its turn to be recorded before it is answered with 503.
+    pub work_wait: Duration,
     /// After the last answer of a connection: how long, and for how many bytes, what the client still sends is read
     /// and dropped, so that the answer is not lost to a reset.
     pub linger_time: Duration,
@@ -60,7 +63,8 @@ impl Default for Limits {
             body_rate: 32 * 1024,
             answer_time: Duration::from_secs(20),
             answer_rate: 8 * 1024,
-            bodies: 64 * 1024 * 1024,
+            memory: 128 * 1024 * 1024,
+            work_wait: Duration::from_secs(30),
             linger_time: Duration::from_secs(2),
             // A proxy that is still sending a body past the limit must find the refusal, not a reset.
             linger_bytes: 32 * 1024 * 1024,
@@ -94,7 +98,7 @@ pub struct Counters {
 }
 
 /// The statuses that the server itself refuses with.
-const REFUSALS: [u16; 9] = [400, 408, 413, 414, 417, 431, 501, 503, 505];
+const REFUSALS: [u16; 10] = [400, 408, 413, 414, 417, 429, 431, 501, 503, 505];
 
 impl Counters {
     /// How many requests were refused with which status before a handler saw them.

@@ -6,6 +6,7 @@
 //! `route` says what a route is.
 //! Nothing here knows a log, an owner or a caller.
 
+mod account;
 pub mod batch;
 pub mod client;
 mod connections;
@@ -146,6 +147,8 @@ pub struct Response {
 
 pub enum Body {
     Bytes(Vec<u8>),
+    /// The same to everybody, and so in memory once.
+    Text(&'static str),
     /// Made as it is sent, a piece at a time, in bounded memory. An `Err` ends the connection without the last
     /// chunk, so that the client sees a cut answer and not a short one.
     Stream(Box<dyn Iterator<Item = Result<Vec<u8>>> + Send>),
@@ -180,13 +183,44 @@ impl Response {
 
 /// What the server asks of the program behind it. Implemented by `routes`, and by the server's own tests.
 pub trait Service: Send + Sync + 'static {
-    /// The largest body, in bytes, that this method and (raw) path may carry.
-    fn body_limit(&self, method: Method, path: &str) -> usize;
-
-    /// Answers a request that was read whole.
-    fn answer(&self, request: Request) -> Response;
+    /// Looks at a request of which only the head is there: who sends it, and how much of a body it may have. `Err` is
+    /// the answer, and the body is never read.
+    fn admit(&self, head: Request) -> Result<Admitted<'_>, Response>;
 
     /// Words a refusal that was decided before there was a whole request: framing, size, deadline, load.
-    /// `path` is the raw path as far as it was read.
-    fn refuse(&self, request_id: &str, path: Option<&str>, error: &Error) -> Response;
+    fn refuse(&self, refused: &Refused<'_>) -> Response;
+}
+
+/// A request that was let in by its head.
+pub struct Admitted<'a> {
+    /// The largest body it may have, in bytes.
+    pub body_limit: usize,
+    /// Whose share its body and its answer take.
+    pub holder: Holder,
+    /// Answers it, with its body.
+    pub answer: Box<dyn FnOnce(Vec<u8>) -> Response + 'a>,
+}
+
+/// Whose share of the memory something takes (`account`): the service says who it is, the server what that is worth.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// Nobody the service knows, from this address (a /64 in IPv6) where there is one.
+    Stranger(Option<IpAddr>),
+    /// Somebody it knows, by a name that is theirs alone.
+    Known(String),
+    /// Ourselves: the operator at the command line, and the mail that is recorded with it.
+    Operator,
+}
+
+/// What was refused before there was a whole request.
+pub struct Refused<'a> {
+    pub request_id: &'a str,
+    pub peer: Peer,
+    /// Raw, as far as it was read.
+    pub path: &'a str,
+    /// As far as they were read and nobody has looked at them yet.
+    pub headers: &'a [(String, String)],
+    /// Whether `admit` has let it in.
+    pub is_admitted: bool,
+    pub error: &'a Error,
 }

@@ -45,16 +45,48 @@ pub enum Dialect {
     Problem,
 }
 
-/// Which of the two configured limits a body has.
+/// How large a body may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyLimit {
+    /// 4 KiB: of a question, and of what strangers may send.
+    Small,
+    /// 64 KiB: of a setting.
+    Setting,
+    /// `max_body`: of one row.
     Single,
+    /// `max_bulk_body`: of many, or of a message.
     Bulk,
 }
 
-/// A route in one line of a slice's table.
+impl BodyLimit {
+    /// In bytes. Where less than that is configured for one row, for a question and a setting too.
+    pub fn bytes(self, single: usize, bulk: usize) -> usize {
+        match self {
+            Self::Small => single.min(4 * 1024),
+            Self::Setting => single.min(64 * 1024),
+            Self::Single => single,
+            Self::Bulk => bulk,
+        }
+    }
+}
+
+/// A route in one line of a slice's table. Its body is that of a question or of a setting, by the method.
 pub const fn route(method: Method, path: &'static str, dialect: Dialect, handler: Handler) -> Route {
-    Route { method, path, dialect, body: BodyLimit::Single, has_tail: false, handler }
+    let body = match method {
+        Method::Get | Method::Head | Method::Delete => BodyLimit::Small,
+        Method::Post | Method::Put | Method::Patch => BodyLimit::Setting,
+    };
+    Route { method, path, dialect, body, has_tail: false, handler }
+}
+
+/// A route for strangers, who may send little.
+pub const fn small(method: Method, path: &'static str, dialect: Dialect, handler: Handler) -> Route {
+    Route { body: BodyLimit::Small, ..route(method, path, dialect, handler) }
+}
+
+/// A route whose body is one row, or what is added to one.
+pub const fn single(method: Method, path: &'static str, dialect: Dialect, handler: Handler) -> Route {
+    Route { body: BodyLimit::Single, ..route(method, path, dialect, handler) }
 }
 
 /// A route whose body may be large: batches and messages.

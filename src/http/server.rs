@@ -27,12 +27,13 @@ use std::time::{Duration, Instant};
 use rustix::net::SendFlags;
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::account::Held;
 use super::client::SocketPath;
 use super::connections::{Admission, Connection, Phase, lock};
 use super::conversation::{Shared, Turn, converse, new_request_id};
 use super::framing::{self, Version};
 pub use super::limits::{Counters, Limits};
-use super::{Body, Peer, Response, SECURITY_HEADERS, Service};
+use super::{Body, Holder, Peer, Refused, Response, SECURITY_HEADERS, Service};
 use crate::error::{Error, Result};
 
 /// Where to listen. At least one must be given.
@@ -258,7 +259,7 @@ fn welcome(shared: &Arc<Shared>, socket: Socket, peer: Peer) -> io::Result<()> {
             place
         }
         Admission::Full(socket) => {
-            turn_away(shared, &socket);
+            turn_away(shared, &socket, peer);
             return Ok(());
         }
     };
@@ -288,7 +289,7 @@ fn prepare(socket: &Socket, peer: Peer, tick: Duration) -> io::Result<()> {
 }
 
 /// Says 503 without waiting for anything: the acceptor has others to welcome.
-fn turn_away(shared: &Shared, socket: &Socket) {
+fn turn_away(shared: &Shared, socket: &Socket, peer: Peer) {
     shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
     let id = new_request_id();
     let error = Error::Unavailable { retry_after: 1, message: "the server is full".to_owned() };
@@ -297,11 +298,16 @@ fn turn_away(shared: &Shared, socket: &Socket) {
         head_only: false,
         persistence: Persistence::Close,
         id: &id,
-        path: None,
+        path: "",
+        peer,
         connection: None,
+        holder: None,
     };
+    let refused = manner.refused(&error);
+    let response = shared.worded(&refused);
+    shared.note_refusal(response.status, &refused);
     let mut answer = Vec::new();
-    if write_answer(&mut answer, shared.worded(&id, None, &error), &manner, shared).is_ok() {
+    if write_answer(&mut answer, response, &manner, shared).is_ok() {
         // It fits the empty buffer of a new socket; if it does not, there is nobody to tell.
         let _ = rustix::net::send(socket, &answer, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
         let _ = socket.shutdown(Shutdown::Write);
@@ -316,9 +322,19 @@ pub(super) struct Manner<'a> {
     pub persistence: Persistence,
     pub id: &'a str,
     /// As the client gave it: a refusal is worded after it.
-    pub path: Option<&'a str>,
+    pub path: &'a str,
+    pub peer: Peer,
     /// Told while a stream waits for its turn; `None` where nobody could.
     pub connection: Option<&'a Connection>,
+    /// Whose share the pieces of a stream take; `None`: it is a refusal and no stream.
+    pub holder: Option<&'a Holder>,
+}
+
+impl Manner<'_> {
+    fn refused<'a>(&'a self, error: &'a Error) -> Refused<'a> {
+        let (request_id, peer, path) = (self.id, self.peer, self.path);
+        Refused { request_id, peer, path, headers: &[], is_admitted: true, error }
+    }
 }
 
 /// What the answer says about the connection.
@@ -360,6 +376,7 @@ pub(super) fn write_answer(
             let length = bytes.len();
             (Content::Bytes(io::Cursor::new(bytes)), Some(length))
         }
+        ReadyBody::Text(text) => (Content::Text(text.as_bytes()), Some(text.len())),
         ReadyBody::Stream(stream) if manner.version == Version::Http11 => (Content::Stream(stream), None),
         // Without any length tiny_http would gather the whole stream in memory; this one is taken out again.
         ReadyBody::Stream(stream) => (Content::Stream(stream), Some(usize::MAX)),
@@ -369,7 +386,7 @@ pub(super) fn write_answer(
     }
     let until_close = length == Some(usize::MAX) && !without_body;
     let gathered = match (&content, length) {
-        (Content::Bytes(_), length) => length.unwrap_or(0).min(PIECE),
+        (Content::Bytes(_) | Content::Text(_), length) => length.unwrap_or(0).min(PIECE),
         (Content::Stream(_), _) => STREAM_PIECE,
     };
     let mut outlet = Outlet {
@@ -404,6 +421,7 @@ type Ready<'a> = (u16, Vec<tiny_http::Header>, ReadyBody<'a>);
 
 enum ReadyBody<'a> {
     Bytes(Vec<u8>),
+    Text(&'static str),
     Stream(StreamReader<'a>),
 }
 
@@ -423,7 +441,7 @@ fn ready<'a>(
     if !matches!(error, Error::Unavailable { .. }) {
         log::error!("{}: {error}", manner.id);
     }
-    match attempt(shared.worded(manner.id, manner.path, &error), manner, shared, cut) {
+    match attempt(shared.worded(&manner.refused(&error)), manner, shared, cut) {
         Ok(ready) => ready,
         Err(error) => {
             log::error!("{}: {error}", manner.id);
@@ -444,10 +462,19 @@ fn attempt<'a>(
     let headers = tiny_headers(&response, manner.id)?;
     let body = match response.body {
         Body::Bytes(bytes) => ReadyBody::Bytes(bytes),
+        Body::Text(text) => ReadyBody::Text(text),
         Body::Stream(pieces) => {
+            let held = manner.holder.map(|holder| Held::nothing(&shared.account, holder));
             let piece = io::Cursor::default();
-            let mut stream =
-                StreamReader { pieces, piece, ended: false, shared, connection: manner.connection, cut };
+            let mut stream = StreamReader {
+                pieces,
+                piece,
+                ended: false,
+                held,
+                shared,
+                connection: manner.connection,
+                cut,
+            };
             if !manner.head_only {
                 stream.begin()?;
             }
@@ -483,6 +510,7 @@ fn tiny_headers(response: &Response, id: &str) -> Result<Vec<tiny_http::Header>>
 
 enum Content<'a> {
     Bytes(io::Cursor<Vec<u8>>),
+    Text(&'static [u8]),
     Stream(StreamReader<'a>),
 }
 
@@ -490,17 +518,20 @@ impl Read for Content<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Bytes(bytes) => bytes.read(out),
+            Self::Text(text) => text.read(out),
             Self::Stream(stream) => stream.read(out),
         }
     }
 }
 
 /// A stream as a reader. Making a piece is a handler's work and takes a turn like it; a slow client between two pieces
-/// holds up nobody, and one that waits for its next turn goes for a newcomer like one that does not read.
+/// holds up nobody, and one that waits for its next turn goes for a newcomer like one that does not read. No piece is
+/// made for a caller who leaves too much unread.
 struct StreamReader<'a> {
     pieces: Box<dyn Iterator<Item = Result<Vec<u8>>> + Send>,
     piece: io::Cursor<Vec<u8>>,
     ended: bool,
+    held: Option<Held<'a>>,
     shared: &'a Shared,
     connection: Option<&'a Connection>,
     cut: &'a Cell<bool>,
@@ -510,6 +541,11 @@ impl StreamReader<'_> {
     /// Makes the first piece, while the answer can still be a refusal.
     fn begin(&mut self) -> Result<()> {
         let shared = self.shared;
+        if self.held.as_ref().is_some_and(|held| !held.has_room()) {
+            shared.counters.count_refusal(503);
+            let message = "too much is left unread at the same time".to_owned();
+            return Err(Error::Unavailable { retry_after: 5, message });
+        }
         let Some(turn) = shared.streams.enter(shared.limits.handler_wait) else {
             shared.counters.count_refusal(503);
             let message = "too many streams are being answered".to_owned();
@@ -520,6 +556,16 @@ impl StreamReader<'_> {
 
     fn next_piece(&mut self) -> io::Result<()> {
         let shared = self.shared;
+        if let Some(held) = &mut self.held {
+            held.give_back();
+        }
+        if self.held.as_ref().is_some_and(|held| !held.has_room()) {
+            self.note(Phase::Stalled)?;
+            if !self.held.as_ref().is_none_or(|held| held.await_room(shared.limits.answer_time)) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.note(Phase::Work)?;
+        }
         let turn = match shared.streams.enter(Duration::ZERO) {
             Some(turn) => turn,
             None => {
@@ -549,6 +595,9 @@ impl StreamReader<'_> {
                 None => self.ended = true,
             }
             self.cut.set(false);
+        }
+        if let Some(held) = &mut self.held {
+            held.become_answer(self.piece.get_ref().len());
         }
         Ok(())
     }
@@ -652,22 +701,18 @@ impl<W: Write> Write for Outlet<'_, W> {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use super::super::{Method, Request};
+    use super::super::{Admitted, Request};
     use super::*;
 
     struct Silent;
 
     impl Service for Silent {
-        fn body_limit(&self, _: Method, _: &str) -> usize {
-            0
+        fn admit(&self, _: Request) -> Result<Admitted<'_>, Response> {
+            Err(Response::empty(204))
         }
 
-        fn answer(&self, _: Request) -> Response {
-            Response::empty(204)
-        }
-
-        fn refuse(&self, _: &str, _: Option<&str>, error: &Error) -> Response {
-            Response::new(500, "text/plain", error.code())
+        fn refuse(&self, refused: &Refused<'_>) -> Response {
+            Response::new(500, "text/plain", refused.error.code())
         }
     }
 
@@ -695,8 +740,16 @@ mod tests {
         version: Version,
         persistence: Persistence,
     ) -> (io::Result<Sent>, Vec<Vec<u8>>) {
-        let manner =
-            Manner { version, head_only: false, persistence, id: "id", path: None, connection: None };
+        let manner = Manner {
+            version,
+            head_only: false,
+            persistence,
+            id: "id",
+            path: "",
+            peer: Peer::Local,
+            connection: None,
+            holder: None,
+        };
         let mut writes = Writes::default();
         let sent = write_answer(&mut writes, response, &manner, &shared());
         (sent, writes.0)

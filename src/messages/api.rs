@@ -13,7 +13,7 @@ use crate::auth::{Admin, Caller, Scope};
 use crate::error::{Error, Result, Subject};
 use crate::http::batch::{self, Batch};
 use crate::http::json::{self, Fields};
-use crate::http::route::{Dialect, Handler, Route, bulk, limit, route};
+use crate::http::route::{Dialect, Handler, Route, bulk, limit, route, single};
 use crate::http::stream::{self, Format};
 use crate::http::{Method, Request, Response, listing};
 use crate::owners::mailboxes::{self, Mailbox};
@@ -45,7 +45,7 @@ pub const ROUTES: &[Route] = &[
         Dialect::Mailbuttons,
         Handler::Key(Scope::MESSAGES_READ, prove_entry),
     ),
-    route(
+    single(
         Method::Patch,
         "/v1/mailboxes/{mailbox_id}/audit-logs/{message_id}",
         Dialect::Mailbuttons,

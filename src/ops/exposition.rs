@@ -105,7 +105,7 @@ fn limits(app: &App, text: &mut Text) {
         ("target_bytes", limits.head.target.to_string()),
         ("body_bytes", config.max_body.to_string()),
         ("bulk_body_bytes", config.max_bulk_body.to_string()),
-        ("body_memory_bytes", limits.bodies.to_string()),
+        ("body_memory_bytes", limits.memory.to_string()),
         ("body_bytes_per_second", limits.body_rate.to_string()),
         ("answer_bytes_per_second", limits.answer_rate.to_string()),
         ("idle_seconds", seconds(limits.idle_time)),

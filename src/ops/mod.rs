@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::auth::Admin;
 use crate::error::{Error, Result, Subject};
 use crate::http::route::{Dialect, Handler, Route, route};
-use crate::http::{Method, Request, Response};
+use crate::http::{Body, Method, Request, Response};
 use crate::metrics::Text;
 use crate::openapi;
 use crate::time::SECOND;
@@ -86,7 +86,11 @@ fn describe(_: &App, request: &Request) -> Result<Response> {
         |tag: &str| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == document.etag;
     let response = match request.header("if-none-match") {
         Some(known) if known.split(',').any(is_known) => Response::empty(304),
-        _ => Response::new(200, "application/json", document.text.clone()),
+        _ => Response {
+            status: 200,
+            headers: vec![("Content-Type", "application/json".into())],
+            body: Body::Text(&document.text),
+        },
     };
     Ok(response.with("ETag", &document.etag).with("Cache-Control", "no-cache"))
 }

@@ -5,14 +5,18 @@
 
 use std::time::Instant;
 
+use ipnet::IpNet;
 use serde_json::json;
 
 use super::memory::Memory;
 use super::{ADD_CHECKPOINT, LONGEST, SIZE, Submission};
+use crate::auth::address;
+use crate::auth::rates::Rates;
 use crate::error::{Error, Result, Subject};
 use crate::http::route::Dialect;
-use crate::http::{Method, Request, Response, Service};
+use crate::http::{Admitted, Holder, Method, Refused, Request, Response, Service};
 use crate::routes;
+use crate::seldom::Seldom;
 use crate::time::Clock;
 use crate::tlog::merkle::{empty_root, is_consistent};
 use crate::tlog::note::{Checkpoint, Cosigner, Note, Verifier};
@@ -23,34 +27,61 @@ pub struct Witness {
     pub logs: Vec<Verifier>,
     pub memory: Memory,
     pub clock: Clock,
+    /// Whose word on addresses is believed.
+    pub trusted: Vec<IpNet>,
+    pub rates: Rates,
+    pub lines: Seldom,
 }
 
+/// Log lines a second about what was asked.
+pub const LINES: u32 = 20;
+
 impl Service for Witness {
-    fn body_limit(&self, method: Method, path: &str) -> usize {
-        if method == Method::Post && path == ADD_CHECKPOINT { LONGEST } else { 0 }
+    fn admit(&self, head: Request) -> Result<Admitted<'_>, Response> {
+        let client = address::client(&head, &self.trusted);
+        if let Err(error) = self.rates.stranger(client, &self.trusted) {
+            return Err(self.finish(&head, Err(error), Instant::now()));
+        }
+        let is_submission = head.method == Method::Post && head.path == ADD_CHECKPOINT;
+        Ok(Admitted {
+            body_limit: if is_submission { LONGEST } else { 0 },
+            holder: Holder::Stranger(client.map(address::source)),
+            answer: Box::new(move |body| {
+                let started = Instant::now();
+                let request = Request { body, ..head };
+                self.finish(&request, self.route(&request), started)
+            }),
+        })
     }
 
-    fn answer(&self, request: Request) -> Response {
-        let started = Instant::now();
-        let answered = self.route(&request);
-        let response = answered.unwrap_or_else(|error| routes::fail(&request.id, Dialect::Problem, &error));
-        log::info!(
-            "{} {:.80} {} {}ms {}",
-            request.method.as_str(),
-            request.path,
-            response.status,
-            started.elapsed().as_millis(),
-            request.id,
-        );
-        response.with("X-Request-Id", request.id)
-    }
-
-    fn refuse(&self, _: &str, _: Option<&str>, error: &Error) -> Response {
+    fn refuse(&self, refused: &Refused<'_>) -> Response {
+        let mut error = refused.error;
+        let limited;
+        if let (false, Error::Http { .. }) = (refused.is_admitted, error) {
+            let client = address::of(refused.peer, refused.headers, &self.trusted);
+            limited = self.rates.stranger(client, &self.trusted);
+            error = limited.as_ref().err().unwrap_or(error);
+        }
         routes::refusal(Dialect::Problem, error)
     }
 }
 
 impl Witness {
+    fn finish(&self, request: &Request, answered: Result<Response>, started: Instant) -> Response {
+        let response = answered.unwrap_or_else(|error| routes::fail(&request.id, Dialect::Problem, &error));
+        if let Some(passed_over) = self.lines.line() {
+            log::info!(
+                "{} {:.32} {} {}ms {}; {passed_over} more since the last such line",
+                request.method.as_str(),
+                request.path,
+                response.status,
+                started.elapsed().as_millis(),
+                request.id,
+            );
+        }
+        response.with("X-Request-Id", &request.id)
+    }
+
     fn route(&self, request: &Request) -> Result<Response> {
         request.query.only(&[])?;
         let is_post = request.method == Method::Post;

@@ -9,12 +9,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::api::Witness;
+use super::api::{LINES, Witness};
 use super::memory::Memory;
+use crate::auth::rates::Rates;
+use crate::config::Rate;
 use crate::data_directory::{self, Lock};
 use crate::error::{Error, Result};
 use crate::http::server::{Limits, Listeners, Server};
 use crate::ids;
+use crate::seldom::Seldom;
 use crate::time::Clock;
 use crate::tlog::note::{Cosigner, Verifier, is_name};
 
@@ -43,7 +46,7 @@ impl Running {
         name: Option<&str>,
         logs: Vec<Verifier>,
         listen: SocketAddr,
-        limits: Limits,
+        (limits, per_address): (Limits, Option<Rate>),
         clock: Clock,
     ) -> Result<Self> {
         refuse_log(data)?;
@@ -70,7 +73,15 @@ impl Running {
         }
         let verifier = cosigner.verifier().clone();
         let memory = Memory::new(data, verifier.clone());
-        let service = Arc::new(Witness { cosigner, logs, memory, clock });
+        let service = Arc::new(Witness {
+            cosigner,
+            logs,
+            memory,
+            clock,
+            trusted: limits.exempt.clone(),
+            rates: Rates::new(None, per_address),
+            lines: Seldom::new(LINES),
+        });
         let server = Server::start(Listeners { tcp: Some(listen), unix: None }, limits, service)?;
         Ok(Self { verifier, server, _lock: lock })
     }

@@ -1530,13 +1530,21 @@ fn media_types_and_sizes(at: &Place) -> Vec<Row> {
             "body_too_large",
             &single_limit,
         ),
-        // Before anybody is asked who they are, and where there is no route either.
+        // Who has no key is asked for it, whatever the body; and where there is no route none is read.
         ask("POST", "/v1/enforcement/sends").body("", single.clone()).tenantcore(
+            401,
+            "invalid_auth_header",
+            "Missing or malformed Authorization header; expected: Bearer <api key>",
+        ),
+        ask("POST", "/nowhere").body("", single.clone()).problem(404, "route_not_found", "Route not found"),
+        ask("POST", "/api/v1/auth/login")
+            .body("", single[..4 * 1024 + 1].to_vec())
+            .senddock(413, &too_much(4 * 1024)),
+        ask("GET", "/v1/tenants").key(at).body("", single[..4 * 1024 + 1].to_vec()).tenantcore(
             413,
             "body_too_large",
-            &single_limit,
+            &too_much(4 * 1024),
         ),
-        ask("POST", "/nowhere").body("", single).problem(413, "body_too_large", &single_limit),
     ]);
     rows
 }

@@ -79,12 +79,12 @@ fn every_answer_of_every_route_is_guarded() {
 #[test]
 fn every_refusal_of_the_server_itself_is_guarded() {
     let server = Server::start_with(&[("max_body", "1KiB")]);
-    let long = "x".repeat(20_000);
+    let (long, login) = ("x".repeat(20_000), "/api/v1/auth/login");
     for (request, expected) in [
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
         ("\x16\x03\x01 is TLS".to_owned(), 400),
-        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n".to_owned(), 400),
-        (format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n{long}"), 413),
+        (format!("POST {login} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"), 400),
+        (format!("POST {login} HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n{long}"), 413),
         (format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414),
         ("POST / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n".to_owned(), 417),
         (format!("GET / HTTP/1.1\r\nHost: a\r\nA: {long}\r\n\r\n"), 431),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use mailtrail::error::{Error, Result};
 use mailtrail::http::framing::{self, BodyReader, HeadLimits};
 use mailtrail::http::server::{Counters, Limits, Listeners, Server};
-use mailtrail::http::{Body, Method, Request, Response, Service, client};
+use mailtrail::http::{Admitted, Body, Holder, Method, Refused, Request, Response, Service, client};
 use serde_json::Value;
 
 /// Longer than anything here takes; a test that waits this long has failed.
@@ -42,14 +42,35 @@ struct Held {
 }
 
 impl Service for Echo {
-    fn body_limit(&self, _: Method, path: &str) -> usize {
-        match path {
+    fn admit(&self, head: Request) -> Result<Admitted<'_>, Response> {
+        if head.path == "/closed" {
+            return Err(Response::new(401, "text/plain", "closed"));
+        }
+        let body_limit = match head.path.as_str() {
             "/small" => 10,
             "/large" => 64 * 1024 * 1024,
             _ => 1024 * 1024,
-        }
+        };
+        let holder = match head.header("x-caller") {
+            Some(name) => Holder::Known(name.to_owned()),
+            None => Holder::Stranger(None),
+        };
+        let answer = Box::new(move |body| self.answer(Request { body, ..head }));
+        Ok(Admitted { body_limit, holder, answer })
     }
 
+    fn refuse(&self, refused: &Refused<'_>) -> Response {
+        let (path, error) = (refused.path, refused.error);
+        let status = match error {
+            Error::Http { status, .. } => *status,
+            Error::Unavailable { .. } => 503,
+            _ => 500,
+        };
+        Response::new(status, "text/plain", format!("{} for {path:?}", error.code()))
+    }
+}
+
+impl Echo {
     fn answer(&self, request: Request) -> Response {
         self.seen.fetch_add(1, Ordering::SeqCst);
         let pieces = |n: usize| (0..n).map(|at| Ok(format!("{at:07}\n").into_bytes()));
@@ -87,15 +108,6 @@ impl Service for Echo {
                 Response::new(200, "text/plain", text)
             }
         }
-    }
-
-    fn refuse(&self, _: &str, path: Option<&str>, error: &Error) -> Response {
-        let status = match error {
-            Error::Http { status, .. } => *status,
-            Error::Unavailable { .. } => 503,
-            _ => 500,
-        };
-        Response::new(status, "text/plain", format!("{} for {path:?}", error.code()))
     }
 }
 
@@ -421,7 +433,7 @@ fn answers_without_a_body_have_none() {
         ("/broken-stream", 200, None),
         ("/empty", 204, None),
         ("/unchanged", 304, None),
-        ("/panic", 500, Some("33")),
+        ("/panic", 500, Some("27")),
     ] {
         client.send(format!("HEAD {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
         let answer = client.next(true).unwrap();
@@ -489,7 +501,7 @@ fn a_panic_is_a_500_and_the_connection_lives_on() {
     let mut client = running.connect();
     for n in 1..=3 {
         let answer = client.get("/panic");
-        assert_eq!((answer.status, answer.text()), (500, "internal_error for Some(\"/panic\")"));
+        assert_eq!((answer.status, answer.text()), (500, "internal_error for \"/panic\""));
         assert_eq!(running.counters().panics.load(Ordering::SeqCst), n);
     }
     assert_eq!(client.get("/next").text(), "GET /next 0");
@@ -660,7 +672,7 @@ fn streams_past_their_turns_wait_shortly_and_get_a_503() {
     let mut client = running.connect();
     let answer = client.get("/stream");
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
-    assert_eq!(answer.text(), "unavailable for Some(\"/stream\")");
+    assert_eq!(answer.text(), "unavailable for \"/stream\"");
     assert_eq!(client.get("/x").status, 200, "streams do not take the turns of handlers");
     running.echo.latch.release();
     assert_eq!(working.next(false).unwrap().body.len(), 64 * 1024);
@@ -692,25 +704,75 @@ fn a_stream_that_waits_for_its_turn_makes_room() {
     let _ = reading.join().expect("the reader does not panic");
 }
 
+/// A POST of `n` bytes by this caller.
+fn post_of(caller: &str, n: usize) -> String {
+    format!(
+        "POST /x HTTP/1.1\r\nHost: a\r\nX-Caller: {caller}\r\nConnection: close\r\nContent-Length: {n}\r\n\r\n{}",
+        "x".repeat(n)
+    )
+}
+
 #[test]
-fn bodies_share_a_budget() {
-    let running = start(Limits { bodies: 100 * 1024, ..Limits::default() });
-    let post = |n: usize| {
-        format!(
-            "POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {n}\r\n\r\n{}",
-            "x".repeat(n)
-        )
-    };
+fn a_body_past_its_callers_share_gets_a_503_and_all_is_given_back() {
+    let running = start(Limits { memory: 512 * 1024, ..Limits::default() });
     for _ in 0..3 {
-        let answers = running.exchange(post(200 * 1024));
+        let answers = running.exchange(post_of("a", 300 * 1024));
         assert_eq!(statuses(&answers), [503]);
         assert_eq!(answers[0].header("retry-after"), Some("5"));
+        assert_eq!(texts(&running.exchange(post_of("a", 150 * 1024))), ["POST /x 153600"]);
+    }
+}
+
+#[test]
+fn whoever_sends_slowly_takes_from_their_own_share() {
+    let running = start(Limits { memory: 4 * 1024 * 1024, ..Limits::default() });
+    let half_sent = |caller: &str| {
+        let mut client = running.connect();
+        let whole = post_of(caller, 600 * 1024);
+        client.send(&whole[..whole.len() / 2]);
+        client
+    };
+    // More than the half of what is for the known.
+    let mut slow: Vec<_> = (0..8).map(|_| half_sent("slow")).collect();
+    let refused = slow.iter_mut().filter_map(|client| {
+        client.stream().set_read_timeout(Some(millis(200))).unwrap();
+        let mut first = [0; 12];
+        client.reader.read_exact(&mut first).ok().map(|()| first)
+    });
+    let refused: Vec<_> = refused.collect();
+    assert!(!refused.is_empty() && refused.iter().all(|first| first == b"HTTP/1.1 503"), "{refused:?}");
+    assert_eq!(texts(&running.exchange(post_of("other", 600 * 1024))), ["POST /x 614400"]);
+    assert_eq!(texts(&running.exchange(post_of("slow", 30 * 1024))), ["POST /x 30720"], "a small one");
+}
+
+#[test]
+fn who_is_not_let_in_by_the_head_sends_no_body() {
+    let running = start(Limits::default());
+    let head = |more: &str| format!("POST /closed HTTP/1.1\r\nHost: a\r\n{more}\r\n");
+    for (more, sent) in [
+        ("Content-Length: 1000000\r\n", "half of it"),
+        ("Content-Length: 1000000\r\nExpect: 100-continue\r\n", ""),
+        ("Content-Length: 5\r\n", "1234"),
+        ("Transfer-Encoding: chunked\r\n", ""),
+        ("Content-Length: 99999999999999\r\n", ""),
+    ] {
+        let mut client = running.connect();
+        client.send(head(more) + sent);
+        let answers = client.rest();
         assert_eq!(
-            texts(&running.exchange(post(100 * 1024))),
-            ["POST /x 102400"],
-            "all of it was given back"
+            (statuses(&answers), answers[0].header("connection")),
+            (vec![401], Some("close")),
+            "{more}"
         );
     }
+    // Of a body that is there already nothing is left to come.
+    let mut client = running.connect();
+    for _ in 0..2 {
+        client.send(head("Content-Length: 5\r\n") + "12345");
+        assert_eq!(client.next(false).unwrap().status, 401);
+    }
+    assert_eq!(client.get("/next").text(), "GET /next 0");
+    assert_eq!(running.echo.seen(), 1);
 }
 
 #[test]

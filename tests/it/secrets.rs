@@ -333,7 +333,9 @@ fn no_secret_is_logged_answered_measured_or_stored() {
     // The search finds what is there to be found.
     let is_there = |wanted: &[u8]| searched.iter().filter(|(_, bytes)| holds(bytes, wanted)).count();
     assert!(
-        is_there(b"planted project") >= 2 && is_there(b"stopping") >= 1 && is_there(b"refused with 400") >= 1
+        is_there(b"planted project") >= 2
+            && is_there(b"stopping") >= 1
+            && is_there(b"refused while reading: 400") >= 1
     );
     assert!(is_there(&sha256(key.as_bytes())) >= 1, "the database holds the hash");
     assert!(is_there(&sha256(token.as_bytes())) >= 1, "the database holds the hash");

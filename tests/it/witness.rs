@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use mailtrail::checkpoints::CHECKPOINT;
 use mailtrail::config::Config;
-use mailtrail::error::Error;
 use mailtrail::http::remote::Prefix;
 use mailtrail::http::server::{Limits, Listeners, Server as HttpServer};
-use mailtrail::http::{Method, Request, Response, Service};
+use mailtrail::http::{Admitted, Holder, Method, Refused, Request, Response, Service};
 use mailtrail::ids::{hex, sha256};
 use mailtrail::jobs;
 use mailtrail::time::Clock;
@@ -57,7 +56,8 @@ impl Friend {
         self.stop();
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let (logs, clock) = (self.logs.clone(), self.clock.clone());
-        let running = Running::start(&self.data(), Some(NAME), logs, listen, Limits::default(), clock);
+        let limits = (Limits::default(), None);
+        let running = Running::start(&self.data(), Some(NAME), logs, listen, limits, clock);
         self.running = Some(running.expect("a witness"));
     }
 
@@ -521,15 +521,15 @@ fn a_witness_that_finds_its_memory_changed_cosigns_nothing() {
 struct Says(u16, String);
 
 impl Service for Says {
-    fn body_limit(&self, _: Method, _: &str) -> usize {
-        1 << 20
+    fn admit(&self, _: Request) -> Result<Admitted<'_>, Response> {
+        Ok(Admitted {
+            body_limit: 1 << 20,
+            holder: Holder::Stranger(None),
+            answer: Box::new(|_| Response::new(self.0, "text/plain", self.1.clone())),
+        })
     }
 
-    fn answer(&self, _: Request) -> Response {
-        Response::new(self.0, "text/plain", self.1.clone())
-    }
-
-    fn refuse(&self, _: &str, _: Option<&str>, _: &Error) -> Response {
+    fn refuse(&self, _: &Refused<'_>) -> Response {
         Response::empty(400)
     }
 }

@@ -1,0 +1,61 @@
+//! A log line now and then, however often there is reason for one: whoever makes the reasons must not fill the disk.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// So many lines a second, and with the next one how many there would have been.
+pub struct Seldom {
+    most: u32,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Of the second that is counted.
+    begun: Option<Instant>,
+    lines: u32,
+    passed_over: u64,
+}
+
+impl Seldom {
+    pub fn new(most: u32) -> Self {
+        Self { most, state: Mutex::default() }
+    }
+
+    /// Whether there may be a line now; it says how many were passed over since the last one.
+    pub fn line(&self) -> Option<u64> {
+        self.line_at(Instant::now())
+    }
+
+    fn line_at(&self, now: Instant) -> Option<u64> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.begun.is_none_or(|begun| now.saturating_duration_since(begun) >= SECOND) {
+            state.begun = Some(now);
+            state.lines = 0;
+        }
+        if state.lines >= self.most {
+            state.passed_over = state.passed_over.saturating_add(1);
+            return None;
+        }
+        state.lines += 1;
+        Some(std::mem::take(&mut state.passed_over))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_reasons_in_a_second_are_as_many_lines_as_there_may_be() {
+        let seldom = Seldom::new(2);
+        let start = Instant::now();
+        let lines: Vec<_> = (0..1000).map(|n| seldom.line_at(start + Duration::from_micros(n))).collect();
+        assert_eq!(lines.iter().flatten().collect::<Vec<_>>(), [&0, &0]);
+        assert_eq!(seldom.line_at(start + SECOND), Some(998));
+        assert_eq!(seldom.line_at(start + SECOND), Some(0));
+        assert_eq!(seldom.line_at(start + SECOND), None);
+    }
+}
