@@ -66,7 +66,7 @@ pub struct App {
     pub policies: Mutex<HashMap<i64, Arc<Compiled>>>,
     license: RwLock<Licensed>,
     /// Held as long as this lives: one process for one data directory.
-    _lock: Lock,
+    pub lock: Lock,
 }
 
 /// Log lines a second about requests of nobody that is known.
@@ -109,7 +109,7 @@ impl App {
             keys: Known::default(),
             policies: Mutex::default(),
             license: RwLock::new(Licensed::No("no license key is configured".into())),
-            _lock: lock,
+            lock,
             config: Arc::new(config),
         };
         app.load_license()?;

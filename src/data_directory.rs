@@ -3,12 +3,14 @@
 //! All of it is looked at before SQLite touches a file: it would make a new database where one was lost, and call a
 //! file that cannot be written damaged.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use rustix::fs::Access;
+use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -48,29 +50,164 @@ fn refuse_empty(database: &Path) -> Result<()> {
     ))
 }
 
-/// The exclusive lock of a data directory, for the life of the process that took it.
-pub struct Lock(#[allow(dead_code, reason = "closing the file gives the lock up")] File);
+/// In the data directory: its lock, and what is known of who has it.
+const LOCK: &str = "mailtrail.lock";
+
+/// The exclusive lock of a data directory, for the life of the process that took it. A kill gives it up too.
+pub struct Lock {
+    file: File,
+}
+
+/// What the one who has the lock is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// A command that is over soon, as when a mail server records a message.
+    Command,
+    /// A server that does not answer yet: an upgrade may take long.
+    Starting,
+    Serving,
+    /// A server that answers what is in flight.
+    Stopping,
+}
+
+impl State {
+    const WORDS: [(Self, &str, &str); 4] = [
+        (Self::Command, "command", "a command"),
+        (Self::Starting, "starting", "a server that starts"),
+        (Self::Serving, "serving", "a server"),
+        (Self::Stopping, "stopping", "a server that stops"),
+    ];
+}
+
+/// Who has the lock, as far as its file says: it is written a moment after the lock was taken, so that the one before
+/// may stand there still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    state: State,
+    process: i32,
+}
+
+impl Holder {
+    fn read(data: &Path) -> Option<Self> {
+        let mut text = String::new();
+        let file = open_lock(&data.join(LOCK), OFlags::RDONLY).ok()?;
+        file.take(64).read_to_string(&mut text).ok()?;
+        let (word, process) = text.trim_end().split_once(' ')?;
+        let (state, ..) = State::WORDS.into_iter().find(|(_, known, _)| *known == word)?;
+        Some(Self { state, process: process.parse().ok()? })
+    }
+
+    /// Whether it is a server that has begun to answer, and its process is there.
+    pub fn is_serving(self) -> bool {
+        let process = rustix::process::Pid::from_raw(self.process);
+        let is_there =
+            process.is_some_and(|process| rustix::process::test_kill_process(process) != Err(Errno::SRCH));
+        self.state == State::Serving && is_there
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = State::WORDS.iter().find(|(state, ..)| *state == self.state).map(|(.., words)| *words);
+        write!(f, "{} (process {})", words.unwrap_or_default(), self.process)
+    }
+}
+
+/// What came of waiting for the lock.
+pub enum Turn {
+    Ours(Lock),
+    /// A server has it, and answers.
+    Served,
+    /// Somebody has it still.
+    Taken(Option<Holder>),
+}
+
+/// How long is waited for the lock: a server that stops takes five seconds, and commands are over sooner.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// From one try to the next. A server that starts is quicker than the many commands that may wait beside it.
+const EVERY: Duration = Duration::from_millis(20);
+const EVERY_OF_A_SERVER: Duration = Duration::from_millis(5);
+/// Whoever waits longer than that is told.
+const UNTOLD: Duration = Duration::from_secs(1);
 
 impl Lock {
-    /// Takes the lock; `None` while another process has it.
-    pub fn take(data: &Path) -> Result<Option<Self>> {
+    /// Takes the lock; `None` while another process has it. `state`: what we are at.
+    pub fn take(data: &Path, state: State) -> Result<Option<Self>> {
         if !data.is_dir() {
             return Err(no_database(data));
         }
         refuse_read_only(data)?;
-        let path = data.join("mailtrail.lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(Error::io(format!("cannot open {}", path.display())))?;
+        let path = data.join(LOCK);
+        let file = open_lock(&path, OFlags::RDWR | OFlags::CREATE)?;
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self(file))),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(Error::io(format!("cannot lock {}", path.display()))(errno.into())),
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(errno) => return Err(Error::io(format!("cannot lock {}", path.display()))(errno.into())),
+        }
+        let lock = Self { file };
+        lock.tell(state);
+        Ok(Some(lock))
+    }
+
+    /// Waits for the lock, for `patience` at most: whoever starts, stops, or is over soon, gives it up. Not for a server,
+    /// which is there when `is_served` says so. `wait` is told once, when it takes longer than a moment.
+    pub fn wait(
+        data: &Path,
+        state: State,
+        patience: Duration,
+        is_served: impl Fn(Option<Holder>) -> bool,
+        wait: impl FnOnce(&str),
+    ) -> Result<Turn> {
+        let began = Instant::now();
+        let mut wait = Some(wait);
+        let every = if state == State::Command { EVERY } else { EVERY_OF_A_SERVER };
+        loop {
+            if let Some(lock) = Self::take(data, state)? {
+                return Ok(Turn::Ours(lock));
+            }
+            let holder = Holder::read(data);
+            if is_served(holder) {
+                return Ok(Turn::Served);
+            }
+            if began.elapsed() >= patience {
+                return Ok(Turn::Taken(holder));
+            }
+            if began.elapsed() >= UNTOLD
+                && let Some(wait) = wait.take()
+            {
+                wait(&format!("waiting for {} to leave {}", words(holder), data.display()));
+            }
+            std::thread::sleep(every);
         }
     }
+
+    /// Says what we are at, for those who wait. Nothing depends on it but their words: where there is no room for it on
+    /// the disk, it is not said.
+    pub fn tell(&self, state: State) {
+        let word = State::WORDS.iter().find(|(known, ..)| *known == state).map(|(_, word, _)| *word);
+        let text = format!("{} {}\n", word.unwrap_or_default(), std::process::id());
+        let told = self.file.set_len(0).and_then(|()| self.file.write_all_at(text.as_bytes(), 0));
+        if let Err(error) = told {
+            log::debug!("the lock does not say who has it: {error}");
+        }
+    }
+}
+
+/// In place of a process that nobody knows: the file says nothing.
+fn words(holder: Option<Holder>) -> String {
+    holder.map_or_else(|| "another process".to_owned(), |holder| holder.to_string())
+}
+
+/// What a command, or a server, says that has waited long enough for the lock; it may be tried again.
+pub fn still_taken(data: &Path, holder: Option<Holder>) -> Error {
+    let message = format!("{} is in use by {}", data.display(), words(holder));
+    Error::Unavailable { retry_after: 5, message }
+}
+
+fn open_lock(path: &Path, flags: OFlags) -> Result<File> {
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = rustix::fs::open(path, flags, Mode::from_raw_mode(0o600));
+    opened.map(File::from).map_err(|errno| Error::io(format!("cannot open {}", path.display()))(errno.into()))
 }
 
 /// Makes a data directory that only its owner may enter.
@@ -180,6 +317,28 @@ fn refuse_network(data: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_is_waited_for_and_says_who_has_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let data = directory.path();
+        let short = Duration::from_millis(1);
+        let wait = |is_served| Lock::wait(data, State::Command, short, |_| is_served, |_| {});
+        let ours = Lock::take(data, State::Starting).expect("a lock").expect("nobody has it");
+        let Ok(Turn::Taken(Some(holder))) = wait(false) else { panic!("it is taken") };
+        assert_eq!(holder.to_string(), format!("a server that starts (process {})", std::process::id()));
+        assert!(!holder.is_serving());
+        ours.tell(State::Serving);
+        assert!(Holder::read(data).is_some_and(Holder::is_serving));
+        assert!(matches!(wait(true), Ok(Turn::Served)));
+        // What an older program leaves there, or half of it.
+        for text in ["", "serving", "serving x", "serving 99999999999", "something 1", "serving 0"] {
+            std::fs::write(data.join(LOCK), text).expect("an edit");
+            assert!(!Holder::read(data).is_some_and(Holder::is_serving), "{text:?}");
+        }
+        drop(ours);
+        assert!(matches!(wait(false), Ok(Turn::Ours(_))));
+    }
 
     /// linux/magic.h and the file systems' own sources; FUSE may be anything, and is let through.
     #[test]

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::config::Config;
-use crate::data_directory::Lock;
+use crate::data_directory::{Holder, Lock, PATIENCE, State, Turn, still_taken};
 use crate::error::{Error, Result};
+use crate::http::client::{answers, is_answered};
 use crate::http::server::{Limits, Listeners, Server, descriptors};
 use crate::jobs::Scheduler;
 use crate::routes::{Routes, Watched};
@@ -24,6 +25,9 @@ use crate::time::Clock;
 /// What is in flight when it is told to stop may take so long: with the WAL to be emptied after it, the whole end
 /// takes less than five seconds.
 const GRACE: Duration = Duration::from_secs(4);
+
+/// One that serves answers within this.
+const ANSWERS: Duration = Duration::from_secs(2);
 
 /// Connections of the listener for metrics.
 const WATCHERS: usize = 64;
@@ -72,19 +76,34 @@ impl Running {
     /// Opens the data directory, starts the jobs and answers.
     ///
     /// # Errors
-    /// `Refused` when another process has the directory, or there is no database in it.
-    pub fn start(mut config: Config, clock: Clock) -> Result<Self> {
+    /// `Refused` when another server has the directory, or there is no database in it. `Unavailable` when somebody else
+    /// has it, and does not give it up for half a minute: worth another try.
+    pub fn start(config: Config, clock: Clock) -> Result<Self> {
+        Self::start_telling(config, clock, |what| log::warn!("{what}"))
+    }
+
+    /// As `start`; `wait` is told when it has to wait for the directory.
+    pub fn start_telling(mut config: Config, clock: Clock, wait: impl FnOnce(&str)) -> Result<Self> {
         let address: SocketAddr = config.listen.parse().map_err(|_| {
             Error::refused(
                 format!("listen: {:?} is not an address and a port", config.listen),
                 "give one as in 127.0.0.1:7465 or [::1]:7465; port 0 takes a free one",
             )
         })?;
-        let Some(lock) = Lock::take(&config.data)? else {
-            return Err(Error::refused(
-                format!("another mailtrail is serving {}", config.data.display()),
-                "stop it first, or name another directory with --data",
-            ));
+        let socket = config.socket();
+        // A server that hangs, or was killed and waits for its disk, has it too: that passes, as a command does.
+        let is_served = |holder: Option<Holder>| {
+            holder.is_none_or(Holder::is_serving) && is_answered(&socket) && answers(&socket, ANSWERS)
+        };
+        let lock = match Lock::wait(&config.data, State::Starting, PATIENCE, is_served, wait)? {
+            Turn::Ours(lock) => lock,
+            Turn::Taken(holder) => return Err(still_taken(&config.data, holder)),
+            Turn::Served => {
+                return Err(Error::refused(
+                    format!("another mailtrail is serving {}", config.data.display()),
+                    "stop it first, or name another directory with --data",
+                ));
+            }
         };
         config.limits.connections = config.limits.connections.min(descriptors());
         let limits = config.limits.clone();
@@ -112,6 +131,7 @@ impl Running {
             }
         };
         let scheduler = Some(Scheduler::start(Arc::clone(&app))?);
+        app.lock.tell(State::Serving);
         Ok(Self { app, server, watched, scheduler })
     }
 
@@ -138,6 +158,7 @@ impl Running {
 
     /// Stops accepting, answers what is in flight, ends the jobs, and leaves one database file without a WAL.
     pub fn stop(mut self) -> Result<()> {
+        self.app.lock.tell(State::Stopping);
         self.app.stopping.store(true, Ordering::Relaxed);
         let n_cut = self.server.stop(GRACE);
         self.watched = None;

@@ -1,6 +1,8 @@
 //! The way from a command to the routes: over the server's Unix socket while one serves, else in this process.
 
-use std::io::Read;
+use std::cell::RefCell;
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -10,7 +12,8 @@ use super::Context;
 use crate::app::App;
 use crate::auth::WORKSPACE_HEADER;
 use crate::auth::operator::{self, OPERATOR_HEADER};
-use crate::data_directory::Lock;
+use crate::config::Config;
+use crate::data_directory::{Lock, PATIENCE, State, Turn, still_taken};
 use crate::error::{Error, Result};
 use crate::http::{Body, Method, Peer, Query, Request, client};
 use crate::ids::random_hex;
@@ -24,14 +27,22 @@ pub fn who_asks() -> &'static str {
     WHO.get_or_init(operator::of_this_process)
 }
 
-/// How long a command waits for another one to end.
-const TURN: Duration = Duration::from_secs(10);
+/// Between two looks for a server that went away.
+const LOOK: Duration = Duration::from_millis(20);
 
-pub enum Client {
+/// What a command asks. A server may come or go between two calls: the next one finds the way there is then.
+pub struct Client {
+    way: RefCell<Way>,
+    workspace: Option<String>,
+    /// Of the data directory; `None`: there is no other way.
+    config: Option<Config>,
+}
+
+enum Way {
     /// A server holds the directory.
-    Socket(std::path::PathBuf, Option<String>),
+    Socket(PathBuf),
     /// We hold it ourselves.
-    Here(Box<App>, Option<String>),
+    Here(Box<App>),
 }
 
 /// One call: what the command says of the request.
@@ -51,30 +62,54 @@ pub struct Answer {
 
 impl Client {
     /// Takes the directory, or finds the server that has it. Another command may have it for a moment, as when a
-    /// mail server records several messages at once: then it waits its turn.
+    /// mail server records several messages at once, and a server may start or stop: then it waits its turn.
+    ///
+    /// # Errors
+    /// `Unavailable` when the turn does not come.
     pub fn open(context: &Context) -> Result<Self> {
-        let workspace = context.workspace.clone();
-        let socket = context.config.socket();
-        let give_up = Instant::now() + TURN;
-        loop {
-            if let Some(lock) = Lock::take(&context.config.data)? {
-                let app = App::open(context.config.clone(), Clock::system(), lock)?;
-                return Ok(Self::Here(Box::new(app), workspace));
-            }
-            if client::is_answered(&socket) || Instant::now() >= give_up {
-                return Ok(Self::Socket(socket, workspace));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let way = find(&context.config, PATIENCE)?;
+        let (workspace, config) = (context.workspace.clone(), Some(context.config.clone()));
+        Ok(Self { way: RefCell::new(way), workspace, config })
     }
 
-    /// The answer as it comes; a refusal becomes an error.
+    /// The server alone, if there is one.
+    pub fn of_server(context: &Context) -> Self {
+        let way = RefCell::new(Way::Socket(context.config.socket()));
+        Self { way, workspace: None, config: None }
+    }
+
+    /// Of a directory that we hold.
+    pub fn here(app: App) -> Self {
+        Self { way: RefCell::new(Way::Here(Box::new(app))), workspace: None, config: None }
+    }
+
+    /// From now on it does not take the directory itself, should the server go: a command that takes long would keep it
+    /// from coming back. False where there is no server.
+    pub fn stays_with_server(&mut self) -> bool {
+        self.config = None;
+        matches!(*self.way.borrow(), Way::Socket(_))
+    }
+
+    /// The answer as it comes; a refusal becomes an error. Where no server listens any more, nothing was sent, and it
+    /// goes on with the one that comes, or without; so it does with a call that may be made twice, when the server went
+    /// away without an answer.
     pub fn send(&self, call: Call<'_>) -> Result<Answer> {
-        let answer = match self {
-            Self::Socket(path, workspace) => over_socket(path, workspace.as_deref(), call)?,
-            Self::Here(app, workspace) => in_process(app, workspace.as_deref(), call),
-        };
-        if answer.status < 400 { Ok(answer) } else { Err(refusal(answer)) }
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let sent = match &*self.way.borrow() {
+                Way::Socket(path) => over_socket(path, self.workspace.as_deref(), &call),
+                Way::Here(app) => break in_process(app, self.workspace.as_deref(), call).accepted(),
+            };
+            match (sent, &self.config) {
+                (Ok(answer), _) => break answer.accepted(),
+                (Err(error), Some(config)) if Instant::now() < give_up && may_go_on(&error, &call) => {
+                    std::thread::sleep(LOOK);
+                    let found = find(config, give_up.saturating_duration_since(Instant::now()))?;
+                    *self.way.borrow_mut() = found;
+                }
+                (Err(error), _) => break Err(error),
+            }
+        }
     }
 
     pub fn get(&self, path: &str, query: Vec<(&str, String)>) -> Result<Value> {
@@ -103,7 +138,50 @@ impl Client {
     }
 }
 
+/// The way there is at this moment, or will be in a while.
+fn find(config: &Config, patience: Duration) -> Result<Way> {
+    let socket = config.socket();
+    let is_served = |_| client::is_answered(&socket);
+    let is_watched = std::io::stderr().is_terminal();
+    let wait = |what: &str| {
+        if is_watched {
+            eprintln!("{what}");
+        }
+    };
+    match Lock::wait(&config.data, State::Command, patience, is_served, wait)? {
+        Turn::Ours(lock) => {
+            let app = App::open(config.clone(), Clock::system(), lock)?;
+            Ok(Way::Here(Box::new(app)))
+        }
+        Turn::Served => Ok(Way::Socket(socket)),
+        Turn::Taken(holder) => Err(still_taken(&config.data, holder)),
+    }
+}
+
+/// Whether nothing was done, or would be done once more to no effect: what reads, a raw message, which is recorded once
+/// however often it comes, and what names an `Idempotency-Key`.
+fn may_go_on(error: &Error, call: &Call<'_>) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof};
+    let Error::Io { source, .. } = error else { return false };
+    let has = |name: &str, value: Option<&str>| {
+        call.headers.iter().any(|(n, v)| *n == name && value.is_none_or(|value| *v == value))
+    };
+    match source.kind() {
+        NotFound | ConnectionRefused => true,
+        UnexpectedEof | ConnectionReset | BrokenPipe => {
+            call.method == Method::Get
+                || has("content-type", Some("message/rfc822"))
+                || has("idempotency-key", None)
+        }
+        _ => false,
+    }
+}
+
 impl Answer {
+    fn accepted(self) -> Result<Self> {
+        if self.status < 400 { Ok(self) } else { Err(refusal(self)) }
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
@@ -128,8 +206,8 @@ impl Answer {
     }
 }
 
-fn over_socket(path: &std::path::Path, workspace: Option<&str>, call: Call<'_>) -> Result<Answer> {
-    let mut target = call.path;
+fn over_socket(path: &Path, workspace: Option<&str>, call: &Call<'_>) -> Result<Answer> {
+    let mut target = call.path.clone();
     if !call.query.is_empty() {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&call.query).finish();
         target = format!("{target}?{query}");

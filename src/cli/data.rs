@@ -168,8 +168,8 @@ pub fn query(context: &Context, query: &Query) -> Result<()> {
 /// Prints what is recorded from now on. Looks once a second at the newest pages, as far back as they have something
 /// new; rows that an import dates back further than that are not seen here.
 pub fn tail(context: &Context, query: &Query) -> Result<()> {
-    let client = Client::open(context)?;
-    if matches!(client, Client::Here(..)) {
+    let mut client = Client::open(context)?;
+    if !client.stays_with_server() {
         return Err(Error::usage(
             "nobody serves this directory, so nothing new can come",
             "start `mailtrail serve` first",
@@ -349,7 +349,8 @@ impl std::fmt::Display for Tally {
 /// Sends a file in chunks, each under an idempotency key made of its content, so that a run that broke off can be
 /// run again. A chunk that is refused is sent line by line: the good lines are recorded, the bad ones named.
 pub fn import(context: &Context, import: &Import) -> Result<()> {
-    let client = Client::open(context)?;
+    let mut client = Client::open(context)?;
+    client.stays_with_server();
     if import.log == Log::Activity && import.project.is_none() {
         return Err(Error::usage("activities are imported into a project", "name it with --project"));
     }
@@ -400,7 +401,7 @@ fn send_chunk(
     if good.is_empty() {
         return Ok(());
     }
-    let is_refusal = |error: &Error| super::exit_code(error, false) == 1;
+    let is_refusal = |error: &Error| super::exit_code(error) == 1;
     // Not the input's fault: stop, and say where. From the chunk's own first line on, the next run makes the same
     // chunks with the same idempotency keys.
     let stopped = |error: Error| {

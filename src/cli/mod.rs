@@ -3,7 +3,8 @@
 //! It never opens a live database beside the server: while the data directory's lock is held it speaks to the
 //! server over its Unix socket, otherwise it takes the lock and calls the same routes in process (`client`).
 //! Results go to standard output, talk to standard error. Exit: 0 done, 1 your input, 2 our trouble, 3 does not
-//! verify; `serve` and `witness`, for their units: 70 internal, 74 input/output, 78 configuration or data refused.
+//! verify. `serve` and `witness`, for their units: 70 internal, 74 input/output, 75 the directory is in use for a
+//! while, 78 command line, configuration or data refused.
 
 mod arguments;
 mod bundle;
@@ -31,7 +32,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::mask::masked;
 pub use arguments::command;
-use arguments::{Arguments, CheckpointCommand, Command, RecordCommand};
+use arguments::{Arguments, CheckpointCommand, Command};
 
 /// Everything a command needs besides its own arguments.
 struct Context {
@@ -41,9 +42,11 @@ struct Context {
 }
 
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(settings_first(arguments)) {
+    let arguments = settings_first(arguments);
+    let reader = Reader::of(&arguments);
+    let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => return show_usage(&error),
+        Err(error) => return show_usage(&error, reader),
     };
     client::who_asks();
     // What we make is ours alone, whatever the shell's umask.
@@ -52,17 +55,47 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Err(error) = signal_hook::flag::register(SIGXFSZ, Arc::default()) {
         eprintln!("warning: a limit on file sizes would end this process: {error}");
     }
-    let is_serving = matches!(arguments.command, Command::Serve { .. } | Command::Witness(_));
-    let is_for_mail =
-        matches!(arguments.command, Command::Record(RecordCommand::Message { sysexits: true, .. }));
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             eprintln!();
             eprintln!("hint: {}", error.hint());
-            let code = if is_for_mail { sysexits(&error) } else { exit_code(&error, is_serving) };
-            ExitCode::from(code)
+            ExitCode::from(reader.code(&error))
+        }
+    }
+}
+
+/// Who reads the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Person,
+    /// systemd, which starts again what ended, but for a 78.
+    Unit,
+    /// A mail server, which sends a message back or keeps it.
+    Mail,
+}
+
+impl Reader {
+    /// Of a command line that may be wrong in all else.
+    fn of(arguments: &[OsString]) -> Self {
+        let Ok(found) = command().ignore_errors(true).try_get_matches_from(arguments) else {
+            return Self::Person;
+        };
+        let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+        match found.subcommand_name() {
+            Some("serve") => Self::Unit,
+            Some("witness") if !has("--show-key") => Self::Unit,
+            Some("record") if has("--sysexits") => Self::Mail,
+            _ => Self::Person,
+        }
+    }
+
+    fn code(self, error: &Error) -> u8 {
+        match self {
+            Self::Person => exit_code(error),
+            Self::Unit => unit_code(error),
+            Self::Mail => sysexits(error),
         }
     }
 }
@@ -91,21 +124,22 @@ fn settings_first(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString
 }
 
 /// clap's own message (help, version, a wrong argument) with our exit codes.
-fn show_usage(error: &clap::Error) -> ExitCode {
+fn show_usage(error: &clap::Error, reader: Reader) -> ExitCode {
     let _ = error.print();
     if !error.use_stderr() {
         return ExitCode::SUCCESS;
     }
     eprintln!();
     eprintln!("hint: `mailtrail --help` lists the commands, `mailtrail COMMAND --help` what one takes");
-    ExitCode::from(1)
+    ExitCode::from(match reader {
+        Reader::Person => 1,
+        Reader::Unit => 78,
+        Reader::Mail => 75,
+    })
 }
 
-fn exit_code(error: &Error, is_serving: bool) -> u8 {
+fn exit_code(error: &Error) -> u8 {
     match error {
-        Error::Refused { .. } if is_serving => 78,
-        Error::Database(_) | Error::Io { .. } if is_serving => 74,
-        Error::Internal(_) if is_serving => 70,
         Error::Invalid(_)
         | Error::Malformed(_)
         | Error::Unauthenticated(_)
@@ -123,12 +157,22 @@ fn exit_code(error: &Error, is_serving: bool) -> u8 {
     }
 }
 
+/// sysexits(3) for a unit: 78 where another start will not put it right.
+fn unit_code(error: &Error) -> u8 {
+    match error {
+        Error::Unavailable { .. } => 75,
+        Error::Internal(_) => 70,
+        error if exit_code(error) == 2 => 74,
+        _ => 78,
+    }
+}
+
 /// sysexits(3), as a mail server reads them: 65, this will never do and the message goes back; 75, try again later,
 /// also for a configuration or a data directory that somebody has to put right.
 fn sysexits(error: &Error) -> u8 {
     match error {
         Error::Refused { .. } | Error::TooMany { .. } => 75,
-        error if exit_code(error, false) == 1 => 65,
+        error if exit_code(error) == 1 => 65,
         _ => 75,
     }
 }

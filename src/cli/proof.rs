@@ -15,9 +15,10 @@ use super::setup::open_at_rest;
 use super::table::cell;
 use crate::admin::proof;
 use crate::checkpoints;
-use crate::data_directory::{self, Lock};
+use crate::data_directory::{self, Lock, PATIENCE, State, Turn, still_taken};
 use crate::error::{Error, Result};
 use crate::http::Method;
+use crate::http::client::is_answered;
 use crate::store::migrate;
 use crate::tlog::note::{Checkpoint, Note, Verifier};
 use crate::tlog::proof::Proof;
@@ -68,7 +69,7 @@ pub fn verify(context: &Context, file: Option<&Path>, pins: Option<&Path>) -> Re
 
 /// Who answers for the database.
 enum Asked {
-    Server(Client),
+    Server(Box<Client>),
     File(Connection),
 }
 
@@ -76,7 +77,7 @@ impl Asked {
     /// The data directory's, or a file that nobody serves.
     fn of(context: &Context, file: Option<&Path>) -> Result<Self> {
         Ok(match file {
-            None => Self::Server(Client::open(context)?),
+            None => Self::Server(Box::new(Client::open(context)?)),
             Some(path) => Self::File(open(path)?),
         })
     }
@@ -261,12 +262,15 @@ pub fn checkpoint(context: &Context) -> Result<()> {
 /// Goes on under another name: through the server where one runs, else also where no server would start.
 pub fn renew(context: &Context, why: &str, is_new_key: bool) -> Result<()> {
     let data = &context.config.data;
-    let told = match Lock::take(data)? {
-        None => {
+    let socket = context.config.socket();
+    let is_served = |_| is_answered(&socket);
+    let told = match Lock::wait(data, State::Command, PATIENCE, is_served, |what| eprintln!("{what}"))? {
+        Turn::Served => {
             let body = json!({ "why": why, "new_key": is_new_key });
-            Client::open(context)?.post("/api/v1/admin/epochs", &body)?
+            Client::of_server(context).post("/api/v1/admin/epochs", &body)?
         }
-        Some(_lock) => {
+        Turn::Taken(holder) => return Err(still_taken(data, holder)),
+        Turn::Ours(_lock) => {
             data_directory::examine(data)?;
             json!({ "verifier": checkpoints::renew(&context.config, why, is_new_key)? })
         }

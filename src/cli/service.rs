@@ -15,6 +15,12 @@ pub fn ready(url: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(&serving(url))]);
 }
 
+/// Before it can serve: somebody has the data directory still.
+pub fn waiting(what: &str) {
+    log::warn!("{what}");
+    tell(&[NotifyState::Status(what)]);
+}
+
 pub fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("answering what is in flight")]);
 }

@@ -1,13 +1,13 @@
 //! From nothing to serving, and keeping it safe: init, serve, health, config, backup, restore, check, retention, stats.
 
-use std::io::BufRead;
+use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::arguments::{ClockCommand, RetentionCommand};
@@ -19,8 +19,9 @@ use crate::app::{App, LOGS};
 use crate::auth::{Scope, license, password};
 use crate::checkpoints;
 use crate::config::Config;
-use crate::data_directory::{self, Lock};
+use crate::data_directory::{self, Lock, PATIENCE, State, Turn, still_taken};
 use crate::error::{Error, Result};
+use crate::http::client::is_answered;
 use crate::http::json::Fields;
 use crate::serve::Running;
 use crate::store::{backup as copies, migrate};
@@ -71,6 +72,17 @@ pub fn init(context: &Context, email: &str, password_stdin: bool) -> Result<()> 
     })
 }
 
+/// The lock of a data directory that nobody may serve. Another command is over soon.
+pub fn take_lock(config: &Config, served: impl FnOnce(&Path) -> Error) -> Result<Lock> {
+    let (data, socket) = (&config.data, config.socket());
+    let is_served = |_| is_answered(&socket);
+    match Lock::wait(data, State::Command, PATIENCE, is_served, |what| eprintln!("{what}"))? {
+        Turn::Ours(lock) => Ok(lock),
+        Turn::Served => Err(served(data)),
+        Turn::Taken(holder) => Err(still_taken(data, holder)),
+    }
+}
+
 /// A new data directory with its first workspace, owner, key and license, made through the admin routes.
 pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> Result<Made> {
     crate::owners::check_address("--email", email)?;
@@ -98,14 +110,14 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
     }
     data_directory::create(&config.data)?;
     data_directory::refuse_open_modes(&config.data)?;
-    let lock = Lock::take(&config.data)?.ok_or_else(|| {
-        Error::usage(format!("{} is in use by another process", config.data.display()), "wait for it to end")
+    let lock = take_lock(config, |data| {
+        Error::usage(format!("{} is being served", data.display()), "name another directory with --data")
     })?;
     migrate::prepare(&database, LOGS)?;
     let mut config = config.clone();
     // Whatever license is configured elsewhere, this directory gets its own.
     config.license_key = None;
-    let client = Client::Here(Box::new(App::open(config, Clock::system(), lock)?), None);
+    let client = Client::here(App::open(config, Clock::system(), lock)?);
     let workspace = client.post("/api/v1/admin/workspaces", &json!({ "name": name }))?;
     let user = client.post(
         "/api/v1/admin/users",
@@ -127,7 +139,7 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
 pub fn serve(context: Context) -> Result<()> {
     // From here on a signal is a drain, also one that comes as soon as the URL is printed.
     let signals = signals()?;
-    let running = Running::start(context.config, Clock::system())?;
+    let running = Running::start_telling(context.config, Clock::system(), service::waiting)?;
     print(&running.url())?;
     log::info!("listening on {} and {}", running.url(), running.app.config.socket().display());
     if let Some(url) = running.metrics_url() {
@@ -140,18 +152,27 @@ pub fn serve(context: Context) -> Result<()> {
     wait(running, &signals)
 }
 
-/// Catches SIGTERM and SIGINT from now on: the first is told, the second ends the process at once.
+/// Catches signals from now on: the first SIGTERM or SIGINT is told, the second ends the process at once. SIGHUP is
+/// the end of the terminal, and of us with it; where there is none, it is what asks other servers to read their
+/// settings again, and ours count from the next start on.
 pub fn signals() -> Result<Receiver<i32>> {
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(Error::io("cannot listen for signals"))?;
+    let mut signals =
+        Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(Error::io("cannot listen for signals"))?;
+    let has_terminal = std::io::stderr().is_terminal();
     let (told, signalled) = channel();
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            for (n_earlier, signal) in signals.forever().enumerate() {
-                if n_earlier > 0 {
+            let mut is_told = false;
+            for signal in signals.forever() {
+                if signal == SIGHUP && !has_terminal {
+                    log::info!("SIGHUP: settings are read at the start alone; nothing changes");
+                    continue;
+                }
+                if is_told {
                     std::process::exit(128 + signal);
                 }
-                let _ = told.send(signal);
+                is_told = told.send(signal).is_ok();
             }
         })
         .map_err(Error::io("cannot start the signal thread"))?;
@@ -189,7 +210,7 @@ pub fn wait(running: Running, signalled: &Receiver<i32>) -> Result<()> {
 
 /// Asks the server and nobody else: that this process could open the directory says nothing of it.
 pub fn health(context: &Context) -> Result<()> {
-    let answer = Client::Socket(context.config.socket(), None).get("/readyz", Vec::new())?;
+    let answer = Client::of_server(context).get("/readyz", Vec::new())?;
     context.answer(&answer, |answer| cell(&answer["status"]))
 }
 
@@ -232,7 +253,7 @@ pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
     }
     let _lock = match data.exists() {
         false => None,
-        true => Some(Lock::take(data)?.ok_or_else(|| {
+        true => Some(take_lock(&context.config, |data| {
             Error::usage(
                 format!("{} is being served; a live database is never replaced", data.display()),
                 "stop the server first",

@@ -10,6 +10,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::Method;
 use super::framing::{self, BodyReader, HeadLimits};
@@ -93,7 +96,29 @@ pub(super) fn exchange(
 
 /// Whether a server listens there.
 pub fn is_answered(socket: &Path) -> bool {
-    SocketPath::of(socket).is_ok_and(|address| UnixStream::connect(&address.path).is_ok())
+    connect_at_once(socket).is_ok()
+}
+
+/// Whether a server answers there within so long: one that hangs listens like any other.
+pub fn answers(socket: &Path, patience: Duration) -> bool {
+    let ask = || {
+        let stream = connect_at_once(socket)?;
+        stream.set_read_timeout(Some(patience)).map_err(Error::io("a socket"))?;
+        let head = request_head(Method::Get, "localhost", "/healthz", &[], 0)?;
+        exchange(stream, "the server's socket", Method::Get, &head, b"")
+    };
+    ask().is_ok()
+}
+
+/// Without waiting for a place: a server that accepts nothing has as many as wait for it.
+fn connect_at_once(socket: &Path) -> Result<UnixStream> {
+    let address = SocketPath::of(socket)?;
+    let connect = || {
+        let stream = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        stream.connect_timeout(&SockAddr::unix(&address.path)?, Duration::from_secs(1))?;
+        Ok(UnixStream::from(OwnedFd::from(stream)))
+    };
+    connect().map_err(Error::io(socket.display().to_string()))
 }
 
 pub(super) fn request_head(

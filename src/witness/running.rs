@@ -13,7 +13,7 @@ use super::api::{LINES, Witness};
 use super::memory::Memory;
 use crate::auth::rates::Rates;
 use crate::config::Rate;
-use crate::data_directory::{self, Lock};
+use crate::data_directory::{self, Holder, Lock, PATIENCE, State, Turn, still_taken};
 use crate::error::{Error, Result};
 use crate::http::server::{Limits, Listeners, Server};
 use crate::ids;
@@ -32,7 +32,7 @@ pub struct Running {
     pub verifier: Verifier,
     server: Server,
     /// Given up after the server is gone.
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Running {
@@ -54,12 +54,18 @@ impl Running {
             check_name(data, name)?;
             data_directory::create(data)?;
         }
-        let lock = Lock::take(data)?.ok_or_else(|| {
-            Error::refused(
-                format!("another mailtrail is serving {}", data.display()),
-                "stop it first, or name another directory with --data",
-            )
-        })?;
+        let is_served = |holder: Option<Holder>| holder.is_some_and(Holder::is_serving);
+        let wait = |what: &str| log::warn!("{what}");
+        let lock = match Lock::wait(data, State::Starting, PATIENCE, is_served, wait)? {
+            Turn::Ours(lock) => lock,
+            Turn::Taken(holder) => return Err(still_taken(data, holder)),
+            Turn::Served => {
+                return Err(Error::refused(
+                    format!("another mailtrail is serving {}", data.display()),
+                    "stop it first, or name another directory with --data",
+                ));
+            }
+        };
         let cosigner = match read_key(data)? {
             Some(cosigner) => cosigner,
             None => make_key(data, check_name(data, name)?)?,
@@ -83,7 +89,8 @@ impl Running {
             lines: Seldom::new(LINES),
         });
         let server = Server::start(Listeners { tcp: Some(listen), unix: None }, limits, service)?;
-        Ok(Self { verifier, server, _lock: lock })
+        lock.tell(State::Serving);
+        Ok(Self { verifier, server, lock })
     }
 
     /// Where it listens, with the port it got.
@@ -93,6 +100,7 @@ impl Running {
 
     /// Stops accepting and answers what is in flight.
     pub fn stop(self) {
+        self.lock.tell(State::Stopping);
         let n_cut = self.server.stop(GRACE);
         if n_cut > 0 {
             log::warn!("{n_cut} connections were cut off");

@@ -1,11 +1,13 @@
-//! What systemd hears of `serve`: ready once it listens, alive as long as its writer gets on, stopping when told to.
+//! What systemd hears of `serve`: ready once it listens, alive as long as its writer gets on, stopping when told to. And
+//! the lock of the data directory, which servers and commands wait for.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use mailtrail::data_directory::{Lock, State};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// In which systemd wants to hear something.
@@ -65,6 +67,18 @@ impl Systemd {
 struct Serving(Child);
 
 impl Serving {
+    /// Until it says where it listens.
+    fn until_it_listens(&mut self) {
+        let mut url = String::new();
+        let stdout = self.0.stdout.take().expect("its standard output");
+        BufReader::new(stdout).read_line(&mut url).expect("its first line");
+        assert!(url.starts_with("http://"), "{url:?}");
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).expect("a signal");
+    }
+
     fn start(data: &Path, socket: &Path) -> Self {
         let mut command = mailtrail(data, &["serve", "--listen", "127.0.0.1:0"]);
         command.env("NOTIFY_SOCKET", socket).env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string());
@@ -83,8 +97,7 @@ impl Drop for Serving {
 fn systemd_hears_that_it_is_ready_alive_and_stopping() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let (data, socket) = (directory.path().join("data"), directory.path().join("notify"));
-    let made = mailtrail(&data, &["init", "--email", "ada@example.org"]).output().expect("a command");
-    assert!(made.status.success(), "{made:?}");
+    initialise(&data);
     let systemd = Systemd::listen(&socket);
 
     let mut serving = Serving::start(&data, &socket);
@@ -123,4 +136,112 @@ fn systemd_hears_nothing_of_a_start_that_was_refused() {
     let mut serving = Serving::start(&directory.path().join("nothing"), &socket);
     assert_eq!(serving.0.wait().expect("an end").code(), Some(78));
     assert_eq!(systemd.hear(Duration::from_millis(100)), None);
+}
+
+fn initialise(data: &Path) {
+    let made = mailtrail(data, &["init", "--email", "ada@example.org"]).output().expect("a command");
+    assert!(made.status.success(), "{made:?}");
+}
+
+#[test]
+fn a_start_waits_for_whoever_has_the_directory_and_says_so() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (data, socket) = (directory.path().join("data"), directory.path().join("notify"));
+    initialise(&data);
+    let systemd = Systemd::listen(&socket);
+    let lock = Lock::take(&data, State::Command).expect("a lock").expect("nobody has it");
+    let mut serving = Serving::start(&data, &socket);
+    let who = format!("a command (process {})", std::process::id());
+    systemd.wait_for(&format!("STATUS=waiting for {who} to leave {}", data.display()));
+    assert!(serving.0.try_wait().expect("a child").is_none(), "it waits");
+    drop(lock);
+    systemd.wait_for("READY=1");
+    serving.until_it_listens();
+
+    // SIGHUP asks other servers to read their settings again; this one serves on.
+    serving.signal(Signal::HUP);
+    let health = mailtrail(&data, &["health"]).output().expect("a command");
+    assert!(health.status.success(), "{health:?}");
+    // One that serves is not waited for: the directory is another's.
+    let second = mailtrail(&data, &["serve", "--listen", "127.0.0.1:0"]).output().expect("a command");
+    assert_eq!(second.status.code(), Some(78), "{second:?}");
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another mailtrail is serving "), "{second:?}");
+
+    // One that hangs is: it will be killed, and that is no reason to stay down.
+    serving.signal(Signal::STOP);
+    let mut next = Serving::start(&data, &socket);
+    let who = format!("a server (process {})", serving.0.id());
+    systemd.wait_for(&format!("STATUS=waiting for {who} to leave {}", data.display()));
+    serving.0.kill().expect("a kill");
+    systemd.wait_for("READY=1");
+    next.until_it_listens();
+    next.signal(Signal::HUP);
+    next.signal(Signal::TERM);
+    assert!(next.0.wait().expect("an end").success());
+}
+
+/// A mail server pipes a message in while a server has the directory and does not listen, as at its start and its end.
+#[test]
+fn a_message_waits_for_a_server_that_starts_or_stops() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (data, socket) = (directory.path().join("data"), directory.path().join("notify"));
+    initialise(&data);
+    let made = mailtrail(&data, &["mailbox", "create", "--address", "ada@example.org"]).output();
+    assert!(made.expect("a command").status.success());
+    let record = |id: &str| {
+        let arguments = ["record", "message", "--sysexits", "--json", "--mailbox", "ada@example.org"];
+        let mut child = mailtrail(&data, &arguments).stdin(Stdio::piped()).spawn().expect("a command");
+        let message = format!("From: bob@example.org\r\nMessage-ID: <{id}@example.org>\r\n\r\nhi\r\n");
+        child.stdin.take().expect("its input").write_all(message.as_bytes()).expect("a message");
+        child
+    };
+    let succeeds = |child: Child| {
+        let done = child.wait_with_output().expect("an end");
+        assert!(done.status.success(), "{done:?}");
+    };
+    // Nobody listens, and somebody has the directory: a command goes on by itself once it is free …
+    let lock = Lock::take(&data, State::Stopping).expect("a lock").expect("nobody has it");
+    let (first, second) = (record("first"), record("second"));
+    std::thread::sleep(Duration::from_millis(300));
+    drop(lock);
+    succeeds(first);
+    succeeds(second);
+    // … or with the server that comes.
+    let lock = Lock::take(&data, State::Starting).expect("a lock").expect("nobody has it");
+    let third = record("third");
+    let systemd = Systemd::listen(&socket);
+    let serving = Serving::start(&data, &socket);
+    std::thread::sleep(Duration::from_millis(300));
+    drop(lock);
+    systemd.wait_for("READY=1");
+    succeeds(third);
+    drop(serving);
+    let listed = mailtrail(&data, &["query", "messages", "--mailbox", "1", "--json"]).output();
+    let listed = String::from_utf8(listed.expect("a command").stdout).expect("text");
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+}
+
+/// The unit leaves a 78 alone, and a mail server sends back what is not a 75: a typo must neither loop nor bounce mail.
+#[test]
+fn a_command_line_that_is_wrong_has_the_code_of_who_reads_it() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for (arguments, code) in [
+        (&["serve", "--bogus"][..], 78),
+        (&["serve", "--set", "foo"], 78),
+        (&["--set", "foo", "serve"], 78),
+        (&["serve", "--set", "nope=1"], 78),
+        (&["serve", "--listen", "nowhere"], 78),
+        (&["serve", "more"], 78),
+        (&["--data"], 1),
+        (&["witness", "--bogus"], 78),
+        (&["witness", "--show-key", "--bogus"], 1),
+        (&["record", "message", "--sysexits", "--bogus"], 75),
+        (&["record", "message", "--sysexits"], 75),
+        (&["record", "message", "--bogus"], 1),
+        (&["query", "serve"], 1),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mailtrail"));
+        let run = command.current_dir(directory.path()).args(arguments).output().expect("a run");
+        assert_eq!(run.status.code(), Some(code), "{arguments:?}: {run:?}");
+    }
 }
