@@ -309,6 +309,9 @@ impl Error {
             }
             Self::Mismatch(_) => "keep this file as it is and compare it with a backup".into(),
             Self::Database(_) => "`mailtrail check` looks at the database; keep the file as it is".into(),
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                "make room there: check the space on the disk (df) and its inodes (df -i)".into()
+            }
             Self::Io { .. } => "check the path, its owner and mode, and the space on the disk".into(),
             Self::Internal(_) => {
                 "this is a fault of mailtrail; please report it with the message above".into()

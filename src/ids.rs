@@ -1,6 +1,7 @@
 //! Identifiers: UUIDs (version 7 for what we make) and ULIDs, kept as 16 bytes and shown in the vendors' form.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,12 +14,27 @@ use crate::time::Timestamp;
 pub struct Uuid(pub [u8; 16]);
 
 impl Uuid {
-    /// A version 7 UUID made at `now`: sorts by time, and carries 74 random bits.
+    /// A version 7 UUID made at `now`: sorts by time, and those of one millisecond in the order in which they were made
+    /// (RFC 9562 section 6.2, method 2). It carries 74 bits, 73 of them random in the first of a millisecond; each of the
+    /// others is more than the one before by up to 2^32.
     pub fn at(now: Timestamp) -> Self {
-        let mut random = [0; 10];
-        fill(&mut random);
+        static LAST: Mutex<(u64, u128)> = Mutex::new((0, 0));
         let millis = u64::try_from(now.millis()).unwrap_or(0);
-        Self(*uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().as_bytes())
+        let mut random = [0; 16];
+        fill(&mut random);
+        let random = u128::from_le_bytes(random);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        let bits = match *last {
+            (of, bits) if of == millis => bits + 1 + (random & 0xffff_ffff),
+            _ => random >> (128 - 73),
+        };
+        *last = (millis, bits);
+        drop(last);
+        // 12 bits after the version, 62 after the variant, which the builder puts over the bits that are left out here.
+        let mut bytes = [0; 10];
+        bytes[..2].copy_from_slice(&((bits >> 62) as u16).to_be_bytes());
+        bytes[2..].copy_from_slice(&(bits as u64).to_be_bytes());
+        Self(*uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().as_bytes())
     }
 
     /// Accepts just the 36-character form, in either case.
@@ -163,6 +179,18 @@ mod tests {
         assert!(made.is_sorted_by(|one, next| one < next), "{made:?}");
         assert_ne!(Ulid::of(noon, 1, 1), Ulid::of(noon, 2, 1), "of two appliances");
         assert_eq!(Ulid::parse(&made[2].to_string()), Some(made[2]));
+    }
+
+    #[test]
+    fn uuids_rise_with_time_and_within_a_millisecond() {
+        let noon = Timestamp::from_seconds(1_777_000_000);
+        let made: Vec<Uuid> = (0..5000).map(|n| Uuid::at(noon.plus_seconds(n / 1000))).collect();
+        assert!(made.is_sorted_by(|one, next| one < next));
+        for uuid in &made {
+            let uuid = uuid::Uuid::from_bytes(uuid.0);
+            assert_eq!((uuid.get_version_num(), uuid.get_variant()), (7, uuid::Variant::RFC4122));
+        }
+        assert_eq!(made[4999].millis(), noon.millis() + 4000);
     }
 
     #[test]

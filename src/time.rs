@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde::{Serialize, Serializer};
@@ -168,12 +169,26 @@ impl Clock {
         }
     }
 
+    /// A clock that stands outside the years 1970 to 9999 is taken for one at their end: nothing could write its time.
     pub fn now(&self) -> Timestamp {
-        match &self.0 {
+        let now = match &self.0 {
             Some(hand) => Timestamp(hand.load(Ordering::SeqCst)),
-            None => Timestamp(jiff::Timestamp::now().as_microsecond()),
-        }
+            None => of_system(),
+        };
+        now.clamp(Timestamp::MIN, Timestamp::MAX)
     }
+}
+
+fn of_system() -> Timestamp {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_micros()).map_or(Timestamp::MAX, Timestamp),
+        Err(_) => Timestamp::MIN,
+    }
+}
+
+/// The system's time for the field `Date` (RFC 9110 section 5.6.7).
+pub fn http_date() -> String {
+    Clock::system().now().to_jiff().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 #[cfg(test)]
@@ -187,6 +202,19 @@ mod tests {
         assert_eq!(Timestamp::parse("9999-12-30T22:00:00.999999Z"), Some(Timestamp::MAX));
         assert_eq!(Timestamp::parse("9999-12-30T22:00:01Z"), None);
         assert_eq!(Timestamp::checked_from_seconds(253_402_207_201), None);
+    }
+
+    #[test]
+    fn a_clock_outside_the_years_that_can_be_written_stands_at_their_end() {
+        for (hand, expected) in [
+            (i64::MIN, Timestamp::MIN),
+            (-1, Timestamp::MIN),
+            (0, Timestamp::MIN),
+            (Timestamp::MAX.micros() + 1, Timestamp::MAX),
+            (i64::MAX, Timestamp::MAX),
+        ] {
+            assert_eq!(Clock::standing(Timestamp(hand)).now(), expected);
+        }
     }
 
     #[test]

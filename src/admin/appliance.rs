@@ -1,7 +1,7 @@
 //! What concerns the appliance as a whole: licenses, retention, backups, checks, the clock, figures.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -140,8 +140,11 @@ pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Respon
     Response::json(201, &shown)
 }
 
-/// `{repair?}`: structure, foreign keys and counts of the live database. A repair puts the number of rows in place
-/// of each wrong count, in the transaction that counted: writes wait as long as that takes.
+/// Counts put right in one transaction.
+const REPAIRED_AT_ONCE: usize = 500;
+
+/// `{repair?}`: structure, foreign keys and counts of the live database, as a snapshot has them. A repair then puts each
+/// wrong count right, a few at a time: writes go on meanwhile.
 pub fn post_check(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     admin.must_run_the_appliance()?;
@@ -151,18 +154,19 @@ pub fn post_check(app: &App, admin: &Admin, request: &Request) -> Result<Respons
         repairs = fields.boolean("repair")?.unwrap_or(false);
         fields.done()?;
     }
-    let (problems, miscounts) = if repairs {
-        let admin = admin.clone();
-        app.store.write_as(Sharing::Alone, move |tx| {
-            let (problems, miscounts) = check(tx)?;
-            counts::repair(tx, &miscounts)?;
-            let metadata = json!({ "repaired": miscounts.len() });
-            tx.note(appliance_note(&admin, "check.repair", String::new(), metadata))?;
-            Ok((problems, miscounts))
-        })?
-    } else {
-        app.store.read(|snapshot| check(snapshot))?
-    };
+    // One at a time: two would add what is missing twice.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = repairs.then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
+    let (problems, miscounts) = app.store.read(|snapshot| check(snapshot))?;
+    if repairs {
+        for piece in miscounts.chunks(REPAIRED_AT_ONCE) {
+            let piece = piece.to_vec();
+            app.store.write(move |tx| counts::repair(tx, &piece))?;
+        }
+        let (admin, metadata) = (admin.clone(), json!({ "repaired": miscounts.len() }));
+        app.store
+            .write(move |tx| tx.note(appliance_note(&admin, "check.repair", String::new(), metadata)))?;
+    }
     let ok = problems.is_empty() && miscounts.is_empty();
     let repaired = if repairs { miscounts.len() } else { 0 };
     Response::json(

@@ -274,6 +274,7 @@ pub fn update_mailbox(
         if names_tenant {
             let tenant = tenant.map(|tenant| tenant.key);
             if tenant != before.tenant {
+                must_not_leave_a_hold(tx, &before)?;
                 limits::leaves_tenant(tx, &before, &admin.by.recorded_by)?;
             }
             mailboxes::set_tenant(tx, id, tenant)?;
@@ -292,6 +293,17 @@ pub fn update_mailbox(
         tx.note(note(&admin, workspace, "mailbox.update", ("mailbox", id.to_string()), metadata))?;
         Response::json(200, &find_known_mailbox(tx, &admin, id)?)
     })
+}
+
+/// A tenant's hold keeps what its mailboxes received: out of the tenant, retention would take it.
+fn must_not_leave_a_hold(connection: &Connection, mailbox: &Mailbox) -> Result<()> {
+    match mailbox.tenant {
+        Some(tenant) if tenants::is_on_hold(connection, tenant)? => Err(Error::conflict(
+            "legal_hold",
+            format!("the tenant of {} is on legal hold, which keeps the mailbox's log", mailbox.primary_smtp),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn settings(mailbox: &Mailbox) -> Value {

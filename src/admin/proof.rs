@@ -4,12 +4,13 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::app::{App, LOGS};
-use crate::auth::Admin;
+use crate::auth::{Admin, FIRST_WORKSPACE};
 use crate::error::{Error, Result, Subject};
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
 use crate::proofs;
-use crate::store::{Note, backup};
+use crate::store::{Note, backup, counts, last_now};
+use crate::time::Timestamp;
 use crate::tlog::controls;
 use crate::tlog::epochs;
 use crate::tlog::merkle;
@@ -29,14 +30,25 @@ pub fn show_verification(app: &App, admin: &Admin, request: &Request) -> Result<
 
 /// Of a database of this version.
 pub fn verification(connection: &Connection) -> Result<Value> {
-    let mut findings = Vec::new();
-    let verified = verify::verify(connection, LOGS, backup::last_seq(connection)?, &mut |line| {
+    let (mut findings, mut n_findings) = (Vec::new(), 0);
+    let mut tell = |line: String| {
+        n_findings += 1;
         if findings.len() < MOST_TOLD {
             findings.push(line);
         }
+    };
+    let last_seq = backup::last_seq(connection)?;
+    let verified = verify::verify(connection, LOGS, last_seq, &mut tell).and_then(|verified| {
+        // No leaf holds these; and from them totals and times are served.
+        counts::find_impossible(connection, last_seq, &mut tell)?;
+        let latest = last_now(connection)?;
+        if !(Timestamp::MIN..Timestamp::MAX).contains(&latest) {
+            tell(format!("the latest time that a write saw is {}, in no year that can be", latest.micros()));
+        }
+        Ok(verified)
     });
     Ok(match verified {
-        Ok(Verified { size, root, n_rows, n_removed, n_findings }) => json!({
+        Ok(Verified { size, root, n_rows, n_removed, .. }) => json!({
             "ok": n_findings == 0, "size": size, "root": root.map(|root| root.to_string()), "entries": n_rows,
             "removed": n_removed, "findings": findings, "n_findings": n_findings,
         }),
@@ -58,10 +70,12 @@ pub fn show_checkpoint(app: &App, admin: &Admin, request: &Request) -> Result<Re
     Response::json(200, &json!({ "checkpoint": checkpoint, "cosigned": cosigned, "verifier": verifier }))
 }
 
-/// `{why, new_key?}` → `{verifier}`: the log goes on under another name.
+/// `{why, new_key?}` → `{verifier}`: the log goes on under another name, and every pin and witness has to follow. So it
+/// is for an owner, not for whoever has an `admin` key.
 pub fn post_epoch(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     admin.must_run_the_appliance()?;
+    admin.must_own(FIRST_WORKSPACE)?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let why = fields.text("why", 500)?;
     let why = fields.required("why", why)?;

@@ -124,7 +124,7 @@ pub enum Command {
     Check {
         /// A database nobody serves; otherwise the data directory's
         file: Option<PathBuf>,
-        /// Put right the counts that are wrong; writes wait meanwhile
+        /// Put right the counts that are wrong; writes go on meanwhile
         #[arg(long, conflicts_with = "file")]
         repair: bool,
     },

@@ -35,6 +35,7 @@ use super::framing::{self, Version};
 pub use super::limits::{Counters, Limits};
 use super::{Body, Holder, Peer, Refused, Response, SECURITY_HEADERS, Service};
 use crate::error::{Error, Result};
+use crate::time::http_date;
 
 /// Where to listen. At least one must be given.
 #[derive(Debug, Clone, Default)]
@@ -489,7 +490,9 @@ const OURS: [&str; 5] = ["content-length", "transfer-encoding", "connection", "t
 
 /// tiny_http takes line ends for part of a value, so nothing reaches it unchecked.
 fn tiny_headers(response: &Response, id: &str) -> Result<Vec<tiny_http::Header>> {
-    let mut all: Vec<(&str, &str)> = vec![("Server", "mailtrail")];
+    // tiny_http's own panics at a clock outside the years 1970 to 9999.
+    let date = http_date();
+    let mut all: Vec<(&str, &str)> = vec![("Date", &date), ("Server", "mailtrail")];
     all.extend(SECURITY_HEADERS.into_iter().filter(|(name, _)| response.header(name).is_none()));
     all.extend(response.headers.iter().map(|(name, value)| (*name, value.as_str())));
     if response.header("X-Request-Id").is_none() {

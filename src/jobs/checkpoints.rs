@@ -13,15 +13,17 @@ use crate::tlog::dead;
 const PIECE: i64 = 500;
 
 pub fn run(app: &App) -> Result<Value> {
-    // A full disk has no room for it, and nothing is recorded on it.
-    if !app.store.disk().room().is_low {
+    // A full disk has no room for it, and nothing is recorded on it; without an inode it cannot be put in its place.
+    let room = app.store.disk().room();
+    if !room.is_low && !room.has_no_inode {
         app.checkpoints.current(&app.store)?;
     }
     Ok(Value::Null)
 }
 
 pub fn seal(app: &App) -> Result<Value> {
-    if app.store.disk().room().is_low || !app.checkpoints.is_seal_due(&app.store, app.now())? {
+    let room = app.store.disk().room();
+    if room.is_low || room.has_no_inode || !app.checkpoints.is_seal_due(&app.store, app.now())? {
         return Ok(Value::Null);
     }
     app.checkpoints.seal(&app.store)?;

@@ -77,7 +77,11 @@ fn scheduler(app: &App) -> Check {
 
 fn disk(app: &App) -> Check {
     let room = app.store.disk().room();
-    let problem = room.is_low.then_some("too little is free to record");
+    let problem = if room.is_low {
+        Some("too little is free to record")
+    } else {
+        room.has_no_inode.then_some("the file system has no inode left: no file can be made")
+    };
     let figures = json!({ "free_bytes": room.free, "reserve_bytes": app.store.disk().reserve(), "ballast": room.has_ballast });
     Check::new("disk", problem, figures)
 }

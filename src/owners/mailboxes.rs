@@ -176,11 +176,12 @@ pub fn policy_version(connection: &Connection, id: i64) -> Result<Option<i64>> {
     Ok(Some(version).filter(|version| *version > 0))
 }
 
-/// Puts something that names nobody in place of the address of those mailboxes that are deleted; says how many.
+/// Puts something that names nobody in place of the address of those mailboxes that are deleted; says how many. By its
+/// address a mailbox on hold keeps the events of enforcement, so it keeps its address.
 pub fn forget_address(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<usize> {
     Ok(tx.execute(
         "UPDATE mailboxes SET address = 'erased-' || id || '@mailbox.invalid', name = NULL
-         WHERE workspace = ?1 AND address = ?2 COLLATE NOCASE AND deleted_at IS NOT NULL",
+         WHERE workspace = ?1 AND address = ?2 COLLATE NOCASE AND deleted_at IS NOT NULL AND hold = 0",
         (workspace, address),
     )?)
 }

@@ -13,9 +13,10 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use serde::Serialize;
 
+use super::Tx;
 use crate::error::Result;
 use crate::time::{DAY, HOUR, Timestamp};
 
@@ -77,6 +78,8 @@ pub enum Width {
     /// Since 1970, not of the calendar.
     ThirtyDays = 2,
 }
+
+const WIDTHS: [Width; 3] = [Width::Day, Width::Hour, Width::ThirtyDays];
 
 impl Width {
     const fn micros(self) -> i64 {
@@ -190,31 +193,30 @@ impl Deltas {
 
     /// One upsert for each touched bucket.
     pub fn flush(self, connection: &Connection) -> Result<()> {
-        let mut add = connection.prepare_cached(
-            "INSERT INTO counts (log, owner, kind, width, bucket, n) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO UPDATE SET n = n + excluded.n",
-        )?;
-        let mut take = connection.prepare_cached(
-            "UPDATE counts SET n = n + ?6
-             WHERE log = ?1 AND owner = ?2 AND kind = ?3 AND width = ?4 AND bucket = ?5 RETURNING n",
-        )?;
-        let mut remove = connection.prepare_cached(
-            "DELETE FROM counts WHERE log = ?1 AND owner = ?2 AND kind = ?3 AND width = ?4 AND bucket = ?5",
-        )?;
-        for ((log, owner, kind, width, bucket), n) in self.0.into_iter().filter(|(_, n)| *n != 0) {
-            if n > 0 {
-                add.execute((log, owner, kind, width, bucket, n))?;
-                continue;
-            }
-            // One that is missing already is what `check` finds.
-            let left: Option<i64> =
-                take.query_row((log, owner, kind, width, bucket, n), |row| row.get(0)).optional()?;
-            if left == Some(0) {
-                remove.execute((log, owner, kind, width, bucket))?;
-            }
-        }
-        Ok(())
+        self.0.into_iter().try_for_each(|(key, n)| add(connection, key, n))
     }
+}
+
+/// Adds to a bucket; what comes to none is removed. Always by so much more or less, also where the bucket is wrong or
+/// missing: so a miscount stays the same, whatever is recorded or removed, until it is repaired.
+fn add(connection: &Connection, (log, owner, kind, width, bucket): Key, n: i64) -> Result<()> {
+    let is_last = n < 0
+        && connection
+            .prepare_cached(
+                "DELETE FROM counts
+                 WHERE log = ?1 AND owner = ?2 AND kind = ?3 AND width = ?4 AND bucket = ?5 AND n = -?6",
+            )?
+            .execute((log, owner, kind, width, bucket, n))?
+            > 0;
+    if n != 0 && !is_last {
+        connection
+            .prepare_cached(
+                "INSERT INTO counts (log, owner, kind, width, bucket, n) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT DO UPDATE SET n = n + excluded.n",
+            )?
+            .execute((log, owner, kind, width, bucket, n))?;
+    }
+    Ok(())
 }
 
 /// The rows of some series of one log and sort, from `from` (inclusive) to `to` (exclusive). No row is in two.
@@ -278,12 +280,15 @@ impl Range<'_> {
                 }
                 Piece::Buckets { widths, first, end } => {
                     for series in self.series {
-                        series.buckets(connection, widths[0], first, end, |_, n| total += n)?;
+                        series.buckets(connection, widths[0], first, end, |_, n| {
+                            total = i64::saturating_add(total, n);
+                        })?;
                     }
                 }
             }
         }
-        Ok(total)
+        // Below nothing is none: what is stored is wrong then, and `check` says so.
+        Ok(total.max(0))
     }
 
     /// Where the row with this offset is, in the given order. `None`: past the last one.
@@ -332,7 +337,8 @@ impl Range<'_> {
         let mut buckets = BTreeMap::new();
         for series in self.series {
             series.buckets(connection, *width, first, end, |bucket, n| {
-                *buckets.entry(bucket).or_insert(0) += n;
+                let sum = buckets.entry(bucket).or_insert(0);
+                *sum = i64::saturating_add(*sum, n);
             })?;
         }
         let mut in_order: Vec<(i64, i64)> = buckets.into_iter().collect();
@@ -345,7 +351,8 @@ impl Range<'_> {
                 *skip -= n;
                 continue;
             }
-            let (from, to) = (bucket * width, (bucket + 1) * width);
+            let from = bucket.saturating_mul(width);
+            let to = from.saturating_add(width);
             let Some(next) = finer.first() else {
                 return Ok(Some(Place::new(from, to, descending, *skip)));
             };
@@ -414,17 +421,32 @@ impl Recount {
     }
 }
 
-/// Puts the number of rows in place of each miscount. Only in the transaction that found them, and alone in it.
-pub fn repair(connection: &Connection, miscounts: &[Miscount]) -> Result<()> {
-    let mut remove = connection.prepare(
-        "DELETE FROM counts WHERE log = ?1 AND owner = ?2 AND kind = ?3 AND width = ?4 AND bucket = ?5",
-    )?;
-    let mut insert = connection
-        .prepare("INSERT INTO counts (log, owner, kind, width, bucket, n) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-    for Miscount { key: (log, owner, kind, width, bucket), counted, .. } in miscounts {
-        remove.execute((log, owner, kind, width, bucket))?;
-        if *counted > 0 {
-            insert.execute((log, owner, kind, width, bucket, counted))?;
+/// Adds to each bucket what it is short of. They may be of an earlier snapshot: what was recorded since has been added to
+/// the bucket and would be to the count (`add`).
+pub fn repair(tx: &Tx<'_>, miscounts: &[Miscount]) -> Result<()> {
+    miscounts.iter().try_for_each(|Miscount { key, stored, counted, .. }| {
+        // A number that no bucket comes to is one that cannot be added up either.
+        add(tx, *key, counted.saturating_sub(*stored))
+    })
+}
+
+/// Tells the buckets that no log can have: nothing or less is in them, or more than there are numbers, or they are of
+/// no year that can be written. `check` finds any that is wrong, and takes longer.
+pub fn find_impossible(connection: &Connection, last_seq: i64, tell: &mut dyn FnMut(String)) -> Result<()> {
+    let mut statement = connection.prepare("SELECT log, owner, kind, width, bucket, n FROM counts")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let key: Key = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+        let n: i64 = row.get(5)?;
+        let at = WIDTHS.into_iter().find(|width| *width as i64 == key.3).map(Width::micros);
+        let is_of_a_year = at.and_then(|width| key.4.checked_mul(width)).is_some_and(|at| {
+            (Timestamp::MIN.plus_days(-30)..=Timestamp::MAX).contains(&Timestamp::from_micros(at))
+        });
+        if n < 1 || n > last_seq || !is_of_a_year {
+            let Miscount { log, owner, kind, width, bucket, .. } = miscount(key, n, 0);
+            tell(format!(
+                "the count of {log}, owner {owner}, kind {kind}, {width} {bucket} cannot be right: {n}"
+            ));
         }
     }
     Ok(())
@@ -437,7 +459,6 @@ fn miscount(key: Key, stored: i64, counted: i64) -> Miscount {
         2 => "messages",
         _ => "activity",
     };
-    let widths = [Width::Day, Width::Hour, Width::ThirtyDays];
-    let width = widths.into_iter().find(|known| *known as i64 == width).map_or("?", Width::word);
+    let width = WIDTHS.into_iter().find(|known| *known as i64 == width).map_or("?", Width::word);
     Miscount { key, log, owner, kind, width, bucket, stored, counted }
 }

@@ -48,6 +48,8 @@ pub struct Room {
     pub has_ballast: bool,
     /// Too little to record.
     pub is_low: bool,
+    /// No file can be made any more: the file system has no inode left. What is recorded goes into files that are there.
+    pub has_no_inode: bool,
 }
 
 impl Disk {
@@ -107,10 +109,10 @@ impl Disk {
 
     fn look(&self, seen: &mut Seen) {
         let was_low = seen.at.is_some() && seen.room.is_low;
-        let mut room = Room { free: self.free(), has_ballast: self.has_ballast(), is_low: false };
+        let mut room = self.found();
         if !room.has_ballast && room.free >= self.reserve + BALLAST && !seen.is_refused {
             match self.make_ballast() {
-                Ok(()) => room = Room { free: self.free(), has_ballast: true, is_low: false },
+                Ok(()) => room = self.found(),
                 Err(error) => {
                     seen.is_refused = error.kind() != std::io::ErrorKind::StorageFull;
                     log::warn!("there is no ballast in {}: {error}", self.directory.display());
@@ -119,6 +121,12 @@ impl Disk {
         }
         room.is_low = room.free < self.reserve + if room.has_ballast { 0 } else { BALLAST };
         let mebibytes = |bytes| bytes / (1 << 20);
+        if room.has_no_inode && !seen.room.has_no_inode {
+            log::error!(
+                "no file can be made in {}: the file system has no inode left; no checkpoint is signed until it has",
+                self.directory.display()
+            );
+        }
         match (was_low, room.is_low) {
             (false, true) => log::error!(
                 "nothing is recorded: {} has {} MiB left, and disk_reserve is {} MiB{}",
@@ -137,12 +145,21 @@ impl Disk {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A file system that does not say is taken for one with room: SQLite will meet its end.
-    fn free(&self) -> u64 {
-        match rustix::fs::statvfs(&self.directory) {
-            Ok(found) if found.f_blocks > 0 => found.f_bavail.saturating_mul(found.f_frsize),
-            _ => u64::MAX,
+    /// A file system that does not say is taken for one with room: SQLite will meet its end. Some make inodes as they
+    /// need them, and have none at all by this count.
+    fn found(&self) -> Room {
+        let found = rustix::fs::statvfs(&self.directory).ok();
+        let free = found.as_ref().filter(|found| found.f_blocks > 0);
+        Room {
+            free: free.map_or(u64::MAX, |found| found.f_bavail.saturating_mul(found.f_frsize)),
+            has_ballast: self.has_ballast(),
+            is_low: false,
+            has_no_inode: found.is_some_and(|found| found.f_files > 0 && found.f_favail == 0),
         }
+    }
+
+    fn free(&self) -> u64 {
+        self.found().free
     }
 
     fn ballast(&self) -> PathBuf {

@@ -240,12 +240,17 @@ impl State {
         logs: &'static [Rows],
         shared: Arc<Shared>,
     ) -> Result<Self> {
-        let (last_seq, last_now, salt) = connection.query_row(
+        let (last_seq, last_now, salt): (_, Timestamp, _) = connection.query_row(
             "SELECT last_seq, last_now, salt FROM sequence WHERE one = 1",
             [],
             |row| Ok((row.get("last_seq")?, row.get("last_now")?, row.get("salt")?)),
         )?;
-        shared.last_now.store(Timestamp::micros(last_now), Ordering::Relaxed);
+        if !(Timestamp::MIN..=Timestamp::MAX).contains(&last_now) {
+            let why =
+                format!("the latest time that a write saw is {}, in no year that can be", last_now.micros());
+            return Err(Error::refused(why, "it was changed: restore a backup"));
+        }
+        shared.last_now.store(last_now.micros(), Ordering::Relaxed);
         connection.wal_hook(Some(|_, n_pages| {
             WAL_PAGES.set(n_pages);
             Ok(())

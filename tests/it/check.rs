@@ -3,7 +3,7 @@
 use mailtrail::http::Method;
 use serde_json::{Value, json};
 
-use crate::support::Server;
+use crate::support::{START, Server, time};
 
 #[test]
 fn a_wrong_count_is_named_and_put_right_on_request() {
@@ -45,6 +45,104 @@ fn a_wrong_count_is_named_and_put_right_on_request() {
     assert_eq!(check(&server, json!({ "repair": true }))["repaired"], 2);
     assert_eq!(check(&server, Value::Null)["ok"], true);
     assert_eq!(server.get("/v1/enforcement/events?action=blocked").json()["total"], 2);
+}
+
+#[test]
+fn a_repair_holds_no_write_up_and_adds_what_was_missing_when_it_looked() {
+    let mut server = Server::start_with(&[("enforcement_retention_days", "30")]);
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let event = |days: i64| {
+        json!({
+            "tenant_id": tenant, "mailbox_address": "sales@example.org", "action_taken": "blocked", "sent_count": 26,
+            "limit_value": 25, "created_at": time(START).plus_days(-days),
+        })
+    };
+    for days in [40, 3, 2, 1] {
+        let lines: String = (0..4000).map(|_| format!("{}\n", event(days))).collect();
+        let request = server.request(Method::Post, "/v1/enforcement/events").key(&server.key);
+        request.body("application/x-ndjson", lines).send().status(201);
+    }
+    server.stop();
+    let connection = rusqlite::Connection::open(server.database()).expect("the database");
+    let edit = "UPDATE counts SET n = n + 7 WHERE log = 1 AND owner > 0 AND kind = 0;
+                UPDATE counts SET n = -5 WHERE log = 1 AND owner > 0 AND kind = 1;
+                DELETE FROM counts WHERE log = 1 AND owner < 0";
+    connection.execute_batch(edit).expect("an edit");
+    drop(connection);
+    server.restart();
+    let check = |body: Value| server.operator(Method::Post, "/api/v1/admin/check", &body).json();
+    let n_written = std::thread::scope(|scope| {
+        let repair = scope.spawn(|| check(json!({ "repair": true })));
+        let mut n_written = 0;
+        while !repair.is_finished() {
+            server.post("/v1/enforcement/events", &event(2)).status(201);
+            n_written += 1;
+            if n_written == 3 {
+                // Buckets that are wrong lose rows, too, to the last one.
+                server.operator(Method::Post, "/api/v1/admin/retention/run", &Value::Null).good();
+            }
+        }
+        assert_ne!(repair.join().expect("an answer")["repaired"], 0);
+        n_written
+    });
+    assert!(n_written > 5, "only {n_written} writes were answered during the check");
+    assert_eq!(check(Value::Null)["ok"], true);
+    let total = |query: &str| server.get(&format!("/v1/enforcement/events?{query}")).json()["total"].clone();
+    assert_eq!(total("action=blocked"), 12_000 + n_written);
+    assert_eq!(total(&format!("tenant_id={tenant}")), 12_000 + n_written);
+}
+
+#[test]
+fn counts_and_a_time_that_cannot_be_are_told_by_verify() {
+    let mut server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let event = json!({
+        "tenant_id": tenant, "mailbox_address": "sales@example.org", "action_taken": "blocked", "sent_count": 26,
+        "limit_value": 25,
+    });
+    server.post("/v1/enforcement/events", &event).status(201);
+    let verify =
+        |server: &Server| server.operator(Method::Get, "/api/v1/admin/verify", &Value::Null).good().json();
+    assert_eq!(verify(&server)["ok"], true);
+    server.stop();
+    let whole = std::fs::read(server.database()).expect("the database");
+    for edit in [
+        "UPDATE counts SET n = 9223372036854775807 WHERE log = 1",
+        "UPDATE counts SET n = n + 1000000 WHERE log = 1",
+        "UPDATE counts SET n = 0 WHERE log = 1",
+        "UPDATE counts SET n = -1 WHERE log = 1",
+        "UPDATE counts SET bucket = 9223372036854775807 WHERE log = 1",
+        "UPDATE counts SET bucket = -9223372036854775807 WHERE log = 1",
+        "UPDATE sequence SET last_now = 253402207200999999",
+    ] {
+        std::fs::write(server.database(), &whole).expect("the database");
+        let connection = rusqlite::Connection::open(server.database()).expect("the database");
+        connection.execute_batch(edit).expect(edit);
+        drop(connection);
+        server.restart();
+        let found = verify(&server);
+        assert_eq!(found["ok"], false, "{edit}: {found}");
+        assert_ne!(found["n_findings"], 0, "{edit}: {found}");
+        // It may be wrong, but it is an answer.
+        for query in ["", "?offset=1", "?action=blocked", "?from=2026-04-01T00:00:00Z&order=asc"] {
+            server.get(&format!("/v1/enforcement/events{query}")).status(200);
+        }
+        server.stop();
+    }
+    for edit in [
+        "UPDATE sequence SET last_now = 9223372036854775807",
+        "UPDATE sequence SET last_now = 253402207201000000",
+        "UPDATE sequence SET last_now = -1",
+    ] {
+        std::fs::write(server.database(), &whole).expect("the database");
+        let connection = rusqlite::Connection::open(server.database()).expect("the database");
+        connection.execute_batch(edit).expect(edit);
+        drop(connection);
+        let started = mailtrail::serve::Running::start(server.config(), server.clock.clone());
+        let error = started.err().expect("a refusal");
+        assert!(matches!(error, mailtrail::error::Error::Refused { .. }), "{edit}: {error}");
+        assert!(error.to_string().contains("the latest time that a write saw"), "{edit}: {error}");
+    }
 }
 
 #[test]

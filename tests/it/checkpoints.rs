@@ -194,6 +194,12 @@ fn a_log_that_is_served_goes_on_under_another_name_and_key() {
         let refused = server.operator(Method::Post, "/api/v1/admin/epochs", &body).status(422).body_text();
         assert!(refused.contains(parameter), "{refused}");
     }
+    // Every pin and witness has to follow: that is an owner's to say, not whoever's who has a key.
+    let renew = || server.request(Method::Post, "/api/v1/admin/epochs").json(&body);
+    renew().key(&server.key).send().status(403);
+    server.add_user(&server.workspace, "admin@example.org", "admin");
+    renew().cookie(&server.login("admin@example.org")).send().status(403);
+    assert_eq!(told(&server).2, after.2);
     server.restart();
     assert_eq!(told(&server).2, after.2);
     let verified = server.operator(Method::Get, "/api/v1/admin/verify", &Value::Null).good().json();

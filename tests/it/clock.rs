@@ -5,6 +5,7 @@ use mailtrail::http::Method;
 use mailtrail::time::Timestamp;
 use serde_json::{Value, json};
 
+use crate::support::process::{Owners, Serving, agent, mailtrail};
 use crate::support::{OWNER, START, Server, time};
 
 const DAY: i64 = 86_400;
@@ -175,4 +176,32 @@ fn a_mailbox_that_was_blocked_while_the_clock_was_wrong_is_free_on_the_next_day(
     server.run_jobs();
     assert_eq!(server.post("/v1/enforcement/sends", &send).good().json()["action"], "allowed");
     check(&server);
+}
+
+#[test]
+fn a_clock_outside_the_years_1970_to_9999_cuts_no_answer_and_ends_nothing() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let shim = directory.path().join("clock.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/clock.c");
+    let built =
+        std::process::Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&shim).arg(source).status();
+    assert!(built.expect("a C compiler").success());
+    // The last instant that can be written, the next second, and the beginning of the year 10000.
+    for (place, at) in ["-86400", "0", "253402207200", "253402207201", "253402300800"].into_iter().enumerate()
+    {
+        let data = directory.path().join(format!("data{place}"));
+        let owners = Owners::create(&data);
+        let mut command = mailtrail(&data, &["serve", "--listen", "127.0.0.1:0", "--set", "log=debug"]);
+        command.env("LD_PRELOAD", &shim).env("CLOCK_AT", at).stderr(std::process::Stdio::null());
+        let serving = Serving::spawn(command);
+        let get = |path: &str| owners.get(&agent(), &serving.url, path).expect("an answer");
+        let answer = get("/healthz").status(200);
+        let year = if at.starts_with('2') { " 9999 " } else { " 1970 " };
+        assert!(answer.header("date").is_some_and(|date| date.contains(year)), "{at}: {answer:?}");
+        let write = owners.write_of(1, vec!["m@crash.example".into()], None, "");
+        let written = owners.send(&agent(), &serving.url, &write).expect("an answer").status(201).json();
+        assert_eq!(written["message_id"], "m@crash.example", "{at}");
+        get(&format!("/v1/mailboxes/{}/audit-logs", owners.mailbox)).status(200);
+        assert_eq!(serving.stop().code(), Some(0), "{at}");
+    }
 }

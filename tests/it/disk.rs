@@ -243,6 +243,57 @@ fn a_disk_without_a_byte_left_fails_writes_and_nothing_else() {
     assert_eq!(run_json(&data, &["check"])["ok"], true);
 }
 
+#[test]
+fn without_an_inode_it_records_says_so_and_signs_again_once_there_is_one() {
+    let Some(disk) = Disk::mount(512) else { return };
+    let remounted = Command::new("mount").args(["-o", "remount,nr_inodes=200"]).arg(disk.0.path()).status();
+    assert!(remounted.expect("mount(8)").success());
+    let data = disk.data();
+    let owners = Owners::create(&data);
+    let elsewhere = tempfile::NamedTempFile::new().expect("a file");
+    let mut command = mailtrail(&data, &["serve", "--listen", "127.0.0.1:0", "--set", "disk_reserve=1MiB"]);
+    command.stderr(elsewhere.reopen().expect("a file"));
+    let serving = Serving::spawn(command);
+    let agent = agent();
+    let fillers = disk.0.path().join("fillers");
+    std::fs::create_dir(&fillers).expect("a directory");
+    while std::fs::File::create(fillers.join(mailtrail::ids::random_hex::<8>())).is_ok() {}
+    let ready = || owners.get(&agent, &serving.url, "/readyz").expect("an answer");
+    let until = Instant::now() + Duration::from_secs(20);
+    while ready().status != 503 {
+        assert!(Instant::now() < until, "it is ready without an inode");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let told = ready().json()["checks"].to_string();
+    assert!(told.contains("the file system has no inode left"), "{told}");
+    let write = |mark: &str| {
+        let write = owners.write_of(2, vec![mark.to_owned()], None, "");
+        owners.send(&agent, &serving.url, &write).expect("an answer").status(201).json()["seq"].as_i64()
+    };
+    write("full@crash.example");
+    std::thread::sleep(Duration::from_secs(2));
+    let log = std::fs::read_to_string(elsewhere.path()).expect("its log");
+    assert_eq!(log.matches("no inode left").count(), 1, "{log}");
+    assert!(!log.contains("job checkpoint"), "{log}");
+    // Who asks for one is told why there is none.
+    let asked = mailtrail(&data, &["checkpoint"]).output().expect("a command");
+    assert!(!asked.status.success());
+
+    std::fs::remove_dir_all(&fillers).expect("the files");
+    let last = write("again@crash.example").expect("a number");
+    let is_signed = || {
+        let note = std::fs::read_to_string(data.join("checkpoint")).expect("a checkpoint");
+        note.lines().nth(1).and_then(|size| size.parse::<i64>().ok()) >= Some(last)
+    };
+    let until = Instant::now() + Duration::from_secs(20);
+    while !is_signed() {
+        assert!(Instant::now() < until, "no checkpoint was signed");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    ready().status(200);
+    assert_eq!(serving.stop().code(), Some(0));
+}
+
 /// `serve` as somebody who is not root, whom modes bind; root's own binary may be where nobody else gets.
 fn serve_as_nobody(binary: &Path, data: &Path) -> std::process::Output {
     Command::new("setpriv")

@@ -149,3 +149,21 @@ fn a_raised_limit_frees_the_mailbox_at_once_and_says_so() {
     let limits = |side: &str| changes["entries"][0]["metadata"][side]["daily_send_limit"].clone();
     assert_eq!((limits("before"), limits("after")), (json!(2), json!(10)));
 }
+
+#[test]
+fn ids_rise_with_the_rows_also_within_a_batch() {
+    let server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let event = json!({
+        "tenant_id": tenant, "mailbox_address": "sales@example.org", "action_taken": "blocked", "sent_count": 26,
+        "limit_value": 25,
+    });
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let answer = server.post("/v1/enforcement/events", &json!({ "events": vec![event.clone(); 50] }));
+        let answer = answer.status(201).json();
+        let events = answer["events"].as_array().expect("a list");
+        ids.extend(events.iter().map(|event| event["id"].as_str().expect("an id").to_owned()));
+    }
+    assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
+}

@@ -366,6 +366,9 @@ const OTHERWISE: &[(&str, &str, u16, &str)] = &[
         "has no way to say which of the workspaces",
     ),
     ("DELETE /api/v1/admin/workspaces/{id}", "admin", 403, "only an owner ends a workspace"),
+    ("POST /api/v1/admin/epochs", "admin", 403, "only an owner changes what every pin and witness knows"),
+    ("POST /api/v1/admin/epochs", "key admin", 403, "only an owner changes what every pin and witness knows"),
+    ("POST /api/v1/admin/epochs", "key of all scopes", 403, "only an owner changes what every pin knows"),
     ("DELETE /api/v1/admin/workspaces/{id}", "key admin", 404, "the key is of another workspace"),
     ("DELETE /api/v1/admin/workspaces/{id}", "key of all scopes", 404, "the key is of another workspace"),
 ];

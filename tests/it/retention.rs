@@ -215,6 +215,48 @@ fn a_hold_keeps_what_belongs_to_a_mailbox_a_tenant_or_a_project() {
 }
 
 #[test]
+fn what_a_hold_keeps_cannot_be_taken_out_of_it() {
+    let server = Server::start_with(&[("retention_days", "5")]);
+    let workspace = server.workspace.clone();
+    let (held, other) = (server.add_tenant(&workspace, "Held"), server.add_tenant(&workspace, "Other"));
+    let mailbox = server.add_mailbox(&workspace, "sales@example.org", Some(&held), None);
+    let alone = server.add_mailbox(&workspace, "alone@example.org", Some(&other), None);
+    message(&server, mailbox, "old", 6, 0);
+    event(&server, &other, "alone@example.org", 6);
+    let patch =
+        |path: &str, body: Value| server.operator(Method::Patch, &format!("/api/v1/admin/{path}"), &body);
+    patch(&format!("tenants/{held}"), json!({ "legal_hold": true })).status(200);
+    patch(&format!("mailboxes/{alone}"), json!({ "legal_hold": true })).status(200);
+    // Out of the tenant and back, with retention in between: whatever else is asked for with it.
+    for body in [
+        json!({ "tenant_id": null }),
+        json!({ "tenant_id": other }),
+        json!({ "tenant_id": other, "legal_hold": false, "name": "moved" }),
+    ] {
+        let refused = patch(&format!("mailboxes/{mailbox}"), body).status(409).json();
+        assert_eq!(refused["code"], "legal_hold", "{refused}");
+    }
+    let path = format!("/v1/tenants/{held}/mailboxes/{mailbox}");
+    server.patch(&path, &json!({ "tenant_id": other })).status(409);
+    // What changes nothing of it may be said, and another may come in.
+    patch(&format!("mailboxes/{mailbox}"), json!({ "tenant_id": held, "name": "Sales" })).status(200);
+    assert_eq!(run(&server), deleted(0, 0, 0));
+    // Also when both are deleted; the address, by which its events are kept, is then not forgotten.
+    server.operator(Method::Delete, &format!("/api/v1/admin/tenants/{held}"), &Value::Null).status(204);
+    patch(&format!("mailboxes/{mailbox}"), json!({ "tenant_id": null })).status(409);
+    server.operator(Method::Delete, &format!("/api/v1/admin/mailboxes/{alone}"), &Value::Null).status(204);
+    let erasure = json!({ "address": "alone@example.org", "why": "on their wish" });
+    server.operator(Method::Post, "/api/v1/admin/erasures", &erasure).good();
+    assert_eq!(run(&server), deleted(0, 0, 0));
+    // Once it is released all goes its way.
+    patch(&format!("tenants/{held}"), json!({ "legal_hold": false })).status(200);
+    patch(&format!("mailboxes/{alone}"), json!({ "legal_hold": false })).status(200);
+    patch(&format!("mailboxes/{mailbox}"), json!({ "tenant_id": other })).status(200);
+    assert_eq!(run(&server), deleted(1, 1, 0));
+    assert_sound(&server);
+}
+
+#[test]
 fn raising_the_days_brings_nothing_back_and_lowering_them_holds_from_the_next_run() {
     let server = Server::start();
     let mailbox = server.add_mailbox(&server.workspace, "sales@example.org", None, None);
