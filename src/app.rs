@@ -1,7 +1,7 @@
 //! Everything a handler or a job may hold: configuration, store, clock, and the few things kept in memory.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde_json::json;
@@ -47,7 +47,7 @@ pub struct App {
     /// Our own user: who has it needs no key on the Unix socket.
     pub uid: u32,
     pub throttle: Throttle,
-    pub usage: Usage,
+    pub usage: Arc<Usage>,
     pub rounds: Rounds,
     pub backups: Arc<Maker>,
     pub checkpoints: Checkpoints,
@@ -101,7 +101,7 @@ impl App {
             clock,
             uid: rustix::process::geteuid().as_raw(),
             throttle: Throttle::default(),
-            usage: Usage::default(),
+            usage: Arc::default(),
             rounds: Rounds::default(),
             backups,
             checkpoints,
@@ -152,6 +152,12 @@ impl App {
             Licensed::Yes(license) => license.check(self.clock.now()).map(|()| license.clone()),
             Licensed::No(why) => Err(Error::LicenseRequired(why.clone())),
         }
+    }
+
+    /// For what reads the whole file: says when to end, since the client has gone or the program is to.
+    pub fn is_over(&self, request: &Request) -> impl FnMut() -> bool + Clone + Send + use<> {
+        let (line, stopping) = (request.line.clone(), Arc::clone(&self.stopping));
+        move || stopping.load(Ordering::Relaxed) || line.is_dead()
     }
 
     /// Runs a write that answers, honouring the request's `Idempotency-Key`: a retry gets the first answer again.

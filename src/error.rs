@@ -284,6 +284,14 @@ impl Error {
         }
     }
 
+    /// Seconds after which another try is worth it; `None`: it is not said that it ever is.
+    pub fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::TooMany { retry_after, .. } | Self::Unavailable { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
     /// What a person at a terminal can do about it.
     pub fn hint(&self) -> String {
         match self {

@@ -188,7 +188,9 @@ fn reason(dialect: Dialect, status: u16) -> &'static str {
         403 => "Somebody we know, who may not do this.",
         404 => "Unknown, or another workspace's: the answer is the same.",
         408 => "The request did not come in time.",
-        409 => "It contradicts what is recorded, or what was asked under this `Idempotency-Key`.",
+        409 => {
+            "It contradicts what is recorded, or what was asked under this `Idempotency-Key`; or it runs already."
+        }
         413 => "The body is too large.",
         414 => "The target is too long.",
         415 => "The body's media type is not accepted here.",

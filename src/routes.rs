@@ -14,6 +14,7 @@ use crate::error::{Error, Result, Subject};
 use crate::http::route::{Dialect, Handler, Parameters, Route};
 use crate::http::{Admitted, Holder, Method, Refused, Request, Response, Service};
 use crate::mask::masked;
+use crate::store::Asker;
 use crate::{activity, admin, enforcement, messages, ops, owners, proofs};
 
 /// Every route there is, in the order in which they are tried.
@@ -109,6 +110,7 @@ enum Door {
     Key(Caller, fn(&App, &Caller, &Request) -> Result<Response>),
     Session(Session, fn(&App, &Session, &Request) -> Result<Response>),
     Admin(Admin, fn(&App, &Admin, &Request) -> Result<Response>),
+    Tree(Asker, fn(&App, Asker, &Request) -> Result<Response>),
 }
 
 const STRANGER: &str = "-";
@@ -164,11 +166,14 @@ fn authorise(app: &App, route: &Route, request: &Request, name: &mut String) -> 
         }
         Handler::Tree(handle) if app.config.public_tlog => {
             stranger(app, request)?;
-            Door::Open(handle)
+            let address = address::client(request, &app.config.trusted_proxies);
+            let asker = address.map_or(Asker::Operator, |address| Asker::Address(address::bits(address)));
+            Door::Tree(asker, handle)
         }
         Handler::Tree(handle) => {
-            *name = auth::known(app, request)?;
-            Door::Open(handle)
+            let asker;
+            (asker, *name) = auth::known(app, request)?;
+            Door::Tree(asker, handle)
         }
     })
 }
@@ -200,6 +205,7 @@ impl Guest<'_> {
             Door::Key(caller, handle) => handle(app, caller, request),
             Door::Session(session, handle) => handle(app, session, request),
             Door::Admin(admin, handle) => handle(app, admin, request),
+            Door::Tree(asker, handle) => handle(app, *asker, request),
         };
         let response = answered.unwrap_or_else(|error| fail(&request.id, self.route.dialect, &error));
         finish(app, self.request, (Some(self.route), &self.name, started), response)

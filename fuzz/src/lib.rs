@@ -14,7 +14,7 @@ use mailtrail::auth::license::License;
 use mailtrail::auth::{address, keys, sessions};
 use mailtrail::error::Error;
 use mailtrail::http::framing::{self, BodyLength, Fault, HeadLimits, RequestHead, Version};
-use mailtrail::http::{Method, Peer, Query, Request, json};
+use mailtrail::http::{Line, Method, Peer, Query, Request, json};
 use mailtrail::ids::{Uuid, sha256};
 use mailtrail::ingest::{authres, eml};
 use mailtrail::mask;
@@ -69,6 +69,7 @@ fn request(headers: Vec<(String, String)>, peer: Peer) -> Request {
         headers,
         body: Vec::new(),
         peer,
+        line: Line::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::sql::{self, Filter};
 use super::{COLUMNS, Entry, NewEntry, OWN_ACTIONS, Place};
 use crate::app::App;
-use crate::auth::{self, Caller, Scope, Session, address};
+use crate::auth::{self, Caller, Scope, Session, Standing, address};
 use crate::error::{Error, Result, Subject};
 use crate::http::route::{Dialect, Handler, Route, bulk, route};
 use crate::http::stream::{self, Format};
@@ -139,13 +139,14 @@ fn list(
         target_type: text("target_type")?,
         target_id: text("target_id")?,
     };
-    let list =
-        app.store.read(|snapshot| sql::listing(snapshot, &filter, page.from, page.to, page.newest_first))?;
+    let list = app.store.read_list(session.standing.asker, |snapshot| {
+        sql::listing(snapshot, &filter, page.from, page.to, page.newest_first)
+    })?;
     if page.format != Format::Json {
         app.note_export(export.at, &session.by, "activity.export", export.target, request)?;
-        return stream_entries(app, list, page.format);
+        return stream_entries(app, &session.standing.clone().within(export.at.0), list, page.format);
     }
-    let (mut entries, total) = app.store.read_list(|snapshot| {
+    let (mut entries, total) = app.store.read_list(session.standing.asker, |snapshot| {
         let entries = list.page(snapshot, page.start, page.limit + 1, Entry::from_row)?;
         Ok((entries, list.total(snapshot)?))
     })?;
@@ -166,18 +167,21 @@ fn cursor(entry: &Entry) -> Cursor {
     Cursor { created_at: entry.created_at, seq: entry.seq }
 }
 
-fn stream_entries(app: &App, list: Listing, format: Format) -> Result<Response> {
-    let store = app.store.clone();
+fn stream_entries(app: &App, standing: &Standing, list: Listing, format: Format) -> Result<Response> {
+    let reader = standing.clone();
     let mut start = Start::Offset(0);
     let mut next = move || {
-        let entries = store.read(|snapshot| list.page(snapshot, start, stream::PIECE, Entry::from_row))?;
+        let entries =
+            reader.read_piece(|snapshot| list.page(snapshot, start, stream::PIECE, Entry::from_row))?;
         if let Some(last) = entries.last() {
             start = Start::After(cursor(last));
         }
         Ok(entries)
     };
     match format {
-        Format::Proof => proofs::stream(app, move || Ok(next()?.iter().map(|entry| entry.seq).collect())),
+        Format::Proof => {
+            proofs::stream(app, standing, move || Ok(next()?.iter().map(|entry| entry.seq).collect()))
+        }
         _ => Ok(stream::response(format, COLUMNS, next)),
     }
 }

@@ -1,7 +1,7 @@
 //! What concerns the appliance as a whole: licenses, retention, backups, checks, the clock, figures.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::ids::Uuid;
 use crate::jobs::retention;
 use crate::owners::mailboxes;
 use crate::store::counts::Recount;
-use crate::store::{Note, Sharing, backup, clock_steps, counts, idempotency, jobs};
+use crate::store::{Note, Sharing, Whole, backup, clock_steps, counts, idempotency, jobs};
 use crate::time::SECOND;
 use crate::{activity, enforcement, messages};
 
@@ -105,7 +105,11 @@ pub fn run_retention(app: &App, admin: &Admin, request: &Request) -> Result<Resp
         fields.done()?;
         dry_run
     };
-    let outcome = if dry_run { retention::dry_run(app)? } else { retention::run(app, admin.by.clone())? };
+    let outcome = if dry_run {
+        retention::dry_run(app, app.is_over(request))?
+    } else {
+        retention::run(app, admin.by.clone())?
+    };
     Response::json(200, &outcome)
 }
 
@@ -133,7 +137,7 @@ pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Respon
         return Err(fields.refuse("file", message));
     };
     fields.done()?;
-    let bytes = app.backups.make(app.clock.now(), &destination)?;
+    let bytes = app.backups.make(app.clock.now(), &destination, app.is_over(request))?;
     let shown = json!({ "file": destination, "bytes": bytes });
     let (admin, metadata) = (admin.clone(), shown.clone());
     app.store.write(move |tx| tx.note(appliance_note(&admin, "backup.create", String::new(), metadata)))?;
@@ -154,10 +158,10 @@ pub fn post_check(app: &App, admin: &Admin, request: &Request) -> Result<Respons
         repairs = fields.boolean("repair")?.unwrap_or(false);
         fields.done()?;
     }
-    // One at a time: two would add what is missing twice.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = repairs.then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
-    let (problems, miscounts) = app.store.read(|snapshot| check(snapshot))?;
+    // Also a repair: of two at a time each would add what is missing.
+    let under_way = app.store.begin_whole(Whole::Check)?;
+    let (problems, miscounts) =
+        app.store.read_under_way(&under_way, app.is_over(request), |snapshot| check(snapshot))?;
     if repairs {
         for piece in miscounts.chunks(REPAIRED_AT_ONCE) {
             let piece = piece.to_vec();
@@ -232,16 +236,16 @@ pub fn accept_clock(app: &App, admin: &Admin, request: &Request) -> Result<Respo
 /// How much there is: rows by workspace and log, the size of the file, what the scheduler did.
 pub fn show_stats(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    let (workspaces, jobs) = app.store.read(|snapshot| {
+    let (workspaces, jobs) = app.store.read_list(admin.asker, |snapshot| {
         let mut shown = Vec::new();
         for workspace in admin.workspaces(snapshot)? {
-            let mailboxes = crate::owners::mailboxes::list(snapshot, workspace.key)?;
-            let mut n_messages = 0;
-            for mailbox in &mailboxes {
-                n_messages += messages::sql::total(snapshot, mailbox.id)?;
+            let (mut n_mailboxes, mut n_messages) = (0, 0);
+            for mailbox in mailboxes::living(snapshot, workspace.key)? {
+                n_mailboxes += 1;
+                n_messages += messages::sql::total(snapshot, mailbox)?;
             }
             shown.push(json!({
-                "id": workspace.id, "name": workspace.name, "mailboxes": mailboxes.len(),
+                "id": workspace.id, "name": workspace.name, "mailboxes": n_mailboxes,
                 "rows": {
                     "enforcement": enforcement::sql::total(snapshot, workspace.key)?,
                     "messages": n_messages,

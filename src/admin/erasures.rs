@@ -9,6 +9,7 @@ use crate::erasure::{self, Address, Erasure};
 use crate::error::Result;
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
+use crate::store::Whole;
 
 /// `{address, why, dry_run?, workspace_id?}` → `{dry_run, removed, certificates}`.
 pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
@@ -25,6 +26,7 @@ pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let dry_run = fields.boolean("dry_run")?.unwrap_or(false);
     fields.done()?;
     let erasure = Erasure { workspace, address, why };
+    let _under_way = app.store.begin_whole(Whole::Erasure)?;
     let (removed, certificates) = match dry_run {
         true => (erasure::dry_run(app, &erasure)?, Vec::new()),
         false => erasure::run(app, admin, &erasure)?,

@@ -52,6 +52,14 @@ pub fn source(address: IpAddr) -> IpAddr {
     }
 }
 
+/// The number of an address's source.
+pub fn bits(address: IpAddr) -> u128 {
+    match source(address) {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
 /// An address with or without port and brackets.
 fn parse(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim();
@@ -77,7 +85,7 @@ pub fn is_https(request: &Request, trusted: &[IpNet]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{Method, Query};
+    use crate::http::{Line, Method, Query};
 
     #[test]
     fn the_first_untrusted_address_from_the_right_is_the_client() {
@@ -105,6 +113,7 @@ mod tests {
                 headers: headers.into_iter().collect(),
                 body: Vec::new(),
                 peer: Peer::Tcp(peer.parse().expect("an address")),
+                line: Line::default(),
             };
             let client = client(&request, &trusted).map(|ip| ip.to_string());
             assert_eq!(client.as_deref(), Some(expected), "{peer} {forwarded:?}");

@@ -225,6 +225,13 @@ pub fn find(connection: &Connection, id: Uuid) -> Result<Option<ApiKey>> {
         .optional()?)
 }
 
+pub fn find_by_number(connection: &Connection, key: i64) -> Result<Option<ApiKey>> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM api_keys WHERE id = ?1"))?
+        .query_row([key], ApiKey::from_row)
+        .optional()?)
+}
+
 fn find_by_hash(connection: &Connection, hash: &[u8; 32]) -> Result<Option<ApiKey>> {
     Ok(connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM api_keys WHERE hash = ?1"))?

@@ -14,20 +14,22 @@ pub mod operator;
 pub mod password;
 pub mod rates;
 pub mod sessions;
+pub mod standing;
 pub mod throttle;
 
 pub use keys::Scope;
+pub use standing::Standing;
 
 use rusqlite::Connection;
 
 use crate::app::App;
 use crate::error::{Error, Result, Subject, Unauthenticated};
 use crate::http::{Peer, Request};
-use crate::ids::{Uuid, uuid_parameter};
+use crate::ids::{Uuid, sha256, uuid_parameter};
 use crate::mask::masked;
 use crate::owners::users::Role;
 use crate::owners::workspaces;
-use crate::store::By;
+use crate::store::{Asker, By};
 
 /// An API key, or the operator, with the one workspace it may see.
 #[derive(Debug, Clone)]
@@ -37,6 +39,7 @@ pub struct Caller {
     pub is_operator: bool,
     /// For the log line: `key <id>` or `operator`, never the key or its name.
     pub log_id: String,
+    pub standing: Standing,
 }
 
 /// A person, or the operator, with the workspaces they may see.
@@ -45,6 +48,7 @@ pub struct Session {
     /// `None`: the operator.
     pub user: Option<i64>,
     pub by: By,
+    pub standing: Standing,
     roles: Vec<(i64, Role)>,
 }
 
@@ -54,6 +58,7 @@ pub struct Admin {
     pub by: By,
     /// For the log line.
     pub log_id: String,
+    pub asker: Asker,
     reach: Reach,
 }
 
@@ -92,7 +97,7 @@ impl Session {
 impl Admin {
     /// The operator, as jobs and `init` act.
     pub fn operator(by: By) -> Self {
-        Self { by, log_id: OPERATOR.into(), reach: Reach::All }
+        Self { by, log_id: OPERATOR.into(), asker: Asker::Operator, reach: Reach::All }
     }
 
     pub fn is_operator(&self) -> bool {
@@ -219,7 +224,8 @@ pub fn caller(app: &App, request: &Request, scope: Scope) -> Result<Caller> {
         let named = request.header(WORKSPACE_HEADER);
         let admin = Admin::operator(operator(app, request));
         let workspace = app.store.read(|snapshot| admin.workspace(snapshot, named))?;
-        return Ok(Caller { workspace, by: admin.by, is_operator: true, log_id: OPERATOR.into() });
+        let standing = Standing::operator(app);
+        return Ok(Caller { workspace, by: admin.by, is_operator: true, log_id: OPERATOR.into(), standing });
     }
     let key = keys::authenticate(app, request)?;
     if !key.scopes.contains(scope) {
@@ -227,19 +233,21 @@ pub fn caller(app: &App, request: &Request, scope: Scope) -> Result<Caller> {
     }
     let log_id = format!("key {}", key.id);
     let by = By { recorded_by: format!("key {}", key.name), ..by(app, request, None, key.label()) };
-    Ok(Caller { workspace: key.workspace, by, is_operator: false, log_id })
+    let standing = Standing::of_key(app, key.key, scope);
+    Ok(Caller { workspace: key.workspace, by, is_operator: false, log_id, standing })
 }
 
-/// Who asks, for the log line: the operator, whoever has a key of any scope, or a session.
-pub fn known(app: &App, request: &Request) -> Result<String> {
+/// Who asks, also for the log line: the operator, whoever has a key of any scope, or a session.
+pub fn known(app: &App, request: &Request) -> Result<(Asker, String)> {
     if is_operator(app, request) {
-        return Ok(OPERATOR.into());
+        return Ok((Asker::Operator, OPERATOR.into()));
     }
     if request.header("authorization").is_some() {
-        return Ok(format!("key {}", keys::authenticate(app, request)?.id));
+        let key = keys::authenticate(app, request)?;
+        return Ok((Asker::Key(key.key), format!("key {}", key.id)));
     }
     let session = session(app, request).map_err(or_nobody)?;
-    Ok(session.log_id())
+    Ok((session.standing.asker, session.log_id()))
 }
 
 /// Where a key would do as well, nothing is said of sessions.
@@ -253,11 +261,14 @@ fn or_nobody(error: Error) -> Error {
 /// The session of a request.
 pub fn session(app: &App, request: &Request) -> Result<Session> {
     if is_operator(app, request) {
-        return Ok(Session { user: None, by: operator(app, request), roles: Vec::new() });
+        let standing = Standing::operator(app);
+        return Ok(Session { user: None, by: operator(app, request), standing, roles: Vec::new() });
     }
     let user = sessions::authenticate(app, request)?;
     let roles = app.store.read(|snapshot| crate::owners::users::roles(snapshot, user.key))?;
-    Ok(Session { user: Some(user.key), by: by(app, request, Some(user.id), user.email), roles })
+    let hash = sha256(sessions::token(request).unwrap_or_default().as_bytes());
+    let standing = Standing::of_session(app, hash, user.key);
+    Ok(Session { user: Some(user.key), by: by(app, request, Some(user.id), user.email), standing, roles })
 }
 
 /// Whoever may change settings: an `admin` key, the session of an owner or admin, or the operator.
@@ -269,7 +280,7 @@ pub fn admin(app: &App, request: &Request) -> Result<Admin> {
         let caller = caller(app, request, Scope::ADMIN)?;
         // A key can do what an admin can, not what an owner can.
         let reach = Reach::Workspaces(vec![(caller.workspace, Role::Admin)]);
-        return Ok(Admin { by: caller.by, log_id: caller.log_id, reach });
+        return Ok(Admin { by: caller.by, log_id: caller.log_id, asker: caller.standing.asker, reach });
     }
     let session = session(app, request).map_err(or_nobody)?;
     let log_id = session.log_id();
@@ -278,5 +289,6 @@ pub fn admin(app: &App, request: &Request) -> Result<Admin> {
     if roles.is_empty() {
         return Err(Error::Forbidden("your role does not allow this action; needed: owner or admin".into()));
     }
-    Ok(Admin { by: session.by, log_id, reach: Reach::Workspaces(roles) })
+    let asker = session.standing.asker;
+    Ok(Admin { by: session.by, log_id, asker, reach: Reach::Workspaces(roles) })
 }

@@ -80,7 +80,7 @@ fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{Method, Query};
+    use crate::http::{Line, Method, Query};
 
     fn named(peer: Peer, told: &str) -> String {
         name(&Request {
@@ -92,6 +92,7 @@ mod tests {
             headers: vec![(OPERATOR_HEADER.into(), told.into())],
             body: Vec::new(),
             peer,
+            line: Line::default(),
         })
     }
 

@@ -57,11 +57,7 @@ impl Rates {
         if trusted.iter().any(|network| network.contains(&address)) {
             return Ok(());
         }
-        let bits = match address::source(address) {
-            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-            IpAddr::V6(address) => address.to_bits(),
-        };
-        self.addresses.take(0, bits, Instant::now(), "this address")
+        self.addresses.take(0, address::bits(address), Instant::now(), "this address")
     }
 
     /// Requests refused so far: with a key or a session, and without.

@@ -82,6 +82,11 @@ fn find(connection: &Connection, hash: &[u8; 32]) -> Result<Option<Stored>> {
         .optional()?)
 }
 
+/// When a session began; `None` when it is unknown or has ended.
+pub fn began_at(connection: &Connection, hash: &[u8; 32]) -> Result<Option<Timestamp>> {
+    Ok(find(connection, hash)?.map(|stored| stored.created_at))
+}
+
 /// The person whose living session the cookie names.
 pub fn authenticate(app: &App, request: &Request) -> Result<User> {
     if !request.method.is_safe() {

@@ -15,7 +15,7 @@ use crate::auth::operator::{self, OPERATOR_HEADER};
 use crate::config::Config;
 use crate::data_directory::{Lock, PATIENCE, State, Turn, still_taken};
 use crate::error::{Error, Result};
-use crate::http::{Body, Method, Peer, Query, Request, client};
+use crate::http::{Body, Line, Method, Peer, Query, Request, client};
 use crate::ids::random_hex;
 use crate::routes;
 use crate::time::Clock;
@@ -235,6 +235,7 @@ fn in_process(app: &App, workspace: Option<&str>, call: Call<'_>) -> Answer {
         headers,
         body: call.body,
         peer: Peer::Local,
+        line: Line::default(),
     };
     let response = routes::answer(app, request);
     let headers = response.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

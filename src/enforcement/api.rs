@@ -9,7 +9,7 @@ use super::limits::{self, Send};
 use super::sql::{self, Filter};
 use super::{Action, COLUMNS, Event, NewEvent};
 use crate::app::App;
-use crate::auth::{Caller, Scope};
+use crate::auth::{Caller, Scope, Standing};
 use crate::error::{Error, Result, Subject};
 use crate::http::json::{self as body, Fields};
 use crate::http::route::{Dialect, Handler, Route, bulk, route};
@@ -69,9 +69,9 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
     if page.format != Format::Json {
         let target = ("tenant", tenant_id.unwrap_or_default().to_owned());
         app.note_export((caller.workspace, None), &caller.by, "enforcement.export", target, request)?;
-        return stream_events(app, list, page.format);
+        return stream_events(app, &caller.standing, list, page.format);
     }
-    let (mut events, total) = app.store.read_list(|snapshot| {
+    let (mut events, total) = app.store.read_list(caller.standing.asker, |snapshot| {
         let events = list.page(snapshot, page.start, page.limit + 1, Event::from_row)?;
         Ok((events, list.total(snapshot)?))
     })?;
@@ -108,18 +108,21 @@ fn echo(tenant_id: Option<&str>, filter: &Filter) -> Value {
     echoed
 }
 
-fn stream_events(app: &App, list: Listing, format: Format) -> Result<Response> {
-    let store = app.store.clone();
+fn stream_events(app: &App, standing: &Standing, list: Listing, format: Format) -> Result<Response> {
+    let reader = standing.clone();
     let mut start = Start::Offset(0);
     let mut next = move || {
-        let events = store.read(|snapshot| list.page(snapshot, start, stream::PIECE, Event::from_row))?;
+        let events =
+            reader.read_piece(|snapshot| list.page(snapshot, start, stream::PIECE, Event::from_row))?;
         if let Some(last) = events.last() {
             start = Start::After(cursor(last));
         }
         Ok(events)
     };
     match format {
-        Format::Proof => proofs::stream(app, move || Ok(next()?.iter().map(|event| event.seq).collect())),
+        Format::Proof => {
+            proofs::stream(app, standing, move || Ok(next()?.iter().map(|event| event.seq).collect()))
+        }
         _ => Ok(stream::response(format, COLUMNS, next)),
     }
 }

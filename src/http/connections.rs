@@ -19,6 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use rustix::net::RecvFlags;
 use socket2::Socket;
 
 use super::Peer;
@@ -86,6 +87,15 @@ impl Connection {
         let next = word(self.start, phase);
         let unless_gone = |word| (Phase::of(word) != Phase::Gone).then_some(next);
         self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, unless_gone).is_ok()
+    }
+
+    /// Whether the other end has closed it, or its half of it.
+    pub fn is_dead(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match rustix::net::recv(&self.socket, &mut [0; 1], flags) {
+            Ok((_, read)) => read == 0,
+            Err(error) => !matches!(error, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR),
+        }
     }
 
     pub fn phase(&self) -> Phase {

@@ -17,7 +17,7 @@ use super::framing::{self, BodyLength, Fault, Glimpse, RequestHead, Version};
 use super::limits::{Counters, Limits};
 use super::server::{Manner, Persistence, Sent, write_answer};
 use super::wire::{Inlet, SocketOutlet};
-use super::{Admitted, Body, Holder, Method, Peer, Refused, Request, Response, Service};
+use super::{Admitted, Body, Holder, Line, Method, Peer, Refused, Request, Response, Service};
 use crate::error::{Error, Result};
 use crate::ids;
 use crate::mask::{holds_key, masked};
@@ -25,7 +25,7 @@ use crate::seldom::Seldom;
 
 /// The whole life of a connection.
 pub(super) fn converse(shared: &Shared, place: &Place) {
-    let connection = &*place.connection;
+    let connection = &place.connection;
     let reader = BufReader::with_capacity(16 * 1024, Inlet::new(connection));
     let mut conversation = Conversation { shared, connection, reader };
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -54,7 +54,7 @@ enum After {
 
 struct Conversation<'a> {
     shared: &'a Shared,
-    connection: &'a Connection,
+    connection: &'a Arc<Connection>,
     /// What a client sends ahead of its turn stays here and in the kernel.
     reader: BufReader<Inlet<'a>>,
 }
@@ -94,6 +94,7 @@ impl Conversation<'_> {
             headers: head.headers,
             body: Vec::new(),
             peer: self.connection.peer,
+            line: Line(Some(Arc::clone(self.connection))),
         };
         let about = About {
             version: head.version,

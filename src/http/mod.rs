@@ -23,6 +23,7 @@ pub mod stream;
 mod wire;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 pub use query::Query;
@@ -96,6 +97,25 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub peer: Peer,
+    pub line: Line,
+}
+
+/// The way back to who sent a request.
+#[derive(Clone, Default)]
+pub struct Line(Option<Arc<connections::Connection>>);
+
+impl Line {
+    /// Whether nobody is there any more to be answered. Who has closed their half of the connection counts as gone: it
+    /// is asked only for what takes long.
+    pub fn is_dead(&self) -> bool {
+        self.0.as_ref().is_some_and(|connection| connection.is_dead())
+    }
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Line")
+    }
 }
 
 impl Request {
@@ -150,7 +170,8 @@ pub enum Body {
     /// The same to everybody, and so in memory once.
     Text(&'static str),
     /// Made as it is sent, a piece at a time, in bounded memory. An `Err` ends the connection without the last
-    /// chunk, so that the client sees a cut answer and not a short one.
+    /// chunk, so that the client sees a cut answer and not a short one; one that says when to come again
+    /// (`Error::retry_after`) does not: the next piece is asked for then.
     Stream(Box<dyn Iterator<Item = Result<Vec<u8>>> + Send>),
 }
 

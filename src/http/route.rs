@@ -6,6 +6,7 @@ use super::{Method, Query, Request, Response};
 use crate::app::App;
 use crate::auth::{Admin, Caller, Scope, Session};
 use crate::error::Result;
+use crate::store::Asker;
 
 pub struct Route {
     pub method: Method,
@@ -29,7 +30,7 @@ pub enum Handler {
     /// A key with `admin`, the session of an owner or admin, or the operator.
     Admin(fn(&App, &Admin, &Request) -> Result<Response>),
     /// Whoever has a key or a session, or the operator; anybody where `public_tlog` says so.
-    Tree(fn(&App, &Request) -> Result<Response>),
+    Tree(fn(&App, Asker, &Request) -> Result<Response>),
 }
 
 /// In whose words errors are told.

@@ -528,8 +528,8 @@ impl Read for Content<'_> {
 }
 
 /// A stream as a reader. Making a piece is a handler's work and takes a turn like it; a slow client between two pieces
-/// holds up nobody, and one that waits for its next turn goes for a newcomer like one that does not read. No piece is
-/// made for a caller who leaves too much unread.
+/// holds up nobody, and one that waits for its next turn, or that is to come again later, goes for a newcomer like one
+/// that does not read. No piece is made for a caller who leaves too much unread.
 struct StreamReader<'a> {
     pieces: Box<dyn Iterator<Item = Result<Vec<u8>>> + Send>,
     piece: io::Cursor<Vec<u8>>,
@@ -549,12 +549,20 @@ impl StreamReader<'_> {
             let message = "too much is left unread at the same time".to_owned();
             return Err(Error::Unavailable { retry_after: 5, message });
         }
-        let Some(turn) = shared.streams.enter(shared.limits.handler_wait) else {
-            shared.counters.count_refusal(503);
-            let message = "too many streams are being answered".to_owned();
-            return Err(Error::Unavailable { retry_after: 1, message });
-        };
-        self.make_piece(&turn)
+        let give_up = Instant::now() + shared.limits.handler_wait;
+        loop {
+            let left = give_up.saturating_duration_since(Instant::now());
+            let made = shared.streams.enter(left).map(|turn| self.make_piece(&turn));
+            match made {
+                Some(Err(error)) if error.retry_after() == Some(0) && !left.is_zero() => thread::sleep(PAUSE),
+                Some(Err(error)) if error.retry_after() == Some(0) => break,
+                Some(made) => return made,
+                None => break,
+            }
+        }
+        shared.counters.count_refusal(503);
+        let message = "too many streams are being answered".to_owned();
+        Err(Error::Unavailable { retry_after: 1, message })
     }
 
     fn next_piece(&mut self) -> io::Result<()> {
@@ -569,21 +577,52 @@ impl StreamReader<'_> {
             }
             self.note(Phase::Work)?;
         }
-        let turn = match shared.streams.enter(Duration::ZERO) {
-            Some(turn) => turn,
-            None => {
-                self.note(Phase::Stalled)?;
-                let turn = shared.streams.enter_however_long();
-                self.note(Phase::Work)?;
-                turn
+        let give_up = Instant::now() + MOST_LATE;
+        let mut pause = PAUSE;
+        loop {
+            let turn = match shared.streams.enter(Duration::ZERO) {
+                Some(turn) => turn,
+                None => {
+                    self.note(Phase::Stalled)?;
+                    shared.streams.enter_however_long()
+                }
+            };
+            let made = self.make_piece(&turn);
+            drop(turn);
+            match made {
+                Err(error) if error.retry_after().is_some() && Instant::now() < give_up => {
+                    self.note(Phase::Stalled)?;
+                    let asked = Duration::from_secs(error.retry_after().unwrap_or_default().into());
+                    self.wait(if asked.is_zero() { pause } else { asked })?;
+                    pause = (pause * 2).min(MOST_PAUSE);
+                }
+                made => {
+                    self.note(Phase::Work)?;
+                    return made.map_err(failed);
+                }
             }
-        };
-        self.make_piece(&turn).map_err(|error| io::Error::other(format!("the stream failed: {error}")))
+        }
     }
 
+    /// Waits without a turn; who is sent away meanwhile goes.
+    fn wait(&self, time: Duration) -> io::Result<()> {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            thread::sleep(left.min(self.shared.tick));
+            self.note(Phase::Stalled)?;
+        }
+    }
+
+    /// A connection that stays in its phase is not taken for one that began it just now.
     fn note(&self, phase: Phase) -> io::Result<()> {
         match self.connection {
-            Some(connection) if !connection.enter(phase) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Some(connection) if connection.phase() != phase && !connection.enter(phase) => {
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
             _ => Ok(()),
         }
     }
@@ -605,6 +644,20 @@ impl StreamReader<'_> {
         Ok(())
     }
 }
+
+/// What ends a stream in the middle. That the client may not have the rest is no fault of ours.
+fn failed(error: Error) -> io::Error {
+    let kind = match error {
+        Error::Unauthenticated(_) | Error::Forbidden(_) => io::ErrorKind::PermissionDenied,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, format!("the stream failed: {error}"))
+}
+
+/// How long a stream that is to come again in no time waits the longer it has to.
+const MOST_PAUSE: Duration = Duration::from_millis(200);
+/// A stream whose next piece could not be made for so long is cut.
+const MOST_LATE: Duration = Duration::from_secs(300);
 
 impl Read for StreamReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {

@@ -72,7 +72,8 @@ pub fn response<Row: Serialize>(
     pieces(content_type, head, move || encode(format, columns, &next()?))
 }
 
-/// Streams pieces after a head; an empty one ends it.
+/// Streams pieces after a head; an empty one ends it. Asked again after an error that says when, `next` goes on where
+/// it was.
 pub fn pieces(
     content_type: &str,
     mut head: Option<Vec<u8>>,
@@ -87,7 +88,7 @@ pub fn pieces(
             return None;
         }
         let piece = next();
-        is_over = piece.as_ref().map_or(true, Vec::is_empty);
+        is_over = piece.as_ref().map_or_else(|error| error.retry_after().is_none(), Vec::is_empty);
         match piece {
             Ok(piece) if piece.is_empty() => None,
             piece => Some(piece),

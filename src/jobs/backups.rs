@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::app::{App, LOGS};
 use crate::config::Backups;
 use crate::error::{Error, Result};
-use crate::store::{Store, backup, jobs};
+use crate::store::{Store, Whole, backup, jobs};
 use crate::time::Timestamp;
 
 /// The row of `jobs` that tells of the last backup that was finished, whoever asked for it.
@@ -44,16 +44,21 @@ impl Maker {
         Some(Timestamp::from_micros(self.last.load(Ordering::Relaxed))).filter(|last| last.micros() != 0)
     }
 
-    /// Makes one. Returns its size in bytes.
+    /// Makes one, unless `is_over` says that nobody wants it any more. Returns its size in bytes.
     ///
     /// # Errors
     /// As `store::backup::backup`; `Unavailable` while another is made: the room on the disk is looked at before each.
-    pub fn make(&self, now: Timestamp, destination: &Path) -> Result<u64> {
+    pub fn make(
+        &self,
+        now: Timestamp,
+        destination: &Path,
+        is_over: impl FnMut() -> bool + Clone + Send + 'static,
+    ) -> Result<u64> {
         let Some(turn) = self.turn() else {
             let message = "another backup is being made".into();
             return Err(Error::Unavailable { retry_after: 10, message });
         };
-        self.make_in_turn(&turn, now, destination)
+        self.make_in_turn(&turn, now, destination, is_over)
     }
 
     /// `None` while somebody else makes one.
@@ -65,9 +70,16 @@ impl Maker {
         }
     }
 
-    fn make_in_turn(&self, _: &MutexGuard<'_, ()>, now: Timestamp, destination: &Path) -> Result<u64> {
-        let bytes =
-            self.store.read(|snapshot| backup::backup(snapshot, destination, LOGS, &self.is_stopping))?;
+    fn make_in_turn(
+        &self,
+        _: &MutexGuard<'_, ()>,
+        now: Timestamp,
+        destination: &Path,
+        is_over: impl FnMut() -> bool + Clone + Send + 'static,
+    ) -> Result<u64> {
+        let bytes = self.store.read_whole(Whole::Backup, is_over.clone(), |snapshot| {
+            backup::backup(snapshot, destination, LOGS, is_over)
+        })?;
         let outcome = json!({ "file": destination, "bytes": bytes });
         self.store.write(move |tx| jobs::note(tx, COMPLETED, now, &outcome))?;
         self.last.store(now.micros(), Ordering::Relaxed);
@@ -84,7 +96,9 @@ impl Maker {
         crate::data_directory::create(directory)?;
         remove(ours(directory, is_unfinished)?)?;
         let destination = directory.join(file_name(now));
-        let bytes = self.make_in_turn(turn, now, &destination)?;
+        let is_stopping = Arc::clone(&self.is_stopping);
+        let is_over = move || is_stopping.load(Ordering::Relaxed);
+        let bytes = self.make_in_turn(turn, now, &destination, is_over)?;
         let mut finished = ours(directory, is_finished)?;
         finished.sort();
         finished.truncate(finished.len().saturating_sub(kept));

@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::owners::{mailboxes, tenants};
 use crate::store::counts::{Log, PerLog};
-use crate::store::{By, Note, Sharing, Snapshot, Store, Tx, jobs};
+use crate::store::{By, Note, Sharing, Snapshot, Store, Tx, Whole, jobs};
 use crate::time::Timestamp;
 use crate::{activity, enforcement, messages};
 
@@ -107,11 +107,11 @@ pub fn run(app: &App, by: By) -> Result<Value> {
     Ok(json!({ "dry_run": false, "deleted": deleted }))
 }
 
-/// What a run would take now.
-pub fn dry_run(app: &App) -> Result<Value> {
+/// What a run would take now, unless `is_over` says that nobody wants to know any more.
+pub fn dry_run(app: &App, is_over: impl FnMut() -> bool + Send + 'static) -> Result<Value> {
     let mut deleted = PerLog::default();
     let now = app.clock.now();
-    app.store.read(|snapshot| {
+    app.store.read_whole(Whole::Retention, is_over, |snapshot| {
         for scope in scopes(app, snapshot)? {
             let Some(days) = scope.days(snapshot)? else { continue };
             let (Scope { log, owner, .. }, cutoff) = (scope, now.plus_days(-days));

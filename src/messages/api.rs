@@ -9,7 +9,7 @@ use super::policy::{self, Policy};
 use super::sql::{self, Filter, Recorded};
 use super::{COLUMNS, Entry, Kind, LONGEST_REASON, NewEntry, Outcome, Received};
 use crate::app::App;
-use crate::auth::{Admin, Caller, Scope};
+use crate::auth::{Admin, Caller, Scope, Standing};
 use crate::error::{Error, Result, Subject};
 use crate::http::batch::{self, Batch};
 use crate::http::json::{self, Fields};
@@ -129,9 +129,11 @@ fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     if format != Format::Json {
         let target = ("mailbox", mailbox.id.to_string());
         app.note_export((caller.workspace, None), &caller.by, "messages.export", target, request)?;
-        return stream_entries(app, filter, format);
+        return stream_entries(app, &caller.standing, filter, format);
     }
-    let mut entries = app.store.read_list(|snapshot| sql::list(snapshot, &filter, cursor, limit + 1))?;
+    let mut entries = app
+        .store
+        .read_list(caller.standing.asker, |snapshot| sql::list(snapshot, &filter, cursor, limit + 1))?;
     let has_more = entries.len() as i64 > limit;
     entries.truncate(limit as usize);
     // The last one is the smallest of the page, newest first.
@@ -145,21 +147,25 @@ struct Page {
     next_cursor: Option<i64>,
 }
 
-fn stream_entries(app: &App, filter: Filter, format: Format) -> Result<Response> {
-    let store = app.store.clone();
+fn stream_entries(app: &App, standing: &Standing, filter: Filter, format: Format) -> Result<Response> {
+    let reader = standing.clone();
     let mut cursor = None;
-    let mut next = move || {
-        let entries = store.read(|snapshot| sql::list(snapshot, &filter, cursor, stream::PIECE))?;
-        cursor = entries.last().map(|entry| entry.id).or(cursor);
-        Ok(entries)
-    };
     if format != Format::Proof {
-        return Ok(stream::response(format, COLUMNS, next));
+        return Ok(stream::response(format, COLUMNS, move || {
+            let entries =
+                reader.read_piece(|snapshot| sql::list(snapshot, &filter, cursor, stream::PIECE))?;
+            cursor = entries.last().map(|entry| entry.id).or(cursor);
+            Ok(entries)
+        }));
     }
-    let store = app.store.clone();
-    proofs::stream(app, move || {
-        let entries: Vec<Entry> = next()?;
-        store.read(|snapshot| sql::with_numbers_of_facts(snapshot, entries.iter().map(|entry| entry.id)))
+    proofs::stream(app, standing, move || {
+        let (last, numbers) = reader.read_piece(|snapshot| {
+            let entries = sql::list(snapshot, &filter, cursor, stream::PIECE)?;
+            let numbers = sql::with_numbers_of_facts(snapshot, entries.iter().map(|entry| entry.id))?;
+            Ok((entries.last().map(|entry| entry.id), numbers))
+        })?;
+        cursor = last.or(cursor);
+        Ok(numbers)
     })
 }
 

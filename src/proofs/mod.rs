@@ -7,9 +7,12 @@
 
 pub mod api;
 
+use std::collections::VecDeque;
+
 use serde_json::{Value, json};
 
 use crate::app::{App, LOGS};
+use crate::auth::Standing;
 use crate::error::{Error, Result, Subject};
 use crate::http::{Response, stream};
 use crate::tlog::merkle::Hash;
@@ -25,33 +28,54 @@ pub fn answer(app: &App, number: i64, subject: Subject) -> Result<Response> {
     Ok(text(proof.to_string()))
 }
 
+/// A piece of a stream of proofs ends with the proof that takes it over so many bytes.
+const PIECE_BYTES: usize = 128 * 1024;
+
 /// Streams the proofs of rows as NDJSON; `next` gives the numbers of the next few, none ends it. All are of one
 /// checkpoint, which is the first line, with the keys it is verified with; rows that are newer than it are left out.
-pub fn stream(app: &App, mut next: impl FnMut() -> Result<Vec<i64>> + Send + 'static) -> Result<Response> {
+pub fn stream(
+    app: &App,
+    standing: &Standing,
+    mut next: impl FnMut() -> Result<Vec<i64>> + Send + 'static,
+) -> Result<Response> {
     let checkpoint = app.checkpoints.current(&app.store)?;
     let keys = app.store.read(|snapshot| epochs::verifiers(snapshot))?;
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
     let head = format!("{}\n", json!({ "checkpoint": checkpoint, "keys": keys }));
     let last = number_of(Checkpoint::of_note(&checkpoint)?.size) - 1;
-    let store = app.store.clone();
+    let standing = standing.clone();
+    let mut numbers = VecDeque::new();
     Ok(stream::pieces("application/x-ndjson", Some(head.into_bytes()), move || {
-        let mut lines = Vec::new();
-        while lines.is_empty() {
-            let numbers = next()?;
+        loop {
             if numbers.is_empty() {
-                break;
+                numbers.extend(next()?);
             }
-            store.read(|snapshot| {
-                for number in numbers.into_iter().filter(|number| *number <= last) {
+            if numbers.is_empty() {
+                return Ok(Vec::new());
+            }
+            // What is refused for now is asked again: the numbers go when their proofs are made.
+            let (lines, n_done) = standing.read_piece(|snapshot| {
+                let (mut lines, mut n_done) = (Vec::new(), 0);
+                for &number in &numbers {
+                    n_done += 1;
+                    if number > last {
+                        continue;
+                    }
                     if let Some(proof) = Proof::of(snapshot, LOGS, number, &checkpoint)? {
                         lines.extend_from_slice(line(number, &proof)?.to_string().as_bytes());
                         lines.push(b'\n');
                     }
+                    if lines.len() >= PIECE_BYTES {
+                        break;
+                    }
                 }
-                Ok(())
+                Ok((lines, n_done))
             })?;
+            numbers.drain(..n_done);
+            if !lines.is_empty() {
+                return Ok(lines);
+            }
         }
-        Ok(lines)
     }))
 }
 

@@ -7,8 +7,6 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
@@ -23,7 +21,7 @@ use crate::tlog::verify;
 const PAGE: u64 = 4096;
 
 /// Copies a database, which others may go on writing, into a new file at `destination` (mode 0600). Returns its size
-/// in bytes. `is_stopping` is asked now and then, and breaks it off.
+/// in bytes. `is_over` is asked now and then, and breaks it off.
 ///
 /// # Errors
 /// `Usage` when something is there already: a backup never takes the place of another. `Mismatch` when the copy is
@@ -32,7 +30,7 @@ pub fn backup(
     source: &Connection,
     destination: &Path,
     logs: &[Rows],
-    is_stopping: &Arc<AtomicBool>,
+    is_over: impl FnMut() -> bool + Clone + Send + 'static,
 ) -> Result<u64> {
     if destination.symlink_metadata().is_ok() {
         return Err(Error::usage(
@@ -44,7 +42,7 @@ pub fn backup(
     let (n_pages, _) = pages(source)?;
     disk::must_fit(destination, n_pages as u64 * PAGE)?;
     let partial = partial_name(destination)?;
-    let made = copy(source, &partial, logs, is_stopping).map_err(disk::or_full).and_then(|()| {
+    let made = copy(source, &partial, logs, is_over).map_err(disk::or_full).and_then(|()| {
         std::fs::hard_link(&partial, destination)
             .map_err(Error::io(format!("cannot create {}", destination.display())))
     });
@@ -67,7 +65,12 @@ const PAGES_A_STEP: i32 = 1000;
 /// Steps of SQLite's machine between two looks.
 const STEPS_A_LOOK: i32 = 100_000;
 
-fn copy(source: &Connection, partial: &Path, logs: &[Rows], is_stopping: &Arc<AtomicBool>) -> Result<()> {
+fn copy(
+    source: &Connection,
+    partial: &Path,
+    logs: &[Rows],
+    mut is_over: impl FnMut() -> bool + Clone + Send + 'static,
+) -> Result<()> {
     let failed = || Error::io(format!("cannot write {}", partial.display()));
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial).map_err(failed())?;
     let mut copy = Connection::open_with_flags(partial, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -80,15 +83,14 @@ fn copy(source: &Connection, partial: &Path, logs: &[Rows], is_stopping: &Arc<At
             StepResult::More => {}
             _ => std::thread::sleep(Duration::from_millis(10)),
         }
-        if is_stopping.load(Ordering::Relaxed) {
-            return Err(Error::Unavailable { retry_after: 10, message: "the server is stopping".into() });
+        if is_over() {
+            return Err(Error::Unavailable { retry_after: 10, message: "the backup was broken off".into() });
         }
     }
     drop(steps);
     // Out of WAL mode, so that the one file is all there is; `serve` turns it on again.
     copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
-    let stops = Arc::clone(is_stopping);
-    copy.progress_handler(STEPS_A_LOOK, Some(move || stops.load(Ordering::Relaxed)))?;
+    copy.progress_handler(STEPS_A_LOOK, Some(is_over))?;
     checksums::register(&copy)?;
     examine(&copy, partial, logs)?;
     drop(copy);

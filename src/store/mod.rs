@@ -1,8 +1,9 @@
 //! The one SQLite file: many readers, one writer.
 //!
-//! `read` hands out a snapshot from a pool of read-only connections; `write` sends a closure to the writer thread
-//! and returns after the commit is on disk. Both hand out something that derefs to a `Connection`, so that a query
-//! is a free function on a connection and the caller decides in what it runs.
+//! `read` hands out a snapshot from a pool of read-only connections, `read_list` one for which its asker pays
+//! (`readers`); `write` sends a closure to the writer thread and returns after the commit is on disk. All hand out
+//! something that derefs to a `Connection`, so that a query is a free function on a connection and the caller decides in
+//! what it runs.
 //!
 //! # Durability
 //! WAL with `synchronous=FULL`: an answered write survives a kill, a crash and a power cut on storage that honours
@@ -26,6 +27,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod listing;
 pub mod migrate;
+mod readers;
 pub mod settings;
 pub mod texts;
 mod writer;
@@ -36,7 +38,6 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Error, Result};
@@ -47,6 +48,8 @@ use crate::tlog::controls;
 use crate::tlog::rows::Rows;
 use counts::{Deltas, Log, Series};
 use disk::Disk;
+pub use readers::{Asker, UnderWay, Whole};
+use readers::{Patience, Readers, Turn};
 use texts::Texts;
 pub use writer::Sharing;
 
@@ -90,14 +93,16 @@ impl By {
 }
 
 /// Steps of SQLite's machine for one list, and how often they are counted.
-const LIST_STEPS: i32 = 20_000_000;
+const LIST_STEPS: u64 = 20_000_000;
 const STEPS_A_LOOK: i32 = 10_000;
+/// Steps between two looks at whether anybody still waits for what reads the whole file: a millisecond or two.
+const STEPS_A_LOOK_AT_WHOLE: i32 = 100_000;
 const TOO_LARGE: &str = "would read millions of rows to find this page; narrow it with an indexed filter (tenant_id, action, \
      mailbox_address, message_id, thread_id, outcome, sender_address, reason, user_id or target_id)";
 
 pub struct Store {
     path: PathBuf,
-    readers: r2d2::Pool<SqliteConnectionManager>,
+    readers: Readers,
     writer: writer::Writer,
     shared: Arc<Shared>,
 }
@@ -132,28 +137,43 @@ pub struct WriterState {
     pub busy_for: Duration,
 }
 
-/// Interrupts what runs on a connection once `LIST_STEPS` are spent; dropping it lets the connection go on, also
-/// when the query panicked.
-struct Budget<'c>(&'c Connection);
+/// Counts the steps of what runs on a connection, and interrupts it once `is_over` says so; dropping it lets the
+/// connection go on, also when the query panicked.
+struct Watch<'c>(&'c Connection);
 
-impl<'c> Budget<'c> {
-    fn start(connection: &'c Connection) -> Result<Self> {
-        let mut n_looks = 0;
-        let is_spent = move || {
-            n_looks += 1;
-            n_looks > LIST_STEPS / STEPS_A_LOOK
-        };
-        connection.progress_handler(STEPS_A_LOOK, Some(is_spent))?;
+impl<'c> Watch<'c> {
+    fn start(
+        connection: &'c Connection,
+        steps_a_look: i32,
+        is_over: impl FnMut() -> bool + Send + 'static,
+    ) -> Result<Self> {
+        connection.progress_handler(steps_a_look, Some(is_over))?;
         Ok(Self(connection))
     }
 }
 
-impl Drop for Budget<'_> {
+impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if let Err(error) = self.0.progress_handler(0, None::<fn() -> bool>) {
-            log::error!("a read connection keeps its budget: {error}");
+            log::error!("a read connection keeps its watch: {error}");
         }
     }
+}
+
+/// Counts the steps of a list where they are charged.
+fn count_steps<'c>(snapshot: &'c Snapshot<'_>, turn: &Turn<'_>) -> Result<Watch<'c>> {
+    let steps = turn.steps();
+    let is_over = move || {
+        let before = steps.fetch_add(STEPS_A_LOOK as u64, Ordering::Relaxed);
+        before >= LIST_STEPS
+    };
+    Watch::start(snapshot, STEPS_A_LOOK, is_over)
+}
+
+/// Whether SQLite was told to stop in the middle.
+fn is_interrupted(error: &Error) -> bool {
+    matches!(error, Error::Database(rusqlite::Error::SqliteFailure(code, _))
+        if code.code == rusqlite::ErrorCode::OperationInterrupted)
 }
 
 /// A consistent view of the database for as long as it lives.
@@ -286,22 +306,7 @@ impl Store {
         let writer = writer::Writer::start(connect(path)?, clock, sink, logs, Arc::clone(&shared))?;
         // The name of the WAL that was made just now: SQLite does this too, and does not look whether it went well.
         backup::sync_directory(path)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let manager = SqliteConnectionManager::file(path).with_flags(flags).with_init(|connection| {
-            connection.busy_timeout(Duration::from_secs(5))?;
-            connection.set_prepared_statement_cache_capacity(64);
-            checksums::register(connection)?;
-            connection.execute_batch(
-                "PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -1024;",
-            )
-        });
-        let readers = r2d2::Pool::builder()
-            .max_size(8)
-            .min_idle(Some(1))
-            .connection_timeout(Duration::from_secs(5))
-            .test_on_check_out(false)
-            .build(manager)
-            .map_err(|error| Error::Internal(format!("cannot open the database for reading: {error}")))?;
+        let readers = Readers::open(path)?;
         Ok(Self { path: path.to_owned(), readers, writer, shared })
     }
 
@@ -309,31 +314,82 @@ impl Store {
         &self.path
     }
 
-    /// Runs `query` on one snapshot.
+    /// Runs `query` on one snapshot. For what finds something by its key, in a fraction of a millisecond: everything
+    /// waits for these.
     pub fn read<T>(&self, query: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
-        let connection = self.readers.get().map_err(|_| Error::Unavailable {
-            retry_after: 1,
-            message: "every read connection is busy".into(),
-        })?;
+        let connection = self.readers.short.get().map_err(|_| readers::busy())?;
         let snapshot = Snapshot(connection.unchecked_transaction()?);
         query(&snapshot)
     }
 
     /// `read` for a list that somebody asks for: it may take so many steps of SQLite's machine and no more, about a
-    /// third of a second. What an index serves never comes near; a filter that would read millions of rows to find a
-    /// page is refused, with what to add, rather than answered in part.
-    pub fn read_list<T>(&self, query: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
-        self.read(|snapshot| {
-            let _budget = Budget::start(snapshot)?;
-            query(snapshot).map_err(|error| match error {
-                Error::Database(rusqlite::Error::SqliteFailure(code, _))
-                    if code.code == rusqlite::ErrorCode::OperationInterrupted =>
-                {
-                    Error::invalid("query", TOO_LARGE)
-                }
-                other => other,
-            })
+    /// third of a second, and those that look through much are charged to the asker (`readers`). What an index serves
+    /// never comes near; a filter that would read millions of rows to find a page is refused, with what to add, rather
+    /// than answered in part.
+    pub fn read_list<T>(&self, asker: Asker, query: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        self.read_for(asker, Patience::Some, query)
+            .map_err(|error| if is_interrupted(&error) { Error::invalid("query", TOO_LARGE) } else { error })
+    }
+
+    /// `read_list` for a piece of an export, which waits for nothing here: what is refused may be asked again.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is no connection for this asker at this moment, `TooMany` when their allowance is spent.
+    pub fn read_piece<T>(&self, asker: Asker, query: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        self.read_for(asker, Patience::None, query)
+    }
+
+    fn read_for<T>(
+        &self,
+        asker: Asker,
+        patience: Patience,
+        query: impl FnOnce(&Snapshot<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let (turn, connection) = self.readers.list(asker, patience)?;
+        let snapshot = Snapshot(connection.unchecked_transaction()?);
+        let _watch = count_steps(&snapshot, &turn)?;
+        query(&snapshot)
+    }
+
+    /// Runs `query` on a snapshot of a connection of its own: for what reads the whole file. One of a kind runs at a
+    /// time, and it ends within milliseconds once `is_over` says so.
+    ///
+    /// # Errors
+    /// `Conflict` while another of this kind runs; `Unavailable` when it was ended.
+    pub fn read_whole<T>(
+        &self,
+        whole: Whole,
+        is_over: impl FnMut() -> bool + Send + 'static,
+        query: impl FnOnce(&Snapshot<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.read_under_way(&self.begin_whole(whole)?, is_over, query)
+    }
+
+    /// `read_whole`, as a part of something longer that nobody else may do meanwhile.
+    ///
+    /// # Errors
+    /// `Unavailable` when it was ended.
+    pub fn read_under_way<T>(
+        &self,
+        _: &UnderWay<'_>,
+        is_over: impl FnMut() -> bool + Send + 'static,
+        query: impl FnOnce(&Snapshot<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let connection = readers::connect(&self.path)?;
+        let snapshot = Snapshot(connection.unchecked_transaction()?);
+        let _watch = Watch::start(&snapshot, STEPS_A_LOOK_AT_WHOLE, is_over)?;
+        query(&snapshot).map_err(|error| match is_interrupted(&error) {
+            true => Error::Unavailable { retry_after: 10, message: "it was broken off".into() },
+            false => error,
         })
+    }
+
+    /// For what reads the whole file otherwise than by `read_whole`: one of a kind at a time.
+    ///
+    /// # Errors
+    /// `Conflict` while another of this kind runs.
+    pub fn begin_whole(&self, whole: Whole) -> Result<UnderWay<'_>> {
+        self.readers.whole(whole)
     }
 
     /// Runs `change` on the writer thread and returns once it is on disk. When it fails, or the commit does,

@@ -90,6 +90,26 @@ impl Echo {
                     Ok(vec![b'x'; 32 * 1024])
                 }))
             }
+            "/later-stream" => {
+                let mut n = 0;
+                stream(std::iter::from_fn(move || {
+                    n += 1;
+                    match n {
+                        1 | 5 => Some(Ok(vec![b'x'; 32 * 1024])),
+                        2 | 3 => Some(Err(Error::Unavailable { retry_after: 0, message: "not now".into() })),
+                        4 => Some(Err(Error::TooMany { retry_after: 1, message: "not now".into() })),
+                        _ => None,
+                    }
+                }))
+            }
+            "/until-dead" => {
+                self.latch.enter();
+                while !request.line.is_dead() {
+                    thread::sleep(millis(1));
+                }
+                self.latch.enter();
+                Response::empty(204)
+            }
             "/endless" => stream(std::iter::repeat_with(|| Ok(vec![b'x'; 64 * 1024]))),
             "/broken-stream" => stream(pieces(10_000).chain([Err(Error::Internal("gone".into()))])),
             "/panicking-stream" => stream((0..10_000).map(|at| match at {
@@ -112,10 +132,14 @@ impl Echo {
 }
 
 impl Latch {
-    fn hold(&self) {
-        let mut held = self.held.lock().unwrap();
-        held.entered += 1;
+    fn enter(&self) {
+        self.held.lock().unwrap().entered += 1;
         self.changed.notify_all();
+    }
+
+    fn hold(&self) {
+        self.enter();
+        let held = self.held.lock().unwrap();
         drop(self.changed.wait_while(held, |held| !held.released).unwrap());
     }
 
@@ -677,6 +701,30 @@ fn streams_past_their_turns_wait_shortly_and_get_a_503() {
     running.echo.latch.release();
     assert_eq!(working.next(false).unwrap().body.len(), 64 * 1024);
     assert_eq!(client.get("/stream").status, 200);
+}
+
+#[test]
+fn a_stream_that_is_to_come_again_later_is_whole() {
+    let running = start(Limits::default());
+    assert_eq!(running.connect().get("/later-stream").body.len(), 64 * 1024);
+}
+
+#[test]
+fn a_handler_can_see_that_its_client_has_gone() {
+    let running = start(Limits::default());
+    let mut client = running.connect();
+    client.send("GET /until-dead HTTP/1.1\r\nHost: a\r\n\r\n");
+    running.echo.latch.await_held(1);
+    // What is sent ahead of its turn is a sign of life.
+    client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    thread::sleep(millis(20));
+    assert_eq!(running.echo.latch.held.lock().unwrap().entered, 1, "it is there still");
+    let mut other = running.connect();
+    other.send("GET /until-dead HTTP/1.1\r\nHost: a\r\n\r\n");
+    running.echo.latch.await_held(2);
+    drop(other);
+    running.echo.latch.await_held(3);
+    drop(client);
 }
 
 #[test]

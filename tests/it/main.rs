@@ -30,6 +30,7 @@ mod paging;
 mod plans;
 mod proofs;
 mod rates;
+mod readers;
 mod readme;
 mod retention;
 mod secrets;
