@@ -311,7 +311,8 @@ CREATE TABLE activity (
     -- Days since 1970, rounded down also before.
     day         INTEGER NOT NULL AS ((created_at - 86399999999 * (created_at < 0)) / 86400000000) VIRTUAL,
     salt        BLOB CHECK (length(salt) = 16),
-    recorded_by INTEGER                                       -- of texts
+    recorded_by INTEGER,                                      -- of texts
+    redacted    TEXT CHECK (json_valid(redacted))             -- names of the members that metadata lacks, a list; null: none
 ) STRICT;
 -- Lists are newest first by (created_at, seq). Every index ends in the row's number, `seq`, without naming it. With
 -- the day in front of what is looked for, a day's rows lie together, and those of a day long ago are not touched.

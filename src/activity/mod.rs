@@ -39,6 +39,8 @@ pub struct Entry {
     pub recorded_at: Timestamp,
     /// The number of the row in the whole appliance: it only rises, in the order of recording.
     pub seq: i64,
+    /// Names of the members of `metadata` that were left out, since they say that they are a secret.
+    pub redacted: Vec<String>,
     /// Who recorded it; `None`: recorded before this was kept.
     pub recorded_by: Option<String>,
 }
@@ -58,6 +60,7 @@ pub const COLUMNS: &[&str] = &[
     "actor",
     "recorded_at",
     "seq",
+    "redacted",
     "recorded_by",
 ];
 

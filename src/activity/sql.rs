@@ -20,13 +20,16 @@ use crate::tlog::rows::{Column, Rows};
 impl Entry {
     pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let (recorded_at, seq) = (row.get("recorded_at")?, row.get("seq")?);
+        let names: Option<String> = row.get("redacted")?;
+        let metadata = Metadata::stored(row.get("metadata")?, names.as_deref());
         Ok(Self {
             id: Ulid::of(recorded_at, row.get("salt")?, seq),
             user_id: row.get("user_id")?,
             action: row.get("action")?,
             target_type: row.get("target_type")?,
             target_id: id_text(row, "target_id")?,
-            metadata: Metadata::stored(row.get("metadata")?),
+            redacted: metadata.names().to_vec(),
+            metadata,
             ip_address: address_text(row, "ip_address")?,
             user_agent: row.get("user_agent")?,
             created_at: row.get("created_at")?,
@@ -94,7 +97,7 @@ pub const ROWS: Rows = Rows {
         Column::Value("created_at"),
         Column::Value("recorded_at"),
     ],
-    added: &[(6, Column::Text("recorded_by", texts::of))],
+    added: &[(6, Column::Text("recorded_by", texts::of)), (6, Column::Value("redacted"))],
 };
 
 /// Whose activities a list asks for.
@@ -176,7 +179,7 @@ pub fn listing(
                   ip_address, (SELECT text FROM texts WHERE texts.id = user_agent) AS user_agent, created_at,
                   coalesce(recorded_at, created_at) AS recorded_at,
                   (SELECT uuid FROM projects WHERE projects.id = project) AS project_id,
-                  (SELECT text FROM texts WHERE texts.id = recorded_by) AS recorded_by",
+                  (SELECT text FROM texts WHERE texts.id = recorded_by) AS recorded_by, redacted",
         owner: "owner",
         owners,
         equals,
@@ -238,6 +241,7 @@ pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry, recorded_by: &str) -
     let Place { workspace, project } = place;
     let created_at = new.created_at.unwrap_or(tx.now.truncated());
     let (recorded_at, seq) = (tx.now.truncated(), tx.next_seq(Log::Activity));
+    let redacted = new.metadata.names().to_vec();
     let entry = Entry {
         id: Ulid::of(recorded_at, tx.salt, seq),
         user_id: new.user_id,
@@ -253,6 +257,7 @@ pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry, recorded_by: &str) -
         recorded_at,
         seq,
         recorded_by: Some(recorded_by.to_owned()),
+        redacted,
     };
     let action = tx.text(&entry.action)?;
     let mut number = |text: &Option<String>| text.as_deref().map(|text| tx.text(text)).transpose();
@@ -261,8 +266,8 @@ pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry, recorded_by: &str) -
     let recorded_by = number(&entry.recorded_by)?;
     tx.prepare_cached(
         "INSERT INTO activity (seq, workspace, project, user_id, actor, action, target_type, target_id, metadata,
-             ip_address, user_agent, created_at, recorded_at, recorded_by, salt)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, randomblob(16))",
+             ip_address, user_agent, created_at, recorded_at, recorded_by, redacted, salt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, randomblob(16))",
     )?
     .execute((
         entry.seq,
@@ -279,6 +284,7 @@ pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry, recorded_by: &str) -
         entry.created_at,
         Some(entry.recorded_at).filter(|at| *at != entry.created_at),
         recorded_by,
+        entry.metadata.names_column(),
     ))?;
     for series in series(project.map_or(-workspace, |(key, _)| key), action, user) {
         tx.count(series, created_at, 1);

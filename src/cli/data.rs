@@ -313,11 +313,12 @@ fn copy(body: &mut dyn Read, mut write: impl FnMut(&[u8]) -> Result<()>) -> Resu
 const CHUNK: usize = 500;
 
 /// What the server makes itself: an export has them, an import leaves them out.
-const MADE_HERE: [&str; 11] = [
+const MADE_HERE: [&str; 12] = [
     "id",
     "seq",
     "recorded_at",
     "recorded_by",
+    "redacted",
     "appended",
     "mailbox_id",
     "message_hash",

@@ -68,6 +68,7 @@ fn the_vendors_example_response_key_for_key() {
             "actor",
             "recorded_at",
             "seq",
+            "redacted",
             "recorded_by",
         ]
     );
@@ -249,14 +250,20 @@ fn no_secret_in_metadata_reaches_the_file() {
         "metadata": {
             "smtp_host": "smtp.mailgun.org", "password": planted, "smtpPassword": { "x": planted },
             "nested": [{ "deep": [[{ "api-secret": planted, "kept": 1 }]] }, { "X-Auth-Token": [planted] }],
-            "private_key": planted, "compass": "north", "pass": planted,
+            "private_key": planted, "compass": "north", "pass": planted, "dkim_pass": "yes",
+            "headers": [format!("Authorization: Bearer {planted}")], "url": format!("https://u:{planted}@h/?token={planted}"),
+            "changes": [{ "field": "password", "from": planted, "to": planted }],
         },
     });
     let made = server.post(&project_log(&project), &given).status(201).json();
     let kept = json!({
-        "smtp_host": "smtp.mailgun.org", "nested": [{ "deep": [[{ "kept": 1 }]] }, {}], "compass": "north",
+        "smtp_host": "smtp.mailgun.org", "nested": [{ "deep": [[{ "kept": 1 }]] }, {}], "compass": "north", "dkim_pass": "yes",
+        "headers": ["Authorization: [redacted]"], "url": "https://u:[redacted]@h/?token=[redacted]",
+        "changes": [{ "field": "password", "from": "[redacted]", "to": "[redacted]" }],
     });
     assert_eq!(made["metadata"], kept);
+    let names = ["password", "smtpPassword", "private_key", "pass", "api-secret", "X-Auth-Token"];
+    assert_eq!(made["redacted"], json!(names));
     let batch = json!({ "entries": [given] });
     let request = server.request(Method::Post, &project_log(&project)).key(&server.key);
     let answer = request.header("idempotency-key", "once").json(&batch).send();

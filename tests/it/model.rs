@@ -1176,6 +1176,11 @@ impl<'a> Case<'a> {
             let user = user_id(self, item.user);
             let mut object = json!({ "user_id": user, "action": ACTIONS[item.action] });
             let (metadata, kept) = metadata(item.metadata);
+            let redacted = if kept == metadata.clone().unwrap_or_else(|| json!({})) {
+                json!([])
+            } else {
+                json!(["smtp_password", "token"])
+            };
             let members = [
                 ("target_type", item.target_type.map(|at| json!(TARGET_TYPES[at]))),
                 ("target_id", item.target.map(|at| json!(TARGETS[at]))),
@@ -1202,7 +1207,8 @@ impl<'a> Case<'a> {
                 "ip_address": if item.ip { "2001:db8::1" } else { "127.0.0.1" },
                 "user_agent": if item.agent { "Mozilla/5.0" } else { AGENT }, "created_at": shown_time(at),
                 "project_id": self.projects[project], "actor": actor,
-                "recorded_at": shown_time(whole_seconds(now)), "seq": null, "recorded_by": "key test",
+                "recorded_at": shown_time(whole_seconds(now)), "seq": null, "redacted": redacted,
+                "recorded_by": "key test",
             });
             given.push(object);
             rows.push(Activity { home, project: Some(project), at, shown });

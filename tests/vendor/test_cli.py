@@ -612,7 +612,7 @@ def test_record_sysexits_while_the_server_hangs_up(tmp_path):
 MADE_HERE = {
     "enforcement": {"id", "seq", "recorded_at", "recorded_by"},
     "messages": {"id", "mailbox_id", "message_hash", "policy_version", "recorded_at", "appended", "recorded_by"},
-    "activity": {"id", "seq", "recorded_at", "project_id", "actor", "recorded_by"},
+    "activity": {"id", "seq", "recorded_at", "project_id", "actor", "redacted", "recorded_by"},
 }
 
 HARD_TEXTS = ["=1+1", "'=1+1", "''@x", "'plain", "-5", "a,b", 'say "x"', "Grüße 👩‍💻", " padded ", "\u2028", "null", "5", "a;b\\n"]
