@@ -171,6 +171,16 @@ impl App {
         self.record_then(workspace, request, Sharing::Savepoint, change, Ok)
     }
 
+    /// The answer that was kept for a write, before anything else is looked at: what it was about may be gone by now, or
+    /// stand otherwise, and it was recorded all the same.
+    pub fn kept_answer(&self, workspace: i64, request: &Request) -> Result<Option<Response>> {
+        if matches!(request.method, Method::Get | Method::Head) {
+            return Ok(None);
+        }
+        let Some(key) = idempotency_key(workspace, request)? else { return Ok(None) };
+        Ok(self.store.read(|snapshot| idempotency::find(snapshot, &key))?.map(replayed))
+    }
+
     /// `record` for many rows at once: the answer is put into words after the commit, while the next one runs, unless
     /// it is to be kept.
     pub fn record_then<T: Send + 'static>(
@@ -215,6 +225,14 @@ impl App {
     }
 }
 
+fn replayed(answer: Answer) -> Response {
+    let response = match answer.body.as_slice() {
+        [] => Response::empty(answer.status),
+        _ => Response::new(answer.status, "application/json", answer.body),
+    };
+    response.with("Idempotency-Replayed", "true")
+}
+
 /// The answer that was kept under this key, or else that of `change`, which is kept.
 fn once(
     tx: &mut Tx<'_>,
@@ -222,11 +240,7 @@ fn once(
     change: impl FnOnce(&mut Tx<'_>) -> Result<Response>,
 ) -> Result<Response> {
     if let Some(answer) = idempotency::find(tx, key)? {
-        let replay = match answer.body.as_slice() {
-            [] => Response::empty(answer.status),
-            _ => Response::new(answer.status, "application/json", answer.body),
-        };
-        return Ok(replay.with("Idempotency-Replayed", "true"));
+        return Ok(replayed(answer));
     }
     let response = change(tx)?;
     if let Body::Bytes(body) = &response.body {

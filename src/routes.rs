@@ -202,7 +202,11 @@ impl Guest<'_> {
         let (app, request) = (self.app, &self.request);
         let answered = match &self.door {
             Door::Open(handle) => handle(app, request),
-            Door::Key(caller, handle) => handle(app, caller, request),
+            Door::Key(caller, handle) => match app.kept_answer(caller.workspace, request) {
+                Ok(None) => handle(app, caller, request),
+                Ok(Some(answer)) => Ok(answer),
+                Err(error) => Err(error),
+            },
             Door::Session(session, handle) => handle(app, session, request),
             Door::Admin(admin, handle) => handle(app, admin, request),
             Door::Tree(asker, handle) => handle(app, *asker, request),

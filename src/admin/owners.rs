@@ -117,7 +117,8 @@ pub fn patch_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Respo
 
 pub fn delete_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let id = path_uuid(request, Subject::Tenant)?;
-    let workspace = app.store.read(|snapshot| find_tenant(snapshot, admin, id))?.workspace;
+    // Also of one that is deleted: a retry gets the answer of the first time.
+    let workspace = app.store.read(|snapshot| find_known_tenant(snapshot, admin, id))?.workspace;
     let admin = admin.clone();
     app.record(workspace, request, move |tx| {
         let tenant = find_tenant(tx, &admin, id)?;
@@ -315,7 +316,7 @@ fn settings(mailbox: &Mailbox) -> Value {
 
 pub fn delete_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let id = path_number(request)?;
-    let workspace = app.store.read(|snapshot| find_mailbox(snapshot, admin, id))?.workspace;
+    let workspace = app.store.read(|snapshot| find_known_mailbox(snapshot, admin, id))?.workspace;
     let admin = admin.clone();
     app.record(workspace, request, move |tx| {
         let mailbox = find_mailbox(tx, &admin, id)?;
@@ -419,7 +420,7 @@ pub fn patch_project(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 
 pub fn delete_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let id = path_uuid(request, Subject::Project)?;
-    let workspace = app.store.read(|snapshot| find_project(snapshot, admin, id))?.workspace;
+    let workspace = app.store.read(|snapshot| find_known_project(snapshot, admin, id))?.workspace;
     let admin = admin.clone();
     app.record(workspace, request, move |tx| {
         let project = find_project(tx, &admin, id)?;

@@ -12,12 +12,20 @@ use crate::http::{Request, Response};
 use crate::ids::Uuid;
 use crate::owners::users::{self, Member, Role};
 use crate::owners::workspaces::{self, Workspace};
-use crate::store::Tx;
+use crate::store::{Snapshot, Tx};
 
 fn find_workspace(connection: &Connection, admin: &Admin, id: &str) -> Result<Workspace> {
+    visible_workspace(admin, id, |id| workspaces::find(connection, id))
+}
+
+fn visible_workspace(
+    admin: &Admin,
+    id: &str,
+    find: impl Fn(Uuid) -> Result<Option<Workspace>>,
+) -> Result<Workspace> {
     let missing = || Error::NotFound(Subject::Workspace);
     let id = Uuid::parse(id).ok_or_else(missing)?;
-    let workspace = workspaces::find(connection, id)?.ok_or_else(missing)?;
+    let workspace = find(id)?.ok_or_else(missing)?;
     admin.must_see(workspace.key, Subject::Workspace)?;
     Ok(workspace)
 }
@@ -71,7 +79,10 @@ pub fn patch_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Re
 pub fn delete_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let id = request.parameter("id").to_owned();
-    let key = app.store.read(|snapshot| find_workspace(snapshot, admin, &id))?.key;
+    // Also of one that is deleted: a retry gets the answer of the first time.
+    let known =
+        |snapshot: &Snapshot<'_>| visible_workspace(admin, &id, |id| workspaces::find_known(snapshot, id));
+    let key = app.store.read(known)?.key;
     admin.must_own(key)?;
     if key == FIRST_WORKSPACE {
         let message = "the first workspace is the appliance's own and stays";
@@ -89,6 +100,16 @@ pub fn delete_workspace(app: &App, admin: &Admin, request: &Request) -> Result<R
 
 /// The member of the path, in a workspace this caller administers.
 fn member_of(app: &App, admin: &Admin, request: &Request) -> Result<(i64, Member)> {
+    of_path(app, admin, request, users::find_member)
+}
+
+/// What `find` says of the user of the path, in the first workspace of this caller's in which it says anything.
+fn of_path<T>(
+    app: &App,
+    admin: &Admin,
+    request: &Request,
+    find: fn(&Connection, i64, Uuid) -> Result<Option<T>>,
+) -> Result<(i64, T)> {
     request.query.only(&["workspace_id"])?;
     let missing = || Error::NotFound(Subject::User);
     let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
@@ -98,8 +119,8 @@ fn member_of(app: &App, admin: &Admin, request: &Request) -> Result<(i64, Member
             None => admin.workspaces(snapshot)?.iter().map(|workspace| workspace.key).collect(),
         };
         for workspace in workspaces {
-            if let Some(member) = users::find_member(snapshot, workspace, id)? {
-                return Ok((workspace, member));
+            if let Some(found) = find(snapshot, workspace, id)? {
+                return Ok((workspace, found));
             }
         }
         Err(missing())
@@ -267,10 +288,15 @@ fn must_outrank(tx: &Tx<'_>, admin: &Admin, member: &Member) -> Result<()> {
 }
 
 pub fn delete_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    let (workspace, member) = member_of(app, admin, request)?;
+    // Also somebody who has gone: a retry gets the answer of the first time.
+    let (workspace, id) = match member_of(app, admin, request) {
+        Ok((workspace, member)) => (workspace, member.user_id),
+        Err(Error::NotFound(_)) => of_path(app, admin, request, users::find_known_member)?,
+        Err(error) => return Err(error),
+    };
     let admin = admin.clone();
     app.record(workspace, request, move |tx| {
-        let member = find_member(tx, &admin, workspace, member.user_id)?;
+        let member = find_member(tx, &admin, workspace, id)?;
         keep_an_owner(tx, workspace, &member, None)?;
         users::leave(tx, workspace, member.key)?;
         let metadata = json!({ "member_id": member.user_id, "email": member.email });

@@ -202,6 +202,17 @@ pub fn members(connection: &Connection, workspace: i64) -> Result<Vec<Member>> {
     Ok(statement.query_map([workspace], Member::from_row)?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The id of somebody who is a member, or was.
+pub fn find_known_member(connection: &Connection, workspace: i64, user: Uuid) -> Result<Option<Uuid>> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT users.uuid FROM members JOIN users ON users.id = members.user
+             WHERE members.workspace = ?1 AND users.uuid = ?2",
+        )?
+        .query_row((workspace, user), |row| row.get(0))
+        .optional()?)
+}
+
 pub fn find_member(connection: &Connection, workspace: i64, user: Uuid) -> Result<Option<Member>> {
     Ok(connection
         .prepare_cached(&format!("{MEMBERS} AND users.uuid = ?2"))?

@@ -52,6 +52,14 @@ pub fn find(connection: &Connection, id: Uuid) -> Result<Option<Workspace>> {
         .optional()?)
 }
 
+/// Also a deleted one.
+pub fn find_known(connection: &Connection, id: Uuid) -> Result<Option<Workspace>> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM workspaces WHERE uuid = ?1"))?
+        .query_row([id], Workspace::from_row)
+        .optional()?)
+}
+
 /// The outer id of a workspace, deleted or not.
 pub fn id_of(connection: &Connection, key: i64) -> Result<Option<Uuid>> {
     Ok(connection

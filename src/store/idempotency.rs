@@ -4,7 +4,7 @@
 //! with another request is a conflict. Answers are forgotten after a day (a setting); a retry later than that is a
 //! new write.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::Tx;
 use crate::error::{Error, Result};
@@ -30,8 +30,8 @@ pub struct Answer {
 ///
 /// # Errors
 /// `Conflict` when the key came with another request.
-pub fn find(tx: &Tx<'_>, key: &Key) -> Result<Option<Answer>> {
-    let found = tx
+pub fn find(connection: &Connection, key: &Key) -> Result<Option<Answer>> {
+    let found = connection
         .prepare_cached(
             "SELECT fingerprint, status, body FROM idempotency WHERE workspace = ?1 AND key = ?2",
         )?

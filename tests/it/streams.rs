@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mailtrail::http::Method;
+use mailtrail::http::{Method, client};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, OWNER, PASSWORD, Request, START, Server, time};
@@ -526,6 +526,55 @@ fn an_answer_without_a_body_is_replayed_without_one() {
     assert_eq!(revoke(), None);
     assert_eq!(revoke().as_deref(), Some("true"));
     assert_eq!(server.db_number("SELECT count(*) FROM activity WHERE action = (SELECT id FROM texts WHERE text = 'api_key.revoke')"), 1);
+}
+
+#[test]
+fn a_retry_gets_the_first_answer_whatever_has_become_of_what_it_was_about() {
+    let server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let project = server.add_project(&server.workspace, "Newsletter");
+    let mailbox = server.post("/api/v1/admin/mailboxes", &json!({ "address": "agent@example.org" }));
+    let mailbox = mailbox.status(201).json()["id"].clone();
+    let user = server.add_user(&server.workspace, "grace@example.org", "auditor").text("id");
+    let (log, inbound) =
+        (format!("/v1/mailboxes/{mailbox}/audit-logs"), format!("/v1/mailboxes/{mailbox}/inbound"));
+    let writes = [
+        (Method::Post, log.clone(), json!({ "message_id": "1@example.net", "outcome": "delivered" })),
+        (Method::Patch, format!("{log}/1@example.net"), json!({ "tokens_consumed": 5 })),
+        (
+            Method::Post,
+            inbound,
+            json!({ "message_id": "2@example.net", "sender_address": "bob@example.net" }),
+        ),
+        (Method::Delete, format!("/api/v1/admin/mailboxes/{mailbox}"), Value::Null),
+        (Method::Delete, format!("/api/v1/admin/tenants/{tenant}"), Value::Null),
+        (Method::Delete, format!("/api/v1/admin/projects/{project}"), Value::Null),
+        (Method::Delete, format!("/api/v1/admin/users/{user}"), Value::Null),
+    ];
+    let send = |n: usize| {
+        let (method, path, body) = &writes[n];
+        let request =
+            server.request(*method, path).key(&server.key).header("idempotency-key", &format!("k{n}"));
+        if *body == Value::Null { request.send() } else { request.json(body).send() }
+    };
+    let first: Vec<Answer> = (0..writes.len()).map(|n| send(n).good()).collect();
+    let seq = server.db_number("SELECT last_seq FROM sequence");
+    for (n, first) in first.iter().enumerate() {
+        let again = send(n);
+        let what = format!("{} {}", writes[n].0.as_str(), writes[n].1);
+        assert_eq!((again.status, again.body_text()), (first.status, first.body_text()), "{what}");
+        assert_eq!(again.header("idempotency-replayed"), Some("true"), "{what}");
+    }
+    assert_eq!(server.db_number("SELECT last_seq FROM sequence"), seq);
+    // A workspace is ended by the operator: its own keys stop with it.
+    let (other, _) = server.add_workspace("Other", "eve@example.net");
+    let path = format!("/api/v1/admin/workspaces/{other}");
+    for replayed in [None, Some("true")] {
+        let headers = [("idempotency-key", "end")];
+        let answer = client::call(&server.config().socket(), Method::Delete, &path, &headers, b"");
+        let answer = answer.expect("an answer");
+        assert_eq!((answer.status, answer.header("idempotency-replayed")), (204, replayed));
+    }
 }
 
 #[test]
