@@ -20,6 +20,8 @@ import urllib.parse
 import chaos_model as model
 import load
 
+# How long rows are kept where no policy says otherwise, and how old the old ones are.
+DAYS = 60
 OLD = 100 * model.DAY
 # What may be answered instead of doing it: limits, no room, on its way out.
 BUSY = (429, 503, 507)
@@ -170,6 +172,7 @@ class Client(threading.Thread):
         "activity": 5, "activities": 5, "send": 12, "inbound": 6, "look": 8, "lists": 4, "hold": 4, "owner": 3,
         "key": 3, "dead_key": 2, "user": 0.4, "policy": 1.5, "imports": 1.2, "export": 1.2, "retention": 0.8,
         "erase": 1.2, "backup": 0.4, "pin": 1.5, "proof": 3, "renew": 0.1, "clock": 0.5,
+        "examine": 0.3,
     }
 
     def run(self):
@@ -231,6 +234,8 @@ class Client(threading.Thread):
     def write(self, method, path, body, rows, repeats=False, headers=None, good=(200, 201)):
         """Sends rows and notes what became of them; the answer where there is one."""
         key = self.by()
+        for row in rows:
+            row.by = "operator" if key is None else "key "
         headers = dict(headers or {})
         self.ledger.add(rows, time.monotonic())
         has_key = self.dice.random() < 0.5
@@ -263,7 +268,9 @@ class Client(threading.Thread):
         self.ledger.settle(rows, state, time.monotonic(), self.holds.values())
 
     def command(self, *arguments, stdin=None, kill_after=None, timeout=300):
-        """(exit code, standard output, standard error) of a command on the data directory."""
+        """(exit code, standard output, standard error) of a command on the data directory; some are killed."""
+        if kill_after is None and self.dice.random() < 0.1:
+            kill_after = self.dice.random() * 0.5
         return self.world.command(*arguments, stdin=stdin, kill_after=kill_after, timeout=timeout)
 
     # ------------------------------------------------------------------------------------------ rows
@@ -400,7 +407,7 @@ class Client(threading.Thread):
             if code == 0:
                 self.settle([row], model.ACKNOWLEDGED)
                 return
-            if code != 75:
+            if code not in (75, -9):
                 self.world.fail(f"record message: exit {code}, {out[:300]} {err[:300]}")
                 return
             self.world.tally["record message", "75"] += 1
@@ -608,6 +615,11 @@ class Client(threading.Thread):
         if missing:
             self.world.fail(f"held, and gone: {len(missing)} of {hold.owner.kind} {hold.owner.id}: {sorted(missing)[:3]}")
             hold.kept -= missing
+        if hold.owner.kind == "tenant":
+            path = self.path_of(self.own["mailbox"])
+            status, _, data = self.talk.ask("PATCH", path, {"tenant_id": None}, None, self.by_admin())
+            if status not in (409, *BUSY):
+                self.world.fail(f"a mailbox left its tenant, which is on hold: {status} {data[:300]}")
         if self.dice.random() < 0.6:
             self.old_rows(hold.owner, self.person())
             return
@@ -655,7 +667,12 @@ class Client(threading.Thread):
             answer = json.loads(out)
         else:
             body = {"address": person.address, "why": why}
-            status, _, data, _ = self.until_known("POST", "/api/v1/admin/erasures", body, None, self.by_admin(), timeout=120)
+            by = self.by_admin()
+            for _ in range(200):
+                status, _, data, _ = self.until_known("POST", "/api/v1/admin/erasures", body, None, by, timeout=120)
+                if b"already_running" not in data:
+                    break
+                time.sleep(0.3)
             if status != 200:
                 self.world.fail(f"erase: {status} {data[:300]}")
                 return
@@ -684,6 +701,12 @@ class Client(threading.Thread):
             return
         made["id"] = json.loads(data)["id"]
         if self.dice.random() < 0.5:
+            # Its rows outlive it.
+            owner = model.Owner(kind, made["id"], DAYS, body.get("address"))
+            if kind == "mailbox":
+                self.world.made_mailboxes.append(owner)
+            self.rows_of(owner)
+        if self.dice.random() < 0.5:
             change = {"daily_send_limit": 7} if kind == "mailbox" else {"name": name}
             self.until_known("PATCH", f"{path}/{made['id']}", change, None, by)
         if self.dice.random() < 0.6:
@@ -693,6 +716,18 @@ class Client(threading.Thread):
                 self.world.fail(f"delete {path}: {status} {data[:300]}")
                 return
             made["deleted"] = True
+
+    def rows_of(self, owner):
+        for _ in range(self.dice.randint(1, 4)):
+            at = self.when(False)
+            if owner.kind == "tenant":
+                (row, body), path = self.an_event(owner, at), "/v1/enforcement/events"
+            elif owner.kind == "mailbox":
+                (row, body), path = self.a_message(owner, at), f"/v1/mailboxes/{owner.id}/audit-logs"
+            else:
+                (row, body), path = self.an_activity(owner, at), f"/api/v1/projects/{owner.id}/audit-log"
+            with contextlib.suppress(Lost, NotSent):
+                self.write("POST", path, body, [row])
 
     def key(self):
         """A key is made, rotated, revoked: from then on it is nobody's."""
@@ -907,6 +942,19 @@ class Client(threading.Thread):
             self.world.fail(f"{path}: {status} {data[:300]}")
             return
         self.world.proof(self.talk, data, mark)
+
+    def examine(self):
+        """All of it, while the others write."""
+        what = self.dice.choice(["verify", "check", "repair"])
+        if what == "verify":
+            status, _, data = self.talk.ask("GET", "/api/v1/admin/verify", timeout=300)
+        else:
+            status, _, data = self.talk.ask("POST", "/api/v1/admin/check", {"repair": what == "repair"}, timeout=300)
+        if status in BUSY:
+            raise Lost("busy", status)
+        found = json.loads(data)
+        if status != 200 or not found["ok"] or found.get("repaired"):
+            self.world.fail(f"{what}: {status} {data[:600]}")
 
     def renew(self):
         """The log goes on under another name, also with another key."""

@@ -30,17 +30,22 @@ class Owner:
 
 
 class Row:
-    __slots__ = ("log", "owner", "mark", "want", "at", "state", "person", "batch", "begun", "done")
+    __slots__ = ("log", "owner", "mark", "want", "at", "state", "person", "batch", "begun", "done", "by")
 
     def __init__(self, log, owner, mark, want, at, person=None):
         self.log, self.owner, self.mark, self.at, self.person = log, owner, mark, at, person
         self.want = tuple(want[name] for name in FIELDS[log])
         self.state, self.batch, self.begun, self.done = UNKNOWN, None, 0.0, None
+        # How the name of whoever recorded it begins.
+        self.by = "operator"
 
     def differs(self, shown):
         """What is shown otherwise than it was sent."""
         pairs = zip(FIELDS[self.log], self.want)
-        return {name: (want, shown.get(name)) for name, want in pairs if want is not ... and shown.get(name) != want}
+        other = {name: (want, shown.get(name)) for name, want in pairs if want is not ... and shown.get(name) != want}
+        if not str(shown.get("recorded_by")).startswith(self.by):
+            other["recorded_by"] = self.by, shown.get("recorded_by")
+        return other
 
 
 class Person:
