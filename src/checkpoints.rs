@@ -12,6 +12,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rusqlite::Connection;
 use serde_json::json;
 
 use crate::app::LOGS;
@@ -70,6 +71,7 @@ impl Checkpoints {
     /// # Errors
     /// `Refused` when the key is gone or another, or the tree is not the one that was signed.
     pub fn open(config: &Config, store: &Store) -> Result<Self> {
+        store.read(|snapshot| finish_renewal(config, snapshot))?;
         let key = Key::of(config);
         let epoch = match store.read(|snapshot| epochs::current(snapshot))? {
             Some(epoch) => epoch,
@@ -286,7 +288,8 @@ pub fn renew(config: &Config, why: &str, is_new_key: bool) -> Result<Option<Stri
 /// The row that says so names the old checkpoint, which is kept beside the new one, and so is the old key where a new
 /// one is wanted. `note` is of the same write. `None` where the log had no name yet.
 ///
-/// Broken off after the write, the next start finds the old key or checkpoint, refuses them and says how to go on.
+/// Broken off before the write, nothing has changed but for a key that nobody asks for; after it, the next start does the
+/// rest (`finish_renewal`).
 fn begin_another(
     config: &Config,
     store: &Store,
@@ -319,11 +322,35 @@ fn begin_another(
     })?;
     set_aside(&file, &old.epoch.to_string())?;
     if let (Key::File(path), true) = (&key, is_new_key) {
-        set_aside(path, &old.epoch.to_string())?;
-        std::fs::rename(&next, path).map_err(Error::io(format!("cannot rename {}", next.display())))?;
-        sync_directory(path)?;
+        replace_key(path, &next, &old)?;
     }
     Ok(Some(signer))
+}
+
+fn replace_key(path: &Path, next: &Path, old: &Epoch) -> Result<()> {
+    set_aside(path, &old.epoch.to_string())?;
+    std::fs::rename(next, path).map_err(Error::io(format!("cannot rename {}", next.display())))?;
+    sync_directory(path)
+}
+
+/// What a renewal has left undone that was broken off after its write: the last checkpoint of the epoch before is kept
+/// under another name, where the tree goes on from it, and the key that was made for this epoch takes its place.
+fn finish_renewal(config: &Config, connection: &Connection) -> Result<()> {
+    let mut epochs = epochs::all(connection)?;
+    let (Some(epoch), Some(old)) = (epochs.pop(), epochs.pop()) else { return Ok(()) };
+    let file = config.data.join(CHECKPOINT);
+    let note = std::fs::read_to_string(&file).unwrap_or_default();
+    if let Ok(checkpoint) = Checkpoint::signed(&note, std::slice::from_ref(&old.verifier)) {
+        must_begin_with(&Stored(connection), &checkpoint)?;
+        set_aside(&file, &old.epoch.to_string())?;
+    }
+    let next = config.data.join(NEXT_KEY);
+    if let (Key::File(path), Ok(seed)) = (Key::of(config), Key::File(next.clone()).read())
+        && Signer::new(epoch.verifier.name().to_owned(), &seed).verifier() == epoch.verifier
+    {
+        replace_key(&path, &next, &old)?;
+    }
+    Ok(())
 }
 
 /// Keeps a file of the data directory, where there is one, with another end to its name.

@@ -213,6 +213,61 @@ fn a_log_that_is_served_goes_on_under_another_name_and_key() {
 }
 
 #[test]
+fn a_renewal_that_was_broken_off_is_finished_by_the_next_start() {
+    for is_new_key in [true, false] {
+        // As a kill leaves it: right after the write, and after each file that has its new name.
+        for n_done in 0..=if is_new_key { 2 } else { 0 } {
+            let mut server = Server::start();
+            let tenant = server.add_tenant(&server.workspace, "Acme");
+            record(&server, &tenant, 1);
+            let old_key = std::fs::read(file(&server, KEY)).expect("the key");
+            let body = json!({ "why": "a year is over", "new_key": is_new_key });
+            server.operator(Method::Post, "/api/v1/admin/epochs", &body).status(201);
+            let last = std::fs::read(file(&server, "checkpoint.1")).expect("the last checkpoint");
+            server.stop();
+            let rename = |from: &str, to: &str| {
+                std::fs::rename(file(&server, from), file(&server, to)).expect("a file of the directory");
+            };
+            std::fs::remove_file(file(&server, CHECKPOINT)).expect("that of the new epoch");
+            if is_new_key {
+                rename(KEY, "checkpoint.key.next");
+            }
+            if is_new_key && n_done < 2 {
+                rename("checkpoint.key.1", KEY);
+            }
+            if n_done < 1 {
+                rename("checkpoint.1", CHECKPOINT);
+            }
+            server.restart();
+            let (checkpoint, note, verifier) = told(&server);
+            assert!(checkpoint.origin.ends_with("/2") && note.is_signed_by(&verifier), "{n_done} {verifier}");
+            assert_eq!(std::fs::read(file(&server, "checkpoint.1")).expect("the last checkpoint"), last);
+            assert!(!file(&server, "checkpoint.key.next").exists(), "{n_done}");
+            let kept = if is_new_key { "checkpoint.key.1" } else { KEY };
+            assert_eq!(std::fs::read(file(&server, kept)).expect("the old key"), old_key, "{n_done}");
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_of_the_epoch_before_is_not_passed_over_where_the_tree_is_another() {
+    let mut server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    record(&server, &tenant, 1);
+    let body = json!({ "why": "a year is over", "new_key": false });
+    server.operator(Method::Post, "/api/v1/admin/epochs", &body).status(201);
+    server.stop();
+    std::fs::rename(file(&server, "checkpoint.1"), file(&server, CHECKPOINT)).expect("the old checkpoint");
+    // A leaf that it was signed for.
+    let db = Connection::open(server.database()).expect("the database");
+    flip_leaf(&db, 2, 0, 0).expect("an edit");
+    drop(db);
+    let refused = Running::start(server.config(), server.clock.clone()).err().expect("a refusal").to_string();
+    assert!(refused.contains("is not the one that was signed for"), "{refused}");
+    assert!(!file(&server, "checkpoint.1").exists());
+}
+
+#[test]
 fn seals_are_set_daily_and_before_rows_go_and_hold_what_went() {
     let mut server = Server::start_with(&[("enforcement_retention_days", "30")]);
     let tenant = server.add_tenant(&server.workspace, "Acme");
