@@ -353,14 +353,14 @@ class World:
 
     # ------------------------------------------------------------------------------------------ everything that is shown
 
-    def everything(self, talk):
+    def everything(self, talk, mailboxes):
         """(log, mark, shown) of every row of the logs."""
         for event in talk.stream("/v1/enforcement/events"):
             if event["message"].startswith("Mailbox "):
                 yield "limits", event["mailbox_address"], event
             else:
                 yield "enforcement", clients.mark_of("enforcement", event), event
-        for mailbox in self.every_mailbox():
+        for mailbox in mailboxes:
             for entry in talk.stream(f"/v1/mailboxes/{mailbox.id}/audit-logs"):
                 yield "messages", entry["message_id"], entry
                 for fact in entry["appended"]:
@@ -369,10 +369,10 @@ class World:
             mark = clients.mark_of("activity", activity)
             yield "activity" if mark else "acts", mark, activity
 
-    def judge(self, talk, only_before=None, held=None):
-        """What is wrong with all of it."""
+    def judge(self, talk, only_before=None, held=None, mailboxes=None):
+        """What is wrong with all of it; of a backup, with that of the mailboxes there were."""
         rows, limits, acts, gated = [], collections.defaultdict(list), [], []
-        for log, mark, shown in self.everything(talk):
+        for log, mark, shown in self.everything(talk, mailboxes or self.every_mailbox()):
             if log == "limits":
                 limits[mark].append((shown["seq"], shown["action_taken"]))
             elif log == "acts":
@@ -485,7 +485,7 @@ class World:
         place = self.scratch / f"backup-{number}-{int(time.monotonic() * 1000)}"
         place.mkdir()
         try:
-            held, began = self.ledger.held(), time.monotonic()
+            held, mailboxes, began = self.ledger.held(), self.every_mailbox(), time.monotonic()
             code, _, err = self.command("backup", str(place / "copy.db"))
             if code != 0:
                 return
@@ -504,7 +504,7 @@ class World:
             second.socket, second.listen = str(there / "mailtrail.sock"), self.service.listen
             second.start()
             try:
-                said, rows = self.judge(clients.Talk(second, timeout=120), (began, ended), held)
+                said, rows = self.judge(clients.Talk(second, timeout=120), (began, ended), held, mailboxes)
                 for what in said:
                     self.fail(f"restored: {what}")
                 self.tally["backup", "rows restored"] += len(rows)
