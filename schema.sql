@@ -21,7 +21,8 @@ CREATE TABLE sequence (
     schema_checksum INTEGER NOT NULL DEFAULT 0,               -- of the statements of this file, as they are stored
     n_leaves        INTEGER NOT NULL DEFAULT 0,               -- of the tree
     -- Those behind the last full run of `tree`. Every commit writes this page anyway, and so none of the tree's.
-    leaves          BLOB    NOT NULL DEFAULT x''
+    leaves          BLOB    NOT NULL DEFAULT x'',
+    believed        INTEGER                                   -- the time that things end by; null: not known yet
 ) STRICT;
 INSERT INTO sequence (one, last_seq, last_now, salt) VALUES (1, 0, 0, random() & 16777215);
 

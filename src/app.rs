@@ -116,9 +116,21 @@ impl App {
         Ok(app)
     }
 
-    /// What time it is for keys and sessions: never earlier than at any write, so that a clock that steps back gives
-    /// no ended key its life again.
+    /// What time it is for what ends for good by it: what is forgotten, freed or begun anew, and what is remembered of
+    /// who was here. A clock that leapt is not believed at once.
+    pub fn believed(&self) -> Timestamp {
+        self.store.believed(self.clock.look())
+    }
+
+    /// What time it is for who is let in: the clock's, for that can be said otherwise a moment later. Never earlier than
+    /// what was believed once, so that a clock that steps back gives no ended key its life again.
     pub fn now(&self) -> Timestamp {
+        let clock = self.clock.look();
+        clock.now.max(self.store.believed(clock))
+    }
+
+    /// Never earlier than at any write, be it one of a clock that was wrong: what was ended then has ended.
+    pub fn latest(&self) -> Timestamp {
         self.clock.now().max(self.store.last_now())
     }
 
@@ -149,7 +161,7 @@ impl App {
     /// `LicenseRequired` with the reason: none, not ours, over.
     pub fn license(&self) -> Result<License> {
         match &*self.license.read().unwrap_or_else(PoisonError::into_inner) {
-            Licensed::Yes(license) => license.check(self.clock.now()).map(|()| license.clone()),
+            Licensed::Yes(license) => license.check(self.now()).map(|()| license.clone()),
             Licensed::No(why) => Err(Error::LicenseRequired(why.clone())),
         }
     }

@@ -58,6 +58,10 @@ impl Timestamp {
         Self(self.0.saturating_add(seconds.saturating_mul(SECOND)))
     }
 
+    pub const fn plus_micros(self, micros: i64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+
     pub const fn plus_days(self, days: i64) -> Self {
         self.plus_seconds(days.saturating_mul(86_400))
     }
@@ -176,6 +180,33 @@ impl Clock {
             None => of_system(),
         };
         now.clamp(Timestamp::MIN, Timestamp::MAX)
+    }
+
+    pub fn look(&self) -> Reading {
+        let uptime = self.0.is_none().then(|| {
+            let passed = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+            passed.tv_sec.saturating_mul(SECOND).saturating_add(passed.tv_nsec / 1000)
+        });
+        Reading { now: self.now(), uptime }
+    }
+}
+
+/// One look at a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    pub now: Timestamp,
+    /// Microseconds since the machine started, those that it slept with them, which no hand sets. `None` of a clock that
+    /// stands.
+    pub uptime: Option<i64>,
+}
+
+impl Reading {
+    /// Microseconds since an earlier look, as nobody can set them where they are counted.
+    pub fn since(self, earlier: Self) -> i64 {
+        match (self.uptime, earlier.uptime) {
+            (Some(now), Some(then)) => now - then,
+            _ => self.now.micros() - earlier.now.micros(),
+        }
     }
 }
 

@@ -128,7 +128,7 @@ pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let admin = admin.clone();
     app.store.write(move |tx| {
         let old = find_key(tx, &admin, &id)?;
-        if !old.is_live(tx.now) {
+        if !old.is_live(tx.believed, tx.now) {
             return Err(Error::conflict("key_ended", "this key has ended; make a new one"));
         }
         let new = NewKey {

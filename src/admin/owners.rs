@@ -166,7 +166,7 @@ pub fn list_mailboxes(app: &App, admin: &Admin, request: &Request) -> Result<Res
 
 /// With the count of today: what was counted before the last reset is over.
 fn show_now(app: &App, mut mailbox: Mailbox) -> Result<Value> {
-    if mailbox.window_start < app.config.window_start(app.clock.now()) {
+    if mailbox.window_start < app.config.window_start(app.believed()) {
         mailbox.sends_today = 0;
     }
     crate::http::json::value(&mailbox)
@@ -265,7 +265,7 @@ pub fn update_mailbox(
             return Err(Error::NotFound(Subject::Mailbox));
         }
         // A limit is judged against the sends of its own day.
-        let window = config.window_start(tx.now);
+        let window = config.window_start(tx.believed);
         if before.window_start < window {
             limits::reset(tx, &mut before, window)?;
         }

@@ -122,10 +122,10 @@ impl ApiKey {
         format!("key {} ({})", self.name, self.hint)
     }
 
-    /// Neither expired nor revoked.
-    pub fn is_live(&self, now: Timestamp) -> bool {
-        let before = |end: Option<Timestamp>| end.is_none_or(|end| now < end);
-        before(self.expires_at) && before(self.revoked_at)
+    /// Neither expired nor revoked. It expires by the time that is believed, and is revoked by whoever was at hand, also
+    /// while the clock was wrong: `latest` is as late as any write was.
+    pub fn is_live(&self, now: Timestamp, latest: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end) && self.revoked_at.is_none_or(|end| latest < end)
     }
 }
 
@@ -281,10 +281,10 @@ pub fn authenticate(app: &App, request: &Request) -> Result<ApiKey> {
     let token = bearer(request)?;
     let now = app.now();
     let found = app.keys.find(&app.store, sha256(token.as_bytes()))?;
-    match found.filter(|key| key.is_live(now)) {
+    match found.filter(|key| key.is_live(now, app.latest())) {
         Some(key) => {
             app.rates.key(key.key)?;
-            app.usage.key(key.key, now);
+            app.usage.key(key.key, app.believed());
             Ok(key)
         }
         None => Err(Error::Unauthenticated(Unauthenticated::Key)),

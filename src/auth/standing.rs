@@ -78,20 +78,24 @@ impl Standing {
     }
 
     fn look_again(&self, connection: &Connection) -> Result<()> {
-        let now = self.clock.now().max(self.store.last_now());
+        let clock = self.clock.look();
+        let believed = self.store.believed(clock);
+        let now = clock.now.max(believed);
         match self.who {
             Who::Operator => {}
             Who::Key { key, scope } => {
                 let found = keys::find_by_number(connection, key)?;
-                if !found.is_some_and(|key| key.is_live(now) && key.scopes.contains(scope)) {
+                if !found.is_some_and(|key| {
+                    key.is_live(now, now.max(self.store.last_now())) && key.scopes.contains(scope)
+                }) {
                     return Err(Error::Unauthenticated(Unauthenticated::Key));
                 }
-                self.usage.key(key, now);
+                self.usage.key(key, believed);
             }
             Who::Session { hash, user, workspace } => {
                 self.look_at_session(connection, (hash, user, workspace), now)?;
                 // Who takes an export is not idle.
-                self.usage.session(hash, now);
+                self.usage.session(hash, believed);
             }
         }
         Ok(())

@@ -44,7 +44,8 @@ impl Throttle {
             .iter()
             .filter_map(|name| failures.get(name))
             .filter(|failures| !failures.is_quiet(now))
-            .map(|failures| failures.last.plus_seconds(failures.wait()).micros() - now.micros())
+            // A clock that was ahead at the last one was wrong: it is as if that were now.
+            .map(|failures| failures.last.min(now).plus_seconds(failures.wait()).micros() - now.micros())
             .max()
             .unwrap_or(0);
         if wait > 0 {

@@ -159,7 +159,7 @@ fn post_send(app: &App, caller: &Caller, request: &Request) -> Result<Response> 
     let (workspace, by) = (caller.workspace, caller.by.recorded_by.clone());
     let config = Arc::clone(&app.config);
     app.record(workspace, request, move |tx| {
-        let window = config.window_start(tx.now);
+        let window = config.window_start(tx.believed);
         Response::json(200, &limits::count(tx, workspace, &send, window, &by)?)
     })
 }

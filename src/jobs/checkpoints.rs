@@ -23,7 +23,7 @@ pub fn run(app: &App) -> Result<Value> {
 
 pub fn seal(app: &App) -> Result<Value> {
     let room = app.store.disk().room();
-    if room.is_low || room.has_no_inode || !app.checkpoints.is_seal_due(&app.store, app.now())? {
+    if room.is_low || room.has_no_inode || !app.checkpoints.is_seal_due(&app.store, app.latest())? {
         return Ok(Value::Null);
     }
     app.checkpoints.seal(&app.store)?;

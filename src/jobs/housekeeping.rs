@@ -34,8 +34,9 @@ pub fn write_usage(app: &App) -> Result<Value> {
 
 pub fn forget(app: &App) -> Result<Value> {
     let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    let answers_before = app.clock.now().plus_seconds(-seconds(app.config.idempotency_lifetime));
-    let sessions_before = app.clock.now().plus_seconds(-seconds(app.config.session_lifetime));
+    let now = app.believed();
+    let answers_before = now.plus_seconds(-seconds(app.config.idempotency_lifetime));
+    let sessions_before = now.plus_seconds(-seconds(app.config.session_lifetime));
     let (mut n_answers, mut n_sessions) = (0, 0);
     loop {
         let (answers, gone) = app.store.write(move |tx| {

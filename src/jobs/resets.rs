@@ -17,7 +17,7 @@ const PIECE: i64 = 200;
 pub fn run(app: &App) -> Result<Value> {
     let mut n_reset = 0;
     loop {
-        let window = app.config.window_start(app.clock.now());
+        let window = app.config.window_start(app.believed());
         let n_due = app.store.write_if(
             Sharing::Savepoint,
             move |snapshot| Ok(!mailboxes::list_blocked_before(snapshot, window, 1)?.is_empty()),

@@ -81,7 +81,7 @@ fn list_mailboxes(app: &App, caller: &Caller, request: &Request) -> Result<Respo
         let list = mailboxes::list_of_tenant(snapshot, tenant.key)?;
         Ok((tenant, list))
     })?;
-    let window = app.config.window_start(app.clock.now());
+    let window = app.config.window_start(app.believed());
     for mailbox in list.iter_mut().filter(|mailbox| mailbox.window_start < window) {
         mailbox.sends_today = 0;
     }

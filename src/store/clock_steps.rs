@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// transaction (`Sharing::Alone`).
 pub fn step_back(tx: &mut Tx<'_>, to: Timestamp) -> Result<()> {
     let from = tx.now;
-    tx.now = to;
+    (tx.now, tx.believed, tx.clock) = (to, to, to);
     tx.execute(
         "INSERT INTO clock_steps (seq, from_time, to_time) VALUES (?1, ?2, ?3)",
         (tx.last_seq, from, to),

@@ -52,7 +52,7 @@ pub fn keep(tx: &Tx<'_>, key: &Key, answer: &Answer) -> Result<()> {
     tx.prepare_cached(
         "INSERT INTO idempotency (workspace, key, fingerprint, status, body, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
-    .execute((key.workspace, &key.key, &key.fingerprint[..], answer.status, &answer.body, tx.now))?;
+    .execute((key.workspace, &key.key, &key.fingerprint[..], answer.status, &answer.body, tx.believed))?;
     Ok(())
 }
 

@@ -19,6 +19,7 @@
 //! This module knows no log: rows, counts and notes are named by those who record them.
 
 pub mod backup;
+mod believed;
 pub mod checksums;
 pub mod clock_steps;
 pub mod counts;
@@ -43,9 +44,10 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::{Error, Result};
 use crate::ids::Uuid;
 use crate::metrics::Durations;
-use crate::time::{Clock, Timestamp};
+use crate::time::{Clock, Reading, Timestamp};
 use crate::tlog::controls;
 use crate::tlog::rows::Rows;
+use believed::Believed;
 use counts::{Deltas, Log, Series};
 use disk::Disk;
 pub use readers::{Asker, UnderWay, Whole};
@@ -118,6 +120,7 @@ struct Shared {
     changes_noted: AtomicU64,
     /// The latest time any write saw, in microseconds.
     last_now: AtomicI64,
+    believed: Believed,
     /// Commits by the number of writes in them: of 1, 2, up to 4, 8 … 256.
     sizes: [AtomicU64; 9],
     /// From the first statement of a batch to the end of its commit.
@@ -191,6 +194,10 @@ pub struct Tx<'c> {
     connection: &'c Connection,
     /// Read once for the transaction; never before that of an earlier one, whatever the clock did (`clock_steps`).
     pub now: Timestamp,
+    /// What ends by the time goes by this one: that of the clock, unless it leapt or stepped back (`believed`).
+    pub believed: Timestamp,
+    /// What the clock says, be it wrong, but never before what was believed.
+    pub clock: Timestamp,
     /// In every id that is made of a row's number.
     pub salt: i64,
     last_seq: i64,
@@ -297,6 +304,7 @@ impl Store {
             writes: AtomicU64::new(0),
             changes_noted: AtomicU64::new(0),
             last_now: AtomicI64::new(0),
+            believed: Believed::new(Timestamp::MIN),
             sizes: Default::default(),
             commit_durations: Durations::default(),
             recorded: Default::default(),
@@ -443,6 +451,11 @@ impl Store {
     /// The latest time any write saw: later than the clock's when that stepped back.
     pub fn last_now(&self) -> Timestamp {
         Timestamp::from_micros(self.shared.last_now.load(Ordering::Relaxed))
+    }
+
+    /// What time it is for what ends by it: the clock's, unless that leapt or stepped back.
+    pub fn believed(&self, clock: Reading) -> Timestamp {
+        self.shared.believed.at(clock)
     }
 
     /// Whether the writer thread is still there.

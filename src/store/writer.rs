@@ -225,6 +225,7 @@ struct State {
     shared: Arc<Shared>,
     last_seq: i64,
     last_now: Timestamp,
+    believed: Timestamp,
     salt: i64,
     texts: Texts,
     logs: &'static [Rows],
@@ -240,17 +241,23 @@ impl State {
         logs: &'static [Rows],
         shared: Arc<Shared>,
     ) -> Result<Self> {
-        let (last_seq, last_now, salt): (_, Timestamp, _) = connection.query_row(
-            "SELECT last_seq, last_now, salt FROM sequence WHERE one = 1",
-            [],
-            |row| Ok((row.get("last_seq")?, row.get("last_now")?, row.get("salt")?)),
-        )?;
+        let (last_seq, last_now, believed, salt): (_, Timestamp, Option<Timestamp>, _) = connection
+            .query_row(
+                "SELECT last_seq, last_now, believed, salt FROM sequence WHERE one = 1",
+                [],
+                |row| {
+                    Ok((row.get("last_seq")?, row.get("last_now")?, row.get("believed")?, row.get("salt")?))
+                },
+            )?;
         if !(Timestamp::MIN..=Timestamp::MAX).contains(&last_now) {
             let why =
                 format!("the latest time that a write saw is {}, in no year that can be", last_now.micros());
             return Err(Error::refused(why, "it was changed: restore a backup"));
         }
+        // Where it was not kept yet: what had ended by the latest time has ended.
+        let believed = believed.unwrap_or_else(|| last_now.max(clock.now()));
         shared.last_now.store(last_now.micros(), Ordering::Relaxed);
+        shared.believed.accept(believed);
         connection.wal_hook(Some(|_, n_pages| {
             WAL_PAGES.set(n_pages);
             Ok(())
@@ -272,7 +279,20 @@ impl State {
             return Err(Error::refused(why, hint));
         }
         let (texts, names) = (Texts::default(), Names::default());
-        Ok(Self { connection, clock, sink, shared, last_seq, last_now, salt, texts, logs, tree, names })
+        Ok(Self {
+            connection,
+            clock,
+            sink,
+            shared,
+            last_seq,
+            last_now,
+            believed,
+            salt,
+            texts,
+            logs,
+            tree,
+            names,
+        })
     }
 
     fn serve(&mut self, waiting: &Receiver<Message>) {
@@ -339,19 +359,22 @@ impl State {
 
     /// Runs the whole batch in one transaction, then answers.
     fn commit(&mut self, mut batch: Vec<Box<dyn Work>>) {
-        let before = (self.last_seq, self.last_now, self.tree.clone());
+        let before = (self.last_seq, self.last_now, self.believed, self.tree.clone());
         let started = Instant::now();
         let committed = match self.failure() {
             Some(error) => Err(error),
             None => self.transaction(&mut batch),
         };
         if let Err(error) = &committed {
-            (self.last_seq, self.last_now, self.tree) = before;
+            (self.last_seq, self.last_now, self.believed, self.tree) = before;
             self.texts.forget();
             self.names.forget();
             log::error!("a commit of {} writes failed: {error}", batch.len());
         }
         if let Ok(Some(commit)) = &committed {
+            if self.believed < before.2 {
+                self.shared.believed.accept(self.believed);
+            }
             self.shared.last_now.store(self.last_now.micros(), Ordering::Relaxed);
             self.shared.changes_noted.fetch_add(u64::from(commit.has_noted), Ordering::Release);
             self.shared.commit_durations.note(started.elapsed());
@@ -422,7 +445,9 @@ impl State {
     /// `None`: its only write failed, and nothing was to be committed.
     fn transaction_or_error(&mut self, batch: &mut [Box<dyn Work>]) -> Result<Option<Commit>> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        self.last_now = self.last_now.max(self.clock.now());
+        let clock = self.clock.look();
+        self.last_now = self.last_now.max(clock.now);
+        self.believed = self.shared.believed.at(clock);
         let mut deltas = Deltas::default();
         let (mut commit, mut recorded) = (Commit::default(), [0; 3]);
         // A write that has the transaction to itself needs no savepoint either.
@@ -436,6 +461,8 @@ impl State {
             let mut tx = Tx {
                 connection: &self.connection,
                 now: self.last_now,
+                believed: self.believed,
+                clock: clock.now.max(self.believed),
                 salt: self.salt,
                 last_seq: self.last_seq,
                 recorded: [0; 3],
@@ -457,7 +484,7 @@ impl State {
                 }
                 Ok(()) => {
                     self.last_seq = tx.last_seq;
-                    self.last_now = tx.now;
+                    (self.last_now, self.believed) = (tx.now, tx.believed);
                     for (sum, n) in recorded.iter_mut().zip(tx.recorded) {
                         *sum += n;
                     }
@@ -498,8 +525,8 @@ impl State {
         deltas.flush(&self.connection)?;
         tlog::grow(&self.connection, self.logs, &mut self.tree, &mut self.names, self.last_seq)?;
         self.connection
-            .prepare_cached("UPDATE sequence SET last_seq = ?1, last_now = ?2 WHERE one = 1")?
-            .execute((self.last_seq, self.last_now))?;
+            .prepare_cached("UPDATE sequence SET last_seq = ?1, last_now = ?2, believed = ?3 WHERE one = 1")?
+            .execute((self.last_seq, self.last_now, self.believed))?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         for (sum, n) in self.shared.recorded.iter().zip(recorded) {
             sum.fetch_add(n, Ordering::Relaxed);

@@ -81,6 +81,10 @@ fn each_route_of_a_key_asks_for_its_scope_and_no_other() {
             forbidden(route, &format!("this API key lacks the scope {scope}")),
             "{what}"
         );
+        // That is an owner's, whatever scopes a key has.
+        if route.path == "/api/v1/admin/epochs" {
+            continue;
+        }
         let let_in = server.request(route.method, &path).key(with).send();
         assert!(![401, 403].contains(&let_in.status), "{what}: {let_in:?}");
         n_routes += 1;

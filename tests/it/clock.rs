@@ -205,3 +205,168 @@ fn a_clock_outside_the_years_1970_to_9999_cuts_no_answer_and_ends_nothing() {
         assert_eq!(serving.stop().code(), Some(0), "{at}");
     }
 }
+
+/// What a leap of the clock could end for good.
+struct AtStake {
+    server: Server,
+    tenant: String,
+    mailbox: i64,
+    /// Of somebody who logged in before it.
+    session: String,
+    /// A key that ends ten days after the start.
+    expiring: String,
+}
+
+impl AtStake {
+    fn new() -> Self {
+        let server = Server::start();
+        let tenant = server.add_tenant(&server.workspace, "Acme");
+        server.add_mailbox(&server.workspace, "sales@example.org", Some(&tenant), Some(1));
+        let mailbox = server.add_mailbox(&server.workspace, "agent@example.org", None, None);
+        let key = json!({
+            "workspace_id": server.workspace, "name": "expiring", "scopes": ["enforcement:read"],
+            "expires_at": time(START).plus_days(10),
+        });
+        let expiring = server.operator(Method::Post, "/api/v1/admin/keys", &key).good().text("key");
+        let license = json!({ "holder": "Main", "expires_at": time(START).plus_days(20) });
+        let license =
+            server.operator(Method::Post, "/api/v1/admin/licenses", &license).good().text("license_key");
+        let mut server = server;
+        server.set("license_key", &license);
+        server.restart();
+        let session = server.login(OWNER);
+        let stake = Self { server, tenant, mailbox, session, expiring };
+        assert_eq!(stake.send(), "allowed");
+        assert_eq!(stake.send(), "blocked");
+        stake.retry().status(201);
+        stake
+    }
+
+    /// A mailbox that has a limit of one sends once more.
+    fn send(&self) -> String {
+        let send = json!({ "tenant_id": self.tenant, "mailbox_address": "sales@example.org" });
+        self.server.post("/v1/enforcement/sends", &send).good().text("action")
+    }
+
+    fn retry(&self) -> crate::support::Answer {
+        let path = format!("/v1/mailboxes/{}/audit-logs", self.mailbox);
+        let entry = json!({ "message_id": "once", "outcome": "delivered" });
+        let request = self.server.request(Method::Post, &path).key(&self.server.key);
+        request.header("idempotency-key", "k1").json(&entry).send()
+    }
+
+    fn is_replayed(&self) -> bool {
+        self.retry().status(201).header("idempotency-replayed") == Some("true")
+    }
+
+    fn trail(&self, session: &str) -> u16 {
+        let path = format!("/api/v1/workspaces/{}/audit-log?limit=1", self.server.workspace);
+        self.server.request(Method::Get, &path).header("cookie", session).send().status
+    }
+
+    fn read(&self, key: &str) -> u16 {
+        self.server.request(Method::Get, "/v1/enforcement/events").key(key).send().status
+    }
+
+    fn n_unblocked(&self) -> i64 {
+        self.server.db_number("SELECT count(*) FROM enforcement_events WHERE action = 2")
+    }
+
+    fn n(&self, table: &str) -> i64 {
+        self.server.db_number(&format!("SELECT count(*) FROM {table}"))
+    }
+
+    /// Everything is as if the clock had never leapt.
+    #[track_caller]
+    fn assert_nothing_has_ended(&self) {
+        assert!(self.is_replayed());
+        assert_eq!(self.trail(&self.session), 200);
+        assert_eq!(self.read(&self.expiring), 200);
+        assert_eq!((self.send().as_str(), self.n_unblocked()), ("blocked", 0));
+        assert_eq!((self.n("idempotency"), self.n("messages")), (1, 1));
+    }
+}
+
+#[test]
+fn a_leap_of_a_moment_ends_nothing() {
+    let stake = AtStake::new();
+    let server = &stake.server;
+    stake.assert_nothing_has_ended();
+    server.clock.set(time(START).plus_days(30));
+    server.run_jobs();
+    // Who is let in can be said otherwise a moment later; whatever is done, is done for good.
+    assert!(stake.is_replayed());
+    assert_eq!((stake.send().as_str(), stake.n_unblocked()), ("blocked", 0));
+    assert_eq!((stake.trail(&stake.session), stake.read(&stake.expiring)), (401, 401));
+    server.run_jobs();
+    server.clock.set(time(START).plus_seconds(60));
+    server.run_jobs();
+    stake.assert_nothing_has_ended();
+    check(server);
+}
+
+#[test]
+fn a_leap_in_which_something_was_recorded_ends_nothing_and_revives_nothing() {
+    let mut stake = AtStake::new();
+    let old = stake.server.add_key(&stake.server.workspace, &["enforcement:read"]);
+    stake.server.clock.set(time(START).plus_days(30));
+    record(&stake.server, stake.mailbox, "in the leap");
+    let in_the_leap = stake.server.login(OWNER);
+    stake.server.run_jobs();
+    // A key is revoked meanwhile.
+    let keys = stake.server.operator(Method::Get, "/api/v1/admin/keys", &Value::Null).json();
+    let hint = &old[..12];
+    let found = keys["keys"].as_array().expect("a list").iter().find(|key| key["hint"] == hint);
+    let id = found.expect("the key")["id"].as_str().expect("an id").to_owned();
+    stake.server.operator(Method::Delete, &format!("/api/v1/admin/keys/{id}"), &Value::Null).status(204);
+    for restarts in [false, true] {
+        stake.server.clock.set(time(START).plus_seconds(60));
+        if restarts {
+            stake.server.restart();
+        }
+        stake.server.run_jobs();
+        let (server, session) = (&stake.server, &stake.session);
+        assert!(stake.is_replayed());
+        // Of what began in the leap nobody knows how old it is.
+        assert_eq!((stake.trail(session), stake.trail(&in_the_leap)), (200, 401));
+        assert_eq!((stake.read(&stake.expiring), stake.read(&old)), (200, 401));
+        assert_eq!((stake.send().as_str(), stake.n_unblocked()), ("blocked", 0));
+        // Somebody who comes now gets in, and stays in as long as usual and no longer.
+        let new = server.login(OWNER);
+        assert_eq!(stake.trail(&new), 200);
+        server.clock.set(time(START).plus_days(7));
+        assert_eq!(stake.trail(&new), 401);
+    }
+}
+
+#[test]
+fn a_leap_that_stays_is_believed_after_ten_minutes_and_what_ended_stays_ended() {
+    let stake = AtStake::new();
+    let server = &stake.server;
+    server.clock.set(time(START).plus_days(30));
+    server.run_jobs();
+    assert_eq!((stake.n("idempotency"), stake.n_unblocked()), (1, 0));
+    server.clock.set(time(START).plus_days(30).plus_seconds(600));
+    server.run_jobs();
+    assert_eq!((stake.n("idempotency"), stake.n_unblocked()), (0, 1));
+    assert_eq!(stake.send(), "allowed");
+    server.clock.set(time(START).plus_seconds(60));
+    server.run_jobs();
+    assert_eq!((stake.trail(&stake.session), stake.read(&stake.expiring)), (401, 401));
+    check(server);
+}
+
+#[test]
+fn a_key_that_expired_is_not_revived_by_a_clock_that_steps_back() {
+    let mut stake = AtStake::new();
+    for days in [5, 10] {
+        assert_eq!(stake.read(&stake.expiring), 200);
+        stake.server.clock.set(time(START).plus_days(days));
+    }
+    assert_eq!(stake.read(&stake.expiring), 401);
+    record(&stake.server, stake.mailbox, "after it");
+    stake.server.clock.set(time(START).plus_days(5));
+    assert_eq!(stake.read(&stake.expiring), 401);
+    stake.server.restart();
+    assert_eq!(stake.read(&stake.expiring), 401);
+}

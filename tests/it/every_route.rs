@@ -664,7 +664,7 @@ fn content(server: &Server, except: &[&str]) -> String {
 /// Not a cell of the database is another after every GET and HEAD by everybody.
 ///
 /// When a key or a session was last used is kept in memory, and the scheduler writes it down: these two columns, the
-/// table in which it notes its runs and the time of the latest write change then, and not before. What hands out a
+/// table in which it notes its runs and the times of the latest write change then, and not before. What hands out a
 /// whole log is noted, and is the next test's.
 #[test]
 fn asking_changes_nothing() {
@@ -683,7 +683,13 @@ fn asking_changes_nothing() {
         assert_eq!(content(server, &[]), before, "{route}");
     }
     assert!(n_asked > 800, "{n_asked}");
-    let uses = ["api_keys.last_used_at", "sessions.last_seen_at", "jobs.*", "sequence.last_now"];
+    let uses = [
+        "api_keys.last_used_at",
+        "sessions.last_seen_at",
+        "jobs.*",
+        "sequence.last_now",
+        "sequence.believed",
+    ];
     let before = content(server, &uses);
     server.clock.set(time(START).plus_seconds(90));
     server.get("/v1/tenants").status(200);

@@ -14,3 +14,6 @@ CREATE TABLE seen_settings (
 
 -- Members of metadata that say that they are a secret are told by name. Of those before nobody knows any more.
 ALTER TABLE activity ADD COLUMN redacted TEXT CHECK (json_valid(redacted));
+
+-- A clock that leaps for a moment ends nothing: the time that was believed last is kept.
+ALTER TABLE sequence ADD COLUMN believed INTEGER;
