@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::app::{App, LOGS};
 use crate::auth::Admin;
 use crate::error::{Error, Result};
+use crate::mask::quoted;
 use crate::owners::{mailboxes, users, workspaces};
 use crate::store::counts::{Log, PerLog};
 use crate::store::{Erasable, Note, Sharing, Tx, backup, idempotency, texts};
@@ -273,7 +274,7 @@ impl Address {
         let is_one =
             text.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
         if !is_one || text.chars().any(char::is_control) || text.len() > 320 {
-            let message = format!("{text:?} is no mail address; accepted: as in ada@example.org");
+            let message = format!("{} is no mail address; accepted: as in ada@example.org", quoted(text));
             return Err(Error::invalid("address", message));
         }
         let plain = text.to_lowercase();

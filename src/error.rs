@@ -94,6 +94,37 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Refusals of several parameters or members: the first few are told, the rest counted, for there may be thousands.
+#[derive(Debug, Default)]
+pub struct Problems {
+    told: Vec<Problem>,
+    more: usize,
+}
+
+impl Problems {
+    const MOST: usize = 8;
+
+    pub fn add(&mut self, parameter: impl Into<String>, message: impl Into<String>) {
+        if self.told.len() < Self::MOST {
+            self.told.push(Problem { parameter: parameter.into(), message: message.into() });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// # Errors
+    /// `Invalid`, unless there is none.
+    pub fn none(mut self) -> Result<()> {
+        if self.told.is_empty() {
+            return Ok(());
+        }
+        if let (Some(last), true) = (self.told.last_mut(), self.more > 0) {
+            last.message += &format!(" (and {} more)", self.more);
+        }
+        Err(Error::Invalid(self.told))
+    }
+}
+
 fn join(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }

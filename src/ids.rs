@@ -7,6 +7,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
+use crate::mask::quoted;
 use crate::time::Timestamp;
 
 /// A UUID in its hyphenated lower-case form.
@@ -130,8 +131,9 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 /// A UUID given as a parameter, or a refusal that says so.
 pub fn uuid_parameter(name: &str, text: &str) -> Result<Uuid> {
-    Uuid::parse(text)
-        .ok_or_else(|| Error::invalid(name, format!("{text:?} is not a UUID (36 characters, 8-4-4-4-12)")))
+    Uuid::parse(text).ok_or_else(|| {
+        Error::invalid(name, format!("{} is not a UUID (36 characters, 8-4-4-4-12)", quoted(text)))
+    })
 }
 
 macro_rules! sixteen_bytes {

@@ -34,14 +34,33 @@ pub fn masked(text: &str) -> Cow<'_, str> {
 }
 
 /// Characters of somebody else's text that a refusal repeats.
-const QUOTED: usize = 60;
+const SHOWN_OF_A_TEXT: usize = 60;
 
-/// What somebody sent, in quotation marks, for a refusal: enough of it to be known again, however much it was.
+/// The same of what came before anybody knew from whom: it is logged.
+const SHOWN_OF_A_STRANGER: usize = 32;
+
+/// The beginning of a text: enough of it to be known again, however long it is.
+pub fn cut(text: &str) -> &str {
+    beginning(text, SHOWN_OF_A_TEXT)
+}
+
+/// What somebody sent, in quotation marks, for a refusal.
 pub fn quoted(text: &str) -> String {
-    match text.char_indices().nth(QUOTED) {
-        Some((at, _)) => format!("{:?}…", &text[..at]),
-        None => format!("{text:?}"),
-    }
+    in_marks(text, SHOWN_OF_A_TEXT)
+}
+
+/// What a stranger sent, in quotation marks.
+pub fn glimpse(text: &str) -> String {
+    in_marks(text, SHOWN_OF_A_STRANGER)
+}
+
+fn beginning(text: &str, most: usize) -> &str {
+    text.char_indices().nth(most).map_or(text, |(at, _)| &text[..at])
+}
+
+fn in_marks(text: &str, most: usize) -> String {
+    let shown = beginning(text, most);
+    format!("{shown:?}{}", if shown.len() < text.len() { "…" } else { "" })
 }
 
 /// Whether there is something to mask.

@@ -193,7 +193,7 @@ fn post_activity(app: &App, caller: &Caller, request: &Request) -> Result<Respon
     let workspace = caller.workspace;
     let own_ip = address::client(request, &app.config.trusted_proxies).map(|ip| ip.to_string());
     let own_agent = auth::user_agent(request);
-    let batch = batch::parse(request, "entries", |fields| {
+    let batch = batch::parse(request, "entries", app.config.max_body, |fields| {
         let mut new = NewEntry::read(fields)?;
         // The operator brings along what was exported elsewhere.
         if !caller.is_operator && OWN_ACTIONS.contains(&new.action.as_str()) {
@@ -216,7 +216,7 @@ fn post_activity(app: &App, caller: &Caller, request: &Request) -> Result<Respon
             new.actor = Some(sql::actor_for(tx, workspace, new.user_id.as_deref(), &by)?);
             Ok(new)
         })?;
-        checked.map(|new| sql::record(tx, place, new, &by))
+        checked.record(|new| sql::record(tx, place, new, &by))
     };
     app.record_then(workspace, request, Sharing::Checked, change, |entries| {
         entries.answer(201, |entry| entry.id.to_string())

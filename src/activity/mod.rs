@@ -17,6 +17,7 @@ use crate::auth::FIRST_WORKSPACE;
 use crate::error::{Error, Result};
 use crate::http::json::Fields;
 use crate::ids::{Ulid, Uuid};
+use crate::mask::quoted;
 use crate::owners::projects;
 use crate::store::{Note, Tx};
 use crate::time::Timestamp;
@@ -139,12 +140,13 @@ impl NewEntry {
         let user_id = fields.required("user_id", user_id)?;
         let is_id = Uuid::parse(&user_id).is_some() || Ulid::parse(&user_id).is_some();
         if !is_id {
-            return Err(fields.refuse("user_id", format!("{user_id:?} is not a UUID or a ULID")));
+            return Err(fields.refuse("user_id", format!("{} is not a UUID or a ULID", quoted(&user_id))));
         }
         let action = fields.text("action", 64)?;
         let action = fields.required("action", action)?;
         if !is_action(&action) {
-            let message = format!("{action:?} is not a dotted lower-case name; accepted: as in smtp.update");
+            let message =
+                format!("{} is not a dotted lower-case name; accepted: as in smtp.update", quoted(&action));
             return Err(fields.refuse("action", message));
         }
         let metadata = match fields.any("metadata") {
@@ -164,7 +166,11 @@ impl NewEntry {
             None => None,
             Some(text) => match text.parse::<std::net::IpAddr>() {
                 Ok(address) => Some(address.to_string()),
-                Err(_) => return Err(fields.refuse("ip_address", format!("{text:?} is not an IP address"))),
+                Err(_) => {
+                    return Err(
+                        fields.refuse("ip_address", format!("{} is not an IP address", quoted(&text)))
+                    );
+                }
             },
         };
         let new = Self {

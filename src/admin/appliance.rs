@@ -13,6 +13,7 @@ use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
 use crate::ids::Uuid;
 use crate::jobs::retention;
+use crate::mask::quoted;
 use crate::owners::mailboxes;
 use crate::store::counts::Recount;
 use crate::store::{Note, Sharing, Whole, backup, clock_steps, counts, idempotency, jobs};
@@ -132,7 +133,8 @@ pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Respon
         directory.join(&file)
     } else {
         let message = format!(
-            "{file:?} is not a plain file name; accepted: up to 64 letters, digits, '-', '_' and '.'"
+            "{} is not a plain file name; accepted: up to 64 letters, digits, '-', '_' and '.'",
+            quoted(&file)
         );
         return Err(fields.refuse("file", message));
     };

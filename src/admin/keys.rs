@@ -14,6 +14,7 @@ use crate::error::{Error, Result, Subject};
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
 use crate::ids::Uuid;
+use crate::mask::quoted;
 use crate::time::Timestamp;
 
 fn find_key(connection: &Connection, admin: &Admin, id: &str) -> Result<ApiKey> {
@@ -118,7 +119,7 @@ pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
             Some((text, _)) => {
                 return Err(fields.refuse(
                     "overlap",
-                    format!("{text:?} is not a duration; accepted: as in 24h, up to 366d"),
+                    format!("{} is not a duration; accepted: as in 24h, up to 366d", quoted(text)),
                 ));
             }
         };

@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::error::{Error, Result, Unauthenticated};
 use crate::http::Request;
 use crate::ids::{Uuid, random_hex, sha256};
+use crate::mask::quoted;
 use crate::store::{Store, Tx};
 use crate::time::Timestamp;
 
@@ -48,7 +49,7 @@ impl Scope {
                 Some((_, scope)) => scopes.0 |= scope.0,
                 None => {
                     let accepted: Vec<_> = Self::WORDS.iter().map(|(name, _)| *name).collect();
-                    let message = format!("{word:?} is unknown; accepted: {}", accepted.join(", "));
+                    let message = format!("{} is unknown; accepted: {}", quoted(word), accepted.join(", "));
                     return Err(Error::invalid("scopes", message));
                 }
             }

@@ -137,7 +137,7 @@ fn prove_event(app: &App, caller: &Caller, request: &Request) -> Result<Response
 
 fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    let batch = batch::parse(request, "events", NewEvent::read)?;
+    let batch = batch::parse(request, "events", app.config.max_body, NewEvent::read)?;
     let (workspace, by) = (caller.workspace, caller.by.recorded_by.clone());
     let change = move |tx: &mut Tx<'_>| {
         let checked = batch.map(|new| {
@@ -146,7 +146,7 @@ fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
             new.check(tx.now)?;
             Ok((tenant, new))
         })?;
-        checked.map(|(tenant, new)| sql::record(tx, workspace, tenant, &new, &by))
+        checked.record(|(tenant, new)| sql::record(tx, workspace, tenant, &new, &by))
     };
     app.record_then(workspace, request, Sharing::Checked, change, |events| {
         events.answer(201, |event| event.id)

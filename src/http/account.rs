@@ -59,7 +59,9 @@ struct Parts {
 #[derive(Default)]
 struct Part {
     size: usize,
+    /// By all, within their shares.
     held: usize,
+    /// By each, also past it: what is past it takes from nobody else.
     by_holder: HashMap<Holder, usize>,
 }
 
@@ -134,7 +136,7 @@ impl Account {
             if is_next || left.is_zero() {
                 books.queue.retain(|queued| queued.ticket != ticket);
                 if is_next {
-                    books.working.part_mut(holder).take(holder, bytes);
+                    books.working.part_mut(holder).take(holder, bytes, bytes);
                 }
                 // Another may be next now.
                 self.given_back.notify_all();
@@ -208,16 +210,26 @@ impl Part {
         }
     }
 
-    fn take(&mut self, holder: &Holder, bytes: usize) {
-        self.held += bytes;
+    /// How many more are within this holder's share.
+    fn room(&self, holder: &Holder) -> usize {
+        let left = self.size.saturating_sub(self.held);
+        match holder {
+            Holder::Operator => left,
+            _ => left.saturating_sub(self.of(holder)) / 2,
+        }
+    }
+
+    /// `within` of the `bytes` are within the share.
+    fn take(&mut self, holder: &Holder, bytes: usize, within: usize) {
+        self.held += within;
         match self.by_holder.get_mut(holder) {
             Some(held) => *held += bytes,
             None => drop(self.by_holder.insert(holder.clone(), bytes)),
         }
     }
 
-    fn give_back(&mut self, holder: &Holder, bytes: usize) {
-        self.held = self.held.saturating_sub(bytes);
+    fn give_back(&mut self, holder: &Holder, bytes: usize, within: usize) {
+        self.held = self.held.saturating_sub(within);
         let left = self.of(holder).saturating_sub(bytes);
         if left == 0 {
             self.by_holder.remove(holder);
@@ -234,11 +246,13 @@ pub(super) struct Held<'a> {
     /// All of it, counted or not.
     bytes: usize,
     counted: usize,
+    /// Of those, within the share.
+    within: usize,
 }
 
 impl<'a> Held<'a> {
     pub fn nothing(account: &'a Account, holder: &'a Holder) -> Self {
-        Self { account, holder, bytes: 0, counted: 0 }
+        Self { account, holder, bytes: 0, counted: 0, within: 0 }
     }
 
     /// A body grew by so many bytes.
@@ -255,7 +269,7 @@ impl<'a> Held<'a> {
                 let message = "too much is being sent or left unread at the same time".to_owned();
                 return Err(Error::Unavailable { retry_after: 5, message });
             }
-            self.take(part, wanted);
+            self.take(part, wanted, wanted);
         }
         self.bytes = bytes;
         Ok(())
@@ -268,7 +282,10 @@ impl<'a> Held<'a> {
         self.bytes = bytes;
         let wanted = bytes.saturating_sub(FREE);
         if wanted > 0 {
-            self.take(lock(&self.account.books).waiting.part_mut(self.holder), wanted);
+            let mut books = lock(&self.account.books);
+            let part = books.waiting.part_mut(self.holder);
+            let within = wanted.min(part.room(self.holder));
+            self.take(part, wanted, within);
         }
     }
 
@@ -285,16 +302,18 @@ impl<'a> Held<'a> {
     /// Nothing is held any more.
     pub fn give_back(&mut self) {
         if self.counted > 0 {
-            lock(&self.account.books).waiting.part_mut(self.holder).give_back(self.holder, self.counted);
+            let mut books = lock(&self.account.books);
+            books.waiting.part_mut(self.holder).give_back(self.holder, self.counted, self.within);
             self.account.waiting.fetch_sub(self.counted, Ordering::Relaxed);
         }
-        (self.bytes, self.counted) = (0, 0);
+        (self.bytes, self.counted, self.within) = (0, 0, 0);
     }
 
-    fn take(&mut self, part: &mut Part, bytes: usize) {
-        part.take(self.holder, bytes);
+    fn take(&mut self, part: &mut Part, bytes: usize, within: usize) {
+        part.take(self.holder, bytes, within);
         self.account.waiting.fetch_add(bytes, Ordering::Relaxed);
         self.counted += bytes;
+        self.within += within;
     }
 }
 
@@ -313,7 +332,9 @@ pub(super) struct AtWork<'a> {
 
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
-        lock(&self.account.books).working.part_mut(&self.holder).give_back(&self.holder, self.bytes);
+        let mut books = lock(&self.account.books);
+        books.working.part_mut(&self.holder).give_back(&self.holder, self.bytes, self.bytes);
+        drop(books);
         self.account.given_back.notify_all();
     }
 }
@@ -351,10 +372,15 @@ mod tests {
         let callers: Vec<_> = (0..6).map(|n| known(&n.to_string())).collect();
         let all: Vec<_> = callers.iter().map(|caller| fill(&account, caller, MIB)).collect();
         assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [44, 22, 11, 6, 3, 1]);
-        // A small one is let in, even of the one that holds most.
-        assert!(!fill(&account, &callers[0], 32 * 1024).is_empty());
         assert!(!fill(&account, &known("newcomer"), 32 * 1024).is_empty());
         assert_eq!(fill(&account, &Holder::Operator, MIB).len(), 32);
+        let alone = Account::new(128 * MIB);
+        let large = fill(&alone, &callers[0], MIB);
+        assert!(
+            fill(&alone, &callers[0], 32 * 1024).len() > 100,
+            "small ones are let in beside {}",
+            large.len()
+        );
         assert!(account.held() <= 128 * MIB);
         drop((all, all_strangers));
         assert_eq!(account.held(), 0);
@@ -374,7 +400,10 @@ mod tests {
         assert_eq!(account.held(), 100, "a refusal takes nothing");
         held.become_answer(2 * MIB);
         assert_eq!(account.held(), 2 * MIB - FREE, "an answer is there, whatever the bounds");
-        assert!(!account.may_answer(&caller, false) && !account.may_answer(&caller, true));
+        assert!(!account.may_answer(&caller, false));
+        let other = known("b");
+        assert!(account.may_answer(&other, false), "it takes from nobody else");
+        assert!(Held::nothing(&account, &other).grow(100 * 1024).is_ok());
         assert!(account.may_answer(&Holder::Operator, false));
         held.give_back();
         assert_eq!(account.held(), 0);

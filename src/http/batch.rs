@@ -2,12 +2,15 @@
 //!
 //! `{…}`, `{"<word>":[{…},…]}`, or NDJSON (`application/x-ndjson`, an object a line). A batch is all or nothing;
 //! a refusal names the item or the line. The order of arrival is the order of recording.
+//!
+//! Items are read one by one, each within the bounds of a body of one: of a batch the rows that are to be recorded are
+//! in memory, and no more of its JSON than its text.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::json::{self, Fields};
+use super::json::{self, Fields, Read};
 use super::{Request, Response};
 use crate::error::{Error, Result};
 
@@ -35,49 +38,81 @@ impl<T> Batch<T> {
         Self { shape: Shape::One, word, items: vec![(0, item)] }
     }
 
-    /// Makes something else of each item, in their order; a refusal gets the item's place.
+    /// Makes something else of each item, in their order.
     pub fn map<R>(self, mut make: impl FnMut(T) -> Result<R>) -> Result<Batch<R>> {
+        let (shape, word) = (self.shape, self.word);
+        let mut items = Vec::with_capacity(self.items.len());
+        self.each(|at, item| {
+            items.push((at, make(item)?));
+            Ok(())
+        })?;
+        Ok(Batch { shape, word, items })
+    }
+
+    /// Records each item, in their order; of what was recorded only as much is kept as the answer shows.
+    pub fn record<R>(self, mut make: impl FnMut(T) -> Result<R>) -> Result<Recorded<R>> {
+        let mut recorded = Recorded { shape: self.shape, word: self.word, n: 0, rows: Vec::new() };
+        self.each(|_, item| {
+            recorded.add(make(item)?);
+            Ok(())
+        })?;
+        Ok(recorded)
+    }
+
+    /// Takes the items in their order, each with its number; a refusal gets the item's place.
+    fn each(self, mut take: impl FnMut(usize, T) -> Result<()>) -> Result<()> {
         let Self { shape, word, items } = self;
-        let mut made = Vec::with_capacity(items.len());
         for (at, item) in items {
-            let item = make(item).map_err(|error| match shape {
+            take(at, item).map_err(|error| match shape {
                 Shape::One => error,
                 Shape::Json => error.of_item(&item_place(word, at)),
                 Shape::Lines => error.of_item(&line_place(at)),
             })?;
-            made.push((at, item));
         }
-        Ok(Batch { shape, word, items: made })
-    }
-
-    /// The items in their order, without their places.
-    fn items(&self) -> impl Iterator<Item = &T> {
-        self.items.iter().map(|(_, item)| item)
+        Ok(())
     }
 }
 
-impl<R: Serialize> Batch<R> {
+/// What came of a batch.
+pub struct Recorded<R> {
+    shape: Shape,
+    word: &'static str,
+    n: usize,
+    /// All of them; of lines the first and the last.
+    rows: Vec<R>,
+}
+
+impl<R> Recorded<R> {
+    fn add(&mut self, row: R) {
+        self.n += 1;
+        match self.rows.get_mut(1) {
+            Some(last) if self.shape == Shape::Lines => *last = row,
+            _ => self.rows.push(row),
+        }
+    }
+}
+
+impl<R: Serialize> Recorded<R> {
     /// What is answered when these were recorded: one object as a read would show it, the envelope with the objects
     /// and `count`, or for NDJSON `{count, first_id, last_id}`.
     pub fn answer<I: Serialize>(&self, status: u16, id: impl Fn(&R) -> I) -> Result<Response> {
         match self.shape {
-            Shape::One => Response::json(status, &self.items().next()),
+            Shape::One => Response::json(status, &self.rows.first()),
             Shape::Json => Response::json(status, self),
             Shape::Lines => {
-                let (first, last) = (self.items().next().map(&id), self.items().last().map(&id));
-                let ids = json!({ "count": self.items.len(), "first_id": first, "last_id": last });
-                Response::json(status, &ids)
+                let (first, last) = (self.rows.first().map(&id), self.rows.last().map(&id));
+                Response::json(status, &json!({ "count": self.n, "first_id": first, "last_id": last }))
             }
         }
     }
 }
 
 /// The envelope.
-impl<R: Serialize> Serialize for Batch<R> {
+impl<R: Serialize> Serialize for Recorded<R> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry(self.word, &self.items().collect::<Vec<_>>())?;
-        map.serialize_entry("count", &self.items.len())?;
+        map.serialize_entry(self.word, &self.rows)?;
+        map.serialize_entry("count", &self.n)?;
         map.end()
     }
 }
@@ -90,45 +125,86 @@ fn line_place(number: usize) -> String {
     format!("line {number}")
 }
 
-/// Reads the body; `word` is the envelope's name of the list, `read` makes an item of the members of an object.
+/// Reads the body; `word` is the envelope's name of the list, `read` makes an item of the members of an object. No item
+/// of a batch may be larger than `item_bytes`.
 pub fn parse<T>(
     request: &Request,
     word: &'static str,
+    item_bytes: usize,
     read: impl Fn(Fields) -> Result<T>,
 ) -> Result<Batch<T>> {
     if matches!(
         request.media_type().as_str(),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl"
     ) {
-        let items = lines(&request.body, read)?;
+        let items = lines(&request.body, item_bytes, read)?;
         return Ok(Batch { shape: Shape::Lines, word, items });
     }
-    let value = json::body(request)?;
-    let Some(list) = value.get(word) else {
-        return Ok(Batch::one(word, read(Fields::of(value, "")?)?));
-    };
-    if !list.is_array() {
-        return Err(Error::invalid(word, "is not a list"));
+    json::check_media_type(request)?;
+    let mut items = Items::default();
+    let body = json::read_items(&request.body, word, item_bytes, |value| {
+        items.add(|at| read(Fields::of(value, &item_place(word, at))?));
+    })?;
+    match body {
+        Read::Items(others) => {
+            Fields::of(Value::Object(others), "")?.done()?;
+            Ok(Batch { shape: Shape::Json, word, items: items.whole(word)? })
+        }
+        Read::Other(value) if value.get(word).is_some() => Err(Error::invalid(word, "is not a list")),
+        Read::Other(value) => Ok(Batch::one(word, read(Fields::of(value, "")?)?)),
     }
-    let mut fields = Fields::of(value, "")?;
-    let list = fields.list(word)?.unwrap_or_default();
-    fields.done()?;
-    enough(list.len(), word)?;
-    let items = list
-        .into_iter()
-        .enumerate()
-        .map(|(at, value)| Ok((at, read(Fields::of(value, &item_place(word, at))?)?)))
-        .collect::<Result<_>>()?;
-    Ok(Batch { shape: Shape::Json, word, items })
 }
 
-fn lines<T>(body: &[u8], read: impl Fn(Fields) -> Result<T>) -> Result<Vec<(usize, T)>> {
+/// The items of a batch while they come. What is malformed further on goes before what is refused of an item, and so
+/// does their number: after the first refusal they are only counted.
+struct Items<T> {
+    n: usize,
+    read: Vec<(usize, T)>,
+    refusal: Option<Error>,
+}
+
+impl<T> Default for Items<T> {
+    fn default() -> Self {
+        Self { n: 0, read: Vec::new(), refusal: None }
+    }
+}
+
+impl<T> Items<T> {
+    fn add(&mut self, read: impl FnOnce(usize) -> Result<T>) {
+        let at = self.n;
+        self.n += 1;
+        if self.n > MOST {
+            self.read = Vec::new();
+        } else if self.refusal.is_none() {
+            match read(at) {
+                Ok(item) => self.read.push((at, item)),
+                Err(refusal) => self.refusal = Some(refusal),
+            }
+        }
+    }
+
+    fn whole(self, parameter: &str) -> Result<Vec<(usize, T)>> {
+        enough(self.n, parameter)?;
+        self.refusal.map_or(Ok(self.read), Err)
+    }
+}
+
+fn lines<T>(body: &[u8], item_bytes: usize, read: impl Fn(Fields) -> Result<T>) -> Result<Vec<(usize, T)>> {
     let mut items = Vec::new();
     for (at, line) in body.split(|byte| *byte == b'\n').enumerate() {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
         let place = line_place(at + 1);
+        if line.len() > item_bytes {
+            let message = format!("{place}: has {} bytes; accepted: up to {item_bytes}", line.len());
+            return Err(Error::Malformed(message));
+        }
+        if items.len() == MOST {
+            let more = body.split(|byte| *byte == b'\n').skip(at);
+            let n_more = more.filter(|line| !line.iter().all(u8::is_ascii_whitespace)).count();
+            enough(MOST + n_more, "body")?;
+        }
         let value = json::parse(line).map_err(|error| match error {
             Error::Malformed(message) => Error::Malformed(format!("{place}: {message}")),
             other => other,

@@ -19,7 +19,7 @@ use std::io::{self, BufRead, Read};
 
 use super::{Method, Query};
 use crate::error::{Error, Result};
-use crate::mask::quoted;
+use crate::mask::glimpse;
 
 /// How much of a head is read before it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,7 +183,7 @@ pub fn parse_request_head(bytes: &[u8], limits: &HeadLimits) -> Result<RequestHe
     let version = version(parsed.version)?;
     let name = parsed.method.unwrap_or_default();
     let method =
-        Method::parse(name).ok_or_else(|| Error::http(501, format!("unknown method {}", quoted(name))))?;
+        Method::parse(name).ok_or_else(|| Error::http(501, format!("unknown method {}", glimpse(name))))?;
     let target = parsed.path.unwrap_or_default();
     if target.len() > limits.target {
         return Err(Error::http(414, format!("the request target exceeds {} bytes", limits.target)));

@@ -2,54 +2,122 @@
 //!
 //! `Fields` takes the members of an object one by one and refuses what is left over, so that a misspelt member is
 //! an error and not a silent loss. A refusal names the member with its place: `events[3].sent_count`.
+//!
+//! # What it costs
+//!
+//! A value in memory is many times what it is as text: two bytes of `[[[[` would be three hundred. So names and values
+//! are counted while they are read, and past `MOST` the text is refused: no text makes more than two megabytes beside
+//! its own strings. A list of many rows is never in memory whole: `batch` gets one item after another.
 
+use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::Request;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problems, Result};
 use crate::ids::Uuid;
+use crate::mask::{cut, quoted};
 use crate::time::Timestamp;
 
 const DEEPEST: usize = 64;
 
+/// Names and values of one text, or of one item of many.
+const MOST: usize = 10_000;
+
 /// The body as JSON, whatever media type was named: curl sends form-encoded by default, clients forget.
 pub fn body(request: &Request) -> Result<Value> {
+    check_media_type(request)?;
+    parse(&request.body)
+}
+
+/// Refuses a body that says it is no JSON.
+pub fn check_media_type(request: &Request) -> Result<()> {
     match request.media_type().as_str() {
-        "" | "application/json" | "application/x-www-form-urlencoded" | "text/json" => parse(&request.body),
-        other if other.ends_with("+json") => parse(&request.body),
-        other => Err(Error::http(415, format!("{other} is not accepted here; accepted: application/json"))),
+        "" | "application/json" | "application/x-www-form-urlencoded" | "text/json" => Ok(()),
+        other if other.ends_with("+json") => Ok(()),
+        other => {
+            Err(Error::http(415, format!("{} is not accepted here; accepted: application/json", cut(other))))
+        }
     }
 }
 
 pub fn parse(bytes: &[u8]) -> Result<Value> {
+    read_whole(bytes, |deserializer, budget| Strict { depth: 0, budget }.deserialize(deserializer), MOST)
+}
+
+/// What was accepted once, by whatever bounds there were then.
+pub fn parse_stored(bytes: &[u8]) -> Result<Value> {
+    read_whole(
+        bytes,
+        |deserializer, budget| Strict { depth: 0, budget }.deserialize(deserializer),
+        usize::MAX,
+    )
+}
+
+type Deserializer<'a> = serde_json::Deserializer<serde_json::de::SliceRead<'a>>;
+
+fn read_whole<'a, T>(
+    bytes: &'a [u8],
+    read: impl FnOnce(&mut Deserializer<'a>, &mut Budget) -> serde_json::Result<T>,
+    most: usize,
+) -> Result<T> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Error::Malformed("the body is empty; expected: JSON".into()));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { depth: 0 }.deserialize(&mut deserializer);
+    let mut budget = Budget { most, left: most, bytes: usize::MAX };
+    let value = read(&mut deserializer, &mut budget);
     value
         .and_then(|value| deserializer.end().map(|()| value))
         .map_err(|error| Error::Malformed(format!("the body is not acceptable JSON: {error}")))
 }
 
-/// Builds a `Value` as serde_json does, but refuses a member that comes twice: readers differ on which one counts,
-/// and an audit log must not hold what two readers read differently.
-struct Strict {
-    depth: usize,
+/// What a text may still hold.
+struct Budget {
+    most: usize,
+    /// Names and values.
+    left: usize,
+    /// Of texts.
+    bytes: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl Budget {
+    fn count<E: serde::de::Error>(&mut self) -> std::result::Result<(), E> {
+        match self.left.checked_sub(1) {
+            Some(left) => self.left = left,
+            None => return Err(E::custom(format!("more than {} names and values", self.most))),
+        }
+        Ok(())
+    }
+
+    fn take<E: serde::de::Error>(&mut self, text: &str) -> std::result::Result<(), E> {
+        match self.bytes.checked_sub(text.len()) {
+            Some(left) => self.bytes = left,
+            None => return Err(E::custom("the texts of one item are longer than a body of one may be")),
+        }
+        Ok(())
+    }
+}
+
+/// Builds a `Value` as serde_json does, but refuses a member that comes twice: readers differ on which one counts,
+/// and an audit log must not hold what two readers read differently.
+struct Strict<'a> {
+    depth: usize,
+    budget: &'a mut Budget,
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
     fn deserialize<D: serde::Deserializer<'de>>(
         self,
         deserializer: D,
     ) -> std::result::Result<Value, D::Error> {
+        self.budget.count()?;
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -67,10 +135,8 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_f64<E>(self, value: f64) -> std::result::Result<Value, E> {
         Ok(value.into())
     }
-    fn visit_str<E>(self, value: &str) -> std::result::Result<Value, E> {
-        Ok(value.into())
-    }
-    fn visit_string<E>(self, value: String) -> std::result::Result<Value, E> {
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> std::result::Result<Value, E> {
+        self.budget.take(value)?;
         Ok(value.into())
     }
     fn visit_unit<E>(self) -> std::result::Result<Value, E> {
@@ -80,7 +146,11 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<Value, A::Error> {
         let depth = deeper(self.depth)?;
         let mut values = Vec::new();
-        while let Some(value) = items.next_element_seed(Strict { depth })? {
+        while let Some(value) = items.next_element_seed(Strict { depth, budget: &mut *self.budget })? {
+            if values.is_empty() {
+                // Most lists that somebody nests to do harm have one item; left to itself it would take room for four.
+                values.reserve_exact(1);
+            }
             values.push(value);
         }
         Ok(Value::Array(values))
@@ -89,15 +159,28 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<Value, A::Error> {
         let depth = deeper(self.depth)?;
         let mut map = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            let value = members.next_value_seed(Strict { depth })?;
-            if map.contains_key(&name) {
-                return Err(serde::de::Error::custom(format!("the member {name:?} comes twice")));
-            }
+        while let Some(name) = next_name(&mut members, &map, self.budget)? {
+            let value = members.next_value_seed(Strict { depth, budget: &mut *self.budget })?;
             map.insert(name, value);
         }
         Ok(Value::Object(map))
     }
+}
+
+/// The name of the next member, which none of `known` may have.
+fn next_name<'de, A: MapAccess<'de>>(
+    members: &mut A,
+    known: &Map<String, Value>,
+    budget: &mut Budget,
+) -> std::result::Result<Option<String>, A::Error> {
+    let Some(name) = members.next_key::<String>()? else { return Ok(None) };
+    budget.count()?;
+    budget.take(&name)?;
+    if known.contains_key(&name) { Err(comes_twice(&name)) } else { Ok(Some(name)) }
+}
+
+fn comes_twice<E: serde::de::Error>(name: &str) -> E {
+    E::custom(format!("the member {} comes twice", quoted(name)))
 }
 
 fn deeper<E: serde::de::Error>(depth: usize) -> std::result::Result<usize, E> {
@@ -105,6 +188,100 @@ fn deeper<E: serde::de::Error>(depth: usize) -> std::result::Result<usize, E> {
         return Err(E::custom(format!("nested more than {DEEPEST} levels deep")));
     }
     Ok(depth + 1)
+}
+
+/// What `read_items` read.
+pub enum Read {
+    /// A list of that name, whose items were handed on; the members beside it.
+    Items(Map<String, Value>),
+    /// Anything else.
+    Other(Value),
+}
+
+/// Reads `{"<word>":[…]}` and hands its items on, one by one, so that never more than one is in memory. Each may have
+/// as many names and values as a text of its own, and texts of `item_bytes` together.
+///
+/// # Errors
+/// `Malformed`; the items before the place have been handed on by then.
+pub fn read_items(bytes: &[u8], word: &str, item_bytes: usize, mut each: impl FnMut(Value)) -> Result<Read> {
+    let mut has_begun = false;
+    let read = read_whole(
+        bytes,
+        |deserializer, budget| {
+            let list = ReadList { item_bytes, has_begun: &mut has_begun, each: &mut each };
+            deserializer.deserialize_map(ReadEnvelope { word, list, budget })
+        },
+        MOST,
+    );
+    match (read, has_begun) {
+        (Ok(others), true) => Ok(Read::Items(others)),
+        (Ok(members), false) => Ok(Read::Other(Value::Object(members))),
+        (Err(error), true) => Err(error),
+        // Malformed, or no object, or the member is no list.
+        (Err(_), false) => parse(bytes).map(Read::Other),
+    }
+}
+
+struct ReadEnvelope<'a> {
+    word: &'a str,
+    list: ReadList<'a>,
+    budget: &'a mut Budget,
+}
+
+impl<'de> Visitor<'de> for ReadEnvelope<'_> {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> std::result::Result<Self::Value, A::Error> {
+        let mut others = Map::new();
+        while let Some(name) = next_name(&mut members, &others, self.budget)? {
+            if name != self.word {
+                let value = members.next_value_seed(Strict { depth: 1, budget: &mut *self.budget })?;
+                others.insert(name, value);
+            } else if *self.list.has_begun {
+                return Err(comes_twice(&name));
+            } else {
+                members.next_value_seed(&mut self.list)?;
+            }
+        }
+        Ok(others)
+    }
+}
+
+/// The list of an envelope.
+struct ReadList<'a> {
+    item_bytes: usize,
+    has_begun: &'a mut bool,
+    each: &'a mut dyn FnMut(Value),
+}
+
+impl<'de> DeserializeSeed<'de> for &mut ReadList<'_> {
+    type Value = ();
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut ReadList<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<(), A::Error> {
+        *self.has_begun = true;
+        loop {
+            let mut budget = Budget { most: MOST, left: MOST, bytes: self.item_bytes };
+            match items.next_element_seed(Strict { depth: 2, budget: &mut budget })? {
+                Some(item) => (self.each)(item),
+                None => return Ok(()),
+            }
+        }
+    }
 }
 
 /// The members of one object, taken one by one.
@@ -217,7 +394,7 @@ impl Fields {
         let Some(text) = self.text(name, 64)? else { return Ok(None) };
         match Uuid::parse(&text) {
             Some(uuid) => Ok(Some(uuid)),
-            None => Err(self.refuse(name, format!("{text:?} is not a UUID"))),
+            None => Err(self.refuse(name, format!("{} is not a UUID", quoted(&text)))),
         }
     }
 
@@ -277,15 +454,11 @@ impl Fields {
 
     /// Refuses the members that nobody took.
     pub fn done(self) -> Result<()> {
-        let problems: Vec<_> = self
-            .members
-            .keys()
-            .map(|name| crate::error::Problem {
-                parameter: self.named(name),
-                message: "unknown member".into(),
-            })
-            .collect();
-        if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
+        let mut problems = Problems::default();
+        for name in self.members.keys() {
+            problems.add(self.named(cut(name)), "unknown member");
+        }
+        problems.none()
     }
 }
 
@@ -308,10 +481,26 @@ fn without_content(value: &Value) -> String {
 
 /// A value as a refusal shows it: at most 60 characters of JSON.
 fn short(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(60) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
+    let mut text = Beginning(Vec::new());
+    // Its only error is that there is more of it.
+    let _ = serde_json::to_writer(&mut text, value);
+    let text = String::from_utf8_lossy(&text.0);
+    let shown = cut(&text);
+    if shown.len() < text.len() { format!("{shown}…") } else { shown.to_owned() }
+}
+
+/// As much of a text as 60 characters may take, and a little more.
+struct Beginning(Vec<u8>);
+
+impl std::io::Write for Beginning {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let left = 256_usize.saturating_sub(self.0.len());
+        self.0.extend_from_slice(&bytes[..bytes.len().min(left)]);
+        if bytes.len() > left { Err(std::io::ErrorKind::WriteZero.into()) } else { Ok(bytes.len()) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -3,11 +3,12 @@
 //! A misspelt filter must not return everything, so a handler names all it knows (`only`) and anything else, or
 //! anything twice, is refused. A refusal names the parameter, what came and what is accepted.
 
-use std::borrow::Cow;
-
-use crate::error::{Error, Problem, Result};
-use crate::mask::{holds_key, masked};
+use crate::error::{Error, Problems, Result};
+use crate::mask::{cut, glimpse, holds_key, masked, quoted};
 use crate::time::Timestamp;
+
+/// Parameters of one query. No route has half as many.
+const MOST: usize = 64;
 
 /// Decoded names and values in the order of arrival.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,10 +16,13 @@ pub struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Decodes `a=b&c=d`. A broken escape, bytes that are not UTF-8 and control characters are refused, since no
-    /// parameter has a use for them.
+    /// parameter has a use for them; so are more than 64 parameters.
     pub fn parse(raw: &str) -> Result<Self> {
         let mut pairs = Vec::new();
         for piece in raw.split('&').filter(|piece| !piece.is_empty()) {
+            if pairs.len() == MOST {
+                return Err(Error::http(400, format!("the query has more than {MOST} parameters")));
+            }
             let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
             pairs.push((decode(name)?, decode(value)?));
         }
@@ -36,18 +40,16 @@ impl Query {
 
     /// Refuses every parameter that is not in `known`, and every one that came twice.
     pub fn only(&self, known: &[&str]) -> Result<()> {
-        let mut problems = Vec::new();
+        let mut problems = Problems::default();
         for (at, (name, _)) in self.0.iter().enumerate() {
             if !known.contains(&name.as_str()) {
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                let message = format!("unknown parameter; accepted: {known}");
-                problems.push(Problem { parameter: name.clone(), message });
+                problems.add(cut(name), format!("unknown parameter; accepted: {known}"));
             } else if self.0[..at].iter().any(|(earlier, _)| earlier == name) {
-                let message = "given more than once; accepted: once".to_owned();
-                problems.push(Problem { parameter: name.clone(), message });
+                problems.add(name, "given more than once; accepted: once");
             }
         }
-        if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
+        problems.none()
     }
 
     /// The value as given; an empty one is refused.
@@ -63,7 +65,10 @@ impl Query {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let digits = text.strip_prefix('-').unwrap_or(text);
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(Error::invalid(name, format!("{text:?} is not an integer; accepted: {accepted}")));
+            return Err(Error::invalid(
+                name,
+                format!("{} is not an integer; accepted: {accepted}", quoted(text)),
+            ));
         }
         let nearest = if text.starts_with('-') { i64::MIN } else { i64::MAX };
         Ok(Some(text.parse().unwrap_or(nearest)))
@@ -75,7 +80,7 @@ impl Query {
         Timestamp::parse(text).map(Some).ok_or_else(|| {
             Error::invalid(
                 name,
-                format!("{text:?} is not an RFC 3339 timestamp; accepted: 2026-04-30T14:22:11Z, any offset, years 1970 to 9999"),
+                format!("{} is not an RFC 3339 timestamp; accepted: 2026-04-30T14:22:11Z, any offset, years 1970 to 9999", quoted(text)),
             )
         })
     }
@@ -87,7 +92,8 @@ impl Query {
             Some((_, value)) => Ok(Some(*value)),
             None => {
                 let accepted: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-                Err(Error::invalid(name, format!("{text:?} is unknown; accepted: {}", accepted.join(", "))))
+                let message = format!("{} is unknown; accepted: {}", quoted(text), accepted.join(", "));
+                Err(Error::invalid(name, message))
             }
         }
     }
@@ -98,7 +104,7 @@ fn decode(piece: &str) -> Result<String> {
     let spaced = piece.replace('+', " ");
     let text = decode_path_segment(&spaced)?;
     if text.chars().any(|c| c.is_control()) {
-        return Err(Error::http(400, format!("the query {:?} holds a control character", readable(piece))));
+        return Err(Error::http(400, format!("the query {} holds a control character", readable(piece))));
     }
     Ok(text)
 }
@@ -108,18 +114,18 @@ pub fn decode_path_segment(segment: &str) -> Result<String> {
     let bytes = segment.as_bytes();
     for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%') {
         if !(bytes.len() > at + 2 && bytes[at + 1].is_ascii_hexdigit() && bytes[at + 2].is_ascii_hexdigit()) {
-            let message = format!("{:?} has a % that two hex digits do not follow", readable(segment));
+            let message = format!("{} has a % that two hex digits do not follow", readable(segment));
             return Err(Error::http(400, message));
         }
     }
     match percent_encoding::percent_decode_str(segment).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err(Error::http(400, format!("{:?} is not UTF-8 once decoded", readable(segment)))),
+        Err(_) => Err(Error::http(400, format!("{} is not UTF-8 once decoded", readable(segment)))),
     }
 }
 
 /// As it came, for a refusal; decoded and masked when there is a key in it, which nobody would see otherwise.
-fn readable(segment: &str) -> Cow<'_, str> {
+fn readable(segment: &str) -> String {
     let decoded = percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
-    if holds_key(&decoded) { Cow::Owned(masked(&decoded).into_owned()) } else { Cow::Borrowed(segment) }
+    if holds_key(&decoded) { glimpse(&masked(&decoded)) } else { glimpse(segment) }
 }

@@ -196,12 +196,12 @@ fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         Batch::one("items", raw_entry(app, request)?)
     } else {
         request.query.only(&[])?;
-        batch::parse(request, "items", NewEntry::read)?
+        batch::parse(request, "items", app.config.max_body, NewEntry::read)?
     };
     let change = move |tx: &mut Tx<'_>| {
         let mailbox = find_living_mailbox(tx, workspace, id)?;
         let mut any_new = false;
-        let recorded = batch.map(|new| {
+        let recorded = batch.record(|new| {
             let Recorded { entry, is_new } = sql::record(tx, &mailbox, new, &by)?;
             any_new |= is_new;
             Ok(entry)

@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::http::json::Fields;
 use crate::ids::{hex, sha256, unhex};
 use crate::ingest::eml;
+use crate::mask::quoted;
 use crate::time::Timestamp;
 
 /// What an authentication method said of a message (RFC 8601, reduced to the words Mailbuttons' clients know).
@@ -293,7 +294,7 @@ impl NewEntry {
         entry.reason = fields.text("reason", LONGEST_REASON)?;
         if let Some(text) = fields.text("body_hash", 64)? {
             let hash = unhex::<32>(&text).ok_or_else(|| {
-                fields.refuse("body_hash", format!("{text:?} is not 64 hex digits (SHA-256)"))
+                fields.refuse("body_hash", format!("{} is not 64 hex digits (SHA-256)", quoted(&text)))
             })?;
             if text_body.is_some() && entry.body_hash != Some(hash) {
                 return Err(

@@ -271,7 +271,7 @@ pub fn in_force(
     let Some((version, document)) = mailboxes::policy(snapshot, mailbox)? else { return Ok(None) };
     let broken = |error: String| Error::Internal(format!("the stored policy of mailbox {mailbox}: {error}"));
     let (policy, _) =
-        Policy::read(json::parse(document.as_bytes())?).map_err(|error| broken(error.to_string()))?;
+        Policy::read(json::parse_stored(document.as_bytes())?).map_err(|error| broken(error.to_string()))?;
     let guards =
         policy.content_guards.iter().map(ContentGuard::compile).collect::<Result<_, _>>().map_err(broken)?;
     let compiled = Arc::new(Compiled { version, policy, guards });

@@ -8,6 +8,7 @@ use super::{Entry, Kind, NewEntry, NewFact, Outcome, Verdict, fold, n_tokens};
 use crate::app::{MOST_AHEAD, check_not_ahead};
 use crate::error::{Error, Result, Subject};
 use crate::ids::hex;
+use crate::mask::quoted;
 use crate::owners::mailboxes::{self, Mailbox};
 use crate::owners::workspaces;
 use crate::store::counts::{Log, Recount, Series};
@@ -345,8 +346,9 @@ fn same_or_conflict(standing: Entry, new: &NewEntry) -> Result<Recorded> {
     Err(Error::conflict(
         "message_recorded_differently",
         format!(
-            "the message {:?} is recorded already (entry {}), with other content",
-            new.message_id, standing.id
+            "the message {} is recorded already (entry {}), with other content",
+            quoted(&new.message_id),
+            standing.id
         ),
     ))
 }
@@ -458,8 +460,10 @@ pub fn append(
             if fact.1.as_str() == Some(known) {
                 continue;
             }
-            let message =
-                format!("the message is in the thread {known:?} already; nothing recorded is overwritten");
+            let message = format!(
+                "the message is in the thread {} already; nothing recorded is overwritten",
+                quoted(known)
+            );
             return Err(Error::conflict("thread_known", message));
         }
         insert_fact(tx, (mailbox, entry.id), fact, by)?;

@@ -1,7 +1,8 @@
 //! Whether it is alive, whether it is ready and what it does: for systemd, a load balancer, Prometheus, a person with
 //! curl. And what it speaks: the API's own description.
 //!
-//! `/healthz` and `/readyz` are for anybody and so say figures and fixed words, never a path or the text of an error.
+//! `/healthz` and `/readyz` are for anybody and so say fixed words, never a path or the text of an error; what is free on
+//! the disk, and when was written last, is for those who may read the metrics.
 //! `/metrics` is for the operator and the first workspace's `admin` keys, or for whoever reaches the listener that
 //! `metrics_listen` opens.
 
@@ -11,7 +12,7 @@ mod readiness;
 use serde_json::json;
 
 use crate::app::App;
-use crate::auth::Admin;
+use crate::auth::{self, Admin};
 use crate::error::{Error, Result, Subject};
 use crate::http::route::{Dialect, Handler, Route, route};
 use crate::http::{Body, Method, Request, Response};
@@ -33,7 +34,7 @@ pub fn watch(app: &App, request: &Request) -> Result<Response> {
     }
     match request.path.as_str() {
         "/healthz" => healthz(app, request),
-        "/readyz" => readyz(app, request),
+        "/readyz" => show_readiness(app, request, true),
         "/metrics" => {
             request.query.only(&[])?;
             show_metrics(app)
@@ -53,12 +54,18 @@ fn backup_age(app: &App) -> Option<i64> {
     Some((app.clock.now().micros() - app.backups.last()?.micros()) / SECOND)
 }
 
-/// It can read and write, and what runs by itself runs. 503 when one of the checks fails; all are listed either way.
+/// It can read and write, and what runs by itself runs. 503 when one of the checks fails; all are listed either way,
+/// and with their figures for whoever may read the metrics.
 fn readyz(app: &App, request: &Request) -> Result<Response> {
+    let admin = auth::admin(app, request).and_then(|admin| admin.must_run_the_appliance());
+    show_readiness(app, request, admin.is_ok())
+}
+
+fn show_readiness(app: &App, request: &Request, with_figures: bool) -> Result<Response> {
     request.query.only(&[])?;
     let checks = readiness::checks(app);
     let is_ready = checks.iter().all(|check| check.problem.is_none());
-    let shown: Vec<_> = checks.iter().map(readiness::Check::show).collect();
+    let shown: Vec<_> = checks.iter().map(|check| check.show(with_figures)).collect();
     let status = if is_ready { "ready" } else { "not ready" };
     let body = json!({ "status": status, "checks": shown });
     if is_ready {

@@ -27,14 +27,14 @@ impl Check {
         Self { name, problem, figures }
     }
 
-    pub fn show(&self) -> Value {
+    pub fn show(&self, with_figures: bool) -> Value {
         let mut shown = Map::new();
         shown.insert("name".into(), self.name.into());
         shown.insert("ok".into(), self.problem.is_none().into());
         if let Some(problem) = self.problem {
             shown.insert("problem".into(), problem.into());
         }
-        if let Value::Object(figures) = &self.figures {
+        if let (true, Value::Object(figures)) = (with_figures, &self.figures) {
             shown.extend(figures.clone());
         }
         Value::Object(shown)

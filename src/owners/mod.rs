@@ -13,6 +13,7 @@ pub mod users;
 pub mod workspaces;
 
 use crate::error::{Error, Result};
+use crate::mask::quoted;
 
 /// A mail address as an owner's name: one `@`, something on both sides, no spaces or control characters. Whether
 /// it can be delivered to is the mail server's business.
@@ -26,5 +27,8 @@ pub fn check_address(parameter: &str, address: &str) -> Result<()> {
     if well_formed {
         return Ok(());
     }
-    Err(Error::invalid(parameter, format!("{address:?} is not a mail address; accepted: local@domain")))
+    Err(Error::invalid(
+        parameter,
+        format!("{} is not a mail address; accepted: local@domain", quoted(address)),
+    ))
 }

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::Tx;
 use crate::error::{Error, Result};
+use crate::mask::quoted;
 use crate::time::Timestamp;
 
 /// The key a caller gave and what tells one request from another.
@@ -42,7 +43,7 @@ pub fn find(connection: &Connection, key: &Key) -> Result<Option<Answer>> {
     match found {
         Some((fingerprint, _)) if fingerprint != key.fingerprint => Err(Error::conflict(
             "idempotency_key_reused",
-            format!("the Idempotency-Key {:?} was used before with another request", key.key),
+            format!("the Idempotency-Key {} was used before with another request", quoted(&key.key)),
         )),
         found => Ok(found.map(|(_, answer)| answer)),
     }

@@ -16,6 +16,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 
 use super::counts::{Log, Range, Series, Width};
 use crate::error::{Error, Result};
+use crate::mask::quoted;
 use crate::time::{DAY, Timestamp};
 
 pub struct Listing {
@@ -66,7 +67,10 @@ impl Cursor {
             Some(Self { created_at, seq: seq.parse().ok()? })
         });
         parsed.ok_or_else(|| {
-            Error::invalid("cursor", format!("{text:?} is not a cursor; accepted: one from a Link header"))
+            Error::invalid(
+                "cursor",
+                format!("{} is not a cursor; accepted: one from a Link header", quoted(text)),
+            )
         })
     }
 }

@@ -413,9 +413,71 @@ fn the_operator_needs_no_key_but_speaks_for_nobody_else() {
     {
         assert_eq!(call(workspaces, &[(name, value)]), 401, "{name}");
     }
-    // What a proxy passes on comes from a stranger.
-    for name in ["x-forwarded-for", "forwarded", "via", "origin"] {
+    // What a proxy passes on comes from a stranger: nginx, Caddy, Traefik, HAProxy, Envoy, clouds and browsers.
+    for name in [
+        "x-forwarded-for",
+        "forwarded",
+        "via",
+        "origin",
+        "x-real-ip",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-port",
+        "x-forwarded-server",
+        "x-forwarded-prefix",
+        "x-forwarded-uri",
+        "x-forwarded-scheme",
+        "x-forwarded-ssl",
+        "x-forwarded-method",
+        "x-forwarded-by",
+        "x-original-url",
+        "x-original-forwarded-for",
+        "x-rewrite-url",
+        "x-scheme",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-proxyuser-ip",
+        "x-remote-addr",
+        "x-envoy-external-address",
+        "x-azure-clientip",
+        "x-appengine-user-ip",
+        "true-client-ip",
+        "client-ip",
+        "cf-connecting-ip",
+        "cf-ray",
+        "fastly-client-ip",
+        "fly-client-ip",
+        "x-amzn-trace-id",
+        "x-request-id",
+        "x-correlation-id",
+        "traceparent",
+        "early-data",
+        "front-end-https",
+        "proxy-connection",
+        "keep-alive",
+        "sec-fetch-site",
+        "sec-ch-ua",
+        "referer",
+        "accept-language",
+        "dnt",
+        "upgrade-insecure-requests",
+        "priority",
+        "x-requested-with",
+        "x-ssl-client-cert",
+        "remote-user",
+        "x-auth-request-user",
+        "x-anything-at-all",
+    ] {
         assert_eq!(call(workspaces, &[(name, "203.0.113.9")]), 401, "{name}");
+    }
+    // A person with curl, or a script.
+    for (name, value) in [
+        ("user-agent", "curl/8.5.0"),
+        ("accept", "*/*"),
+        ("accept-encoding", "gzip"),
+        ("idempotency-key", "k"),
+    ] {
+        assert_eq!(call(workspaces, &[(name, value)]), 200, "{name}");
     }
     // Over TCP nobody is the operator.
     server.request(Method::Get, workspaces).send().status(401);

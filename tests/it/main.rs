@@ -4,6 +4,7 @@ mod activity;
 mod backups;
 mod bad_input;
 mod browsers;
+mod budget;
 mod callers;
 mod check;
 mod checkpoints;

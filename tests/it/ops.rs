@@ -162,13 +162,28 @@ fn checks(answer: &Answer) -> BTreeMap<String, Value> {
 #[test]
 fn ready_lists_what_it_looked_at_and_says_what_is_wrong() {
     let server = Server::start();
-    let ready = || server.request(Method::Get, "/readyz").send();
+    let ready = || server.get("/readyz");
     let answer = ready().status(200);
     assert_eq!(answer.text("status"), "ready");
     let names: Vec<String> = checks(&answer).into_keys().collect();
     assert_eq!(names, ["backup", "clock", "disk", "scheduler", "writer"]);
     assert!(checks(&answer).values().all(|check| check["ok"] == true));
     assert!(checks(&answer)["disk"]["free_bytes"].as_i64() > Some(0));
+
+    // A stranger learns whether it is well, and no figure; nor does the admin of another workspace.
+    let (_, eve) = server.add_workspace("Other", "eve@example.net");
+    let wrong = format!("mt_live_{}", "0".repeat(48));
+    let stranger = server.request(Method::Get, "/readyz").send();
+    for answer in [
+        stranger,
+        server.request(Method::Get, "/readyz").key(&eve).send(),
+        server.request(Method::Get, "/readyz").key(&wrong).send(),
+    ] {
+        assert_eq!(answer.status, 200);
+        for (name, check) in checks(&answer) {
+            assert_eq!(check, json!({ "name": name, "ok": true }));
+        }
+    }
 
     // Five minutes behind the latest write are believed, one second more is not.
     let start = server.clock.now();
@@ -181,6 +196,11 @@ fn ready_lists_what_it_looked_at_and_says_what_is_wrong() {
     assert_eq!((&clock["ok"], &clock["behind_seconds"]), (&json!(false), &json!(301)));
     assert_eq!(clock["problem"], "the clock stands before the latest write");
     assert_eq!(checks(&answer)["writer"]["ok"], true);
+    let stranger = checks(&server.request(Method::Get, "/readyz").send().status(503));
+    assert_eq!(
+        stranger["clock"],
+        json!({ "name": "clock", "ok": false, "problem": "the clock stands before the latest write" })
+    );
     server.request(Method::Get, "/healthz").send().status(200);
     server.clock.set(start);
     ready().status(200);
