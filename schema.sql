@@ -79,6 +79,14 @@ CREATE TABLE seen_settings (
     value TEXT NOT NULL                                       -- of a secret only whether there is one
 ) STRICT, WITHOUT ROWID;
 
+-- The backups that were made, in the order of their making, as far as their files are there.
+CREATE TABLE backups (
+    number    INTEGER PRIMARY KEY AUTOINCREMENT,
+    file      BLOB    NOT NULL,                               -- the whole path
+    made_at   INTEGER NOT NULL,                               -- when it was begun
+    scheduled INTEGER NOT NULL CHECK (scheduled IN (0, 1))    -- 1: by the schedule, which removes it again
+) STRICT;
+
 -- Set only inside the transaction in which `prune` removes rows; the triggers below ask it.
 CREATE TABLE pruning (
     log INTEGER PRIMARY KEY CHECK (log IN (1, 2, 3))

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::ids;
 use crate::store::backup::sync_directory;
 use crate::store::disk::Disk;
-use crate::store::{Note as Activity, Store, migrate};
+use crate::store::{Note as Activity, Store, backups, migrate};
 use crate::time::{Clock, DAY, Timestamp};
 use crate::tlog::epochs::{self, Epoch};
 use crate::tlog::merkle;
@@ -276,6 +276,7 @@ pub fn renew(config: &Config, why: &str, is_new_key: bool) -> Result<Option<Stri
     let disk = Disk::open(&config.data, config.disk_reserve)?;
     migrate::prepare(&database, LOGS)?;
     let store = Store::open(&database, disk, Clock::system(), crate::activity::note, LOGS)?;
+    store.write(|tx| backups::forget_all(tx))?;
     let signer = begin_another(config, &store, why, is_new_key, None)?;
     store.checkpoint()?;
     if signer.is_none() {

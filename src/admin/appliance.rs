@@ -1,6 +1,6 @@
 //! What concerns the appliance as a whole: licenses, retention, backups, checks, the clock, figures.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
 use crate::ids::Uuid;
-use crate::jobs::retention;
+use crate::jobs::{backups, retention};
 use crate::mask::quoted;
 use crate::owners::mailboxes;
 use crate::store::counts::Recount;
@@ -125,6 +125,14 @@ pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Respon
     let is_plain = file.len() <= 64
         && !file.starts_with('.')
         && file.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    let name = Path::new(&file).file_name().and_then(|name| name.to_str());
+    if name.is_some_and(backups::is_of_the_schedule) {
+        let message = format!(
+            "{} is a name of the schedule, which removes its files; accepted: another",
+            quoted(&file)
+        );
+        return Err(fields.refuse("file", message));
+    }
     let destination = if file.starts_with('/') && admin.is_operator() {
         PathBuf::from(&file)
     } else if is_plain {
@@ -139,7 +147,7 @@ pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Respon
         return Err(fields.refuse("file", message));
     };
     fields.done()?;
-    let bytes = app.backups.make(app.clock.now(), &destination, app.is_over(request))?;
+    let bytes = app.backups.make(app.believed(), &destination, app.is_over(request))?;
     let shown = json!({ "file": destination, "bytes": bytes });
     let (admin, metadata) = (admin.clone(), shown.clone());
     app.store.write(move |tx| tx.note(appliance_note(&admin, "backup.create", String::new(), metadata)))?;

@@ -2,129 +2,182 @@
 //! `backups_kept` removed.
 //!
 //! A large database takes minutes to copy and examine. One is made at a time, and it is broken off when the program
-//! ends. Only files with a name of ours are ever removed.
+//! ends. Which was made last is remembered (`store::backups`), for a name or a clock can lie: the one made last is never
+//! removed. Only files with a name of the schedule are, and nobody else can make one of such a name.
+//!
+//! One that fails is tried again after minutes, and at each start; until then readiness says so.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
 use crate::app::{App, LOGS};
 use crate::config::Backups;
 use crate::error::{Error, Result};
-use crate::store::{Store, Whole, backup, jobs};
+use crate::store::{Store, UnderWay, Whole, backup, backups};
 use crate::time::Timestamp;
 
-/// The row of `jobs` that tells of the last backup that was finished, whoever asked for it.
-const COMPLETED: &str = "backup_completed";
-/// The row of `jobs` that tells how the last scheduled one ended.
-const SCHEDULED: &str = "backup";
+/// Seconds after which one that failed is tried again.
+const AGAIN: i64 = 300;
 
 /// Makes backups of the live database, and knows of the last.
 pub struct Maker {
     store: Arc<Store>,
     is_stopping: Arc<AtomicBool>,
-    /// Microseconds; 0: there was none.
-    last: AtomicI64,
-    /// Held while one is made.
-    turn: Mutex<()>,
+    last: Mutex<Option<Timestamp>>,
+    /// Of the schedule, the last attempt.
+    has_failed: AtomicBool,
+    /// Not before, after one that failed; microseconds.
+    again: AtomicI64,
 }
 
 impl Maker {
     /// `is_stopping` breaks off what is under way.
     pub fn open(store: Arc<Store>, is_stopping: Arc<AtomicBool>) -> Result<Self> {
-        let last = store.read(|snapshot| jobs::started_at(snapshot, COMPLETED))?;
-        let last = AtomicI64::new(last.map_or(0, Timestamp::micros));
-        Ok(Self { store, is_stopping, last, turn: Mutex::default() })
+        let maker = Self {
+            store,
+            is_stopping,
+            last: Mutex::default(),
+            has_failed: AtomicBool::new(false),
+            again: AtomicI64::new(0),
+        };
+        maker.look()?;
+        Ok(maker)
     }
 
-    /// When the last finished backup was begun: nothing recorded later is in it.
+    /// When the last backup was begun whose file is there, as of the last look.
     pub fn last(&self) -> Option<Timestamp> {
-        Some(Timestamp::from_micros(self.last.load(Ordering::Relaxed))).filter(|last| last.micros() != 0)
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes one, unless `is_over` says that nobody wants it any more. Returns its size in bytes.
+    /// Whether the last attempt of the schedule failed.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    fn look(&self) -> Result<()> {
+        let made = self.store.read(|snapshot| backups::list(snapshot))?;
+        let last = made.iter().find(|made| made.file.is_file()).map(|made| made.made_at);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
+        Ok(())
+    }
+
+    /// Makes one by hand, unless `is_over` says that nobody wants it any more. Returns its size in bytes.
     ///
     /// # Errors
-    /// As `store::backup::backup`; `Unavailable` while another is made: the room on the disk is looked at before each.
+    /// As `store::backup::backup`; `Conflict` while another is made: the room on the disk is looked at before each.
     pub fn make(
         &self,
         now: Timestamp,
         destination: &Path,
         is_over: impl FnMut() -> bool + Clone + Send + 'static,
     ) -> Result<u64> {
-        let Some(turn) = self.turn() else {
-            let message = "another backup is being made".into();
-            return Err(Error::Unavailable { retry_after: 10, message });
-        };
-        self.make_in_turn(&turn, now, destination, is_over)
-    }
-
-    /// `None` while somebody else makes one.
-    fn turn(&self) -> Option<MutexGuard<'_, ()>> {
-        match self.turn.try_lock() {
-            Ok(turn) => Some(turn),
-            Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        let turn = self.store.begin_whole(Whole::Backup)?;
+        self.make_in_turn(&turn, (now, false), destination, is_over)
     }
 
     fn make_in_turn(
         &self,
-        _: &MutexGuard<'_, ()>,
-        now: Timestamp,
+        turn: &UnderWay<'_>,
+        (now, is_scheduled): (Timestamp, bool),
         destination: &Path,
         is_over: impl FnMut() -> bool + Clone + Send + 'static,
     ) -> Result<u64> {
-        let bytes = self.store.read_whole(Whole::Backup, is_over.clone(), |snapshot| {
-            backup::backup(snapshot, destination, LOGS, is_over)
+        let reserve = self.store.disk().reserve_at(destination);
+        let bytes = self.store.read_under_way(turn, is_over.clone(), |snapshot| {
+            backup::backup(snapshot, destination, LOGS, reserve, is_over)
         })?;
-        let outcome = json!({ "file": destination, "bytes": bytes });
-        self.store.write(move |tx| jobs::note(tx, COMPLETED, now, &outcome))?;
-        self.last.store(now.micros(), Ordering::Relaxed);
+        let file = std::path::absolute(destination).map_err(Error::io("cannot name the backup"))?;
+        self.store.write(move |tx| backups::add(tx, &file, now, is_scheduled))?;
+        self.look()?;
         Ok(bytes)
+    }
+
+    fn is_due(&self, now: Timestamp, every: i64) -> Result<bool> {
+        let again = Timestamp::from_micros(self.again.load(Ordering::Relaxed));
+        if now < again && again <= now.plus_seconds(AGAIN) {
+            return Ok(false);
+        }
+        let made = self.store.read(|snapshot| backups::list(snapshot))?;
+        let last = made.iter().find(|made| made.is_scheduled);
+        Ok(last.is_none_or(|last| now < last.made_at || last.made_at.plus_seconds(every) <= now))
     }
 
     fn make_and_keep(
         &self,
-        turn: &MutexGuard<'_, ()>,
+        turn: &UnderWay<'_>,
         now: Timestamp,
         directory: &Path,
         kept: usize,
     ) -> Result<Value> {
         crate::data_directory::create(directory)?;
-        remove(ours(directory, is_unfinished)?)?;
+        remove(&ours(directory, is_unfinished)?)?;
         let destination = directory.join(file_name(now));
         let is_stopping = Arc::clone(&self.is_stopping);
         let is_over = move || is_stopping.load(Ordering::Relaxed);
-        let bytes = self.make_in_turn(turn, now, &destination, is_over)?;
-        let mut finished = ours(directory, is_finished)?;
-        finished.sort();
-        finished.truncate(finished.len().saturating_sub(kept));
-        let n_removed = finished.len();
-        remove(finished)?;
+        let bytes = self.make_in_turn(turn, (now, true), &destination, is_over)?;
+        let n_removed = self.remove_beyond(kept, directory)?;
         Ok(json!({ "file": destination, "bytes": bytes, "removed": n_removed }))
+    }
+
+    /// Removes the oldest of the schedule's, and forgets those that somebody removed. Files that nobody remembers making
+    /// (a backup was put in place, which knows of none after it) are older than all that somebody does.
+    fn remove_beyond(&self, kept: usize, directory: &Path) -> Result<usize> {
+        let directory = std::path::absolute(directory).map_err(Error::io("cannot name the directory"))?;
+        let there: HashSet<PathBuf> = ours(&directory, is_finished)?.into_iter().collect();
+        let made = self.store.read(|snapshot| backups::list(snapshot))?;
+        let made =
+            made.into_iter().filter(|made| made.file.parent() == Some(&directory) && made.is_scheduled);
+        let (present, gone): (Vec<_>, Vec<_>) = made.partition(|made| there.contains(&made.file));
+        let remembered: HashSet<&PathBuf> = present.iter().map(|made| &made.file).collect();
+        let mut unknown: Vec<&PathBuf> = there.iter().filter(|file| !remembered.contains(file)).collect();
+        unknown.sort_by(|one, other| other.cmp(one));
+        // The one made last first.
+        let in_order: Vec<PathBuf> = present.iter().map(|made| &made.file).chain(unknown).cloned().collect();
+        let beyond = in_order.get(kept.max(1)..).unwrap_or_default();
+        remove(beyond)?;
+        let forgotten = present.iter().filter(|made| beyond.contains(&made.file)).chain(&gone);
+        let forgotten: Vec<i64> = forgotten.map(|made| made.number).collect();
+        if !forgotten.is_empty() {
+            self.store.write(move |tx| backups::forget(tx, &forgotten))?;
+        }
+        Ok(beyond.len())
     }
 }
 
 /// Makes one when it is due.
 pub fn run(app: &App) -> Result<Value> {
+    let maker = &app.backups;
+    maker.look()?;
     let Some(Backups { every, kept, directory }) = app.config.backups.clone() else { return Ok(Value::Null) };
-    let Some(turn) = app.backups.turn() else { return Ok(Value::Null) };
-    let now = app.clock.now();
-    // A failed one is tried again after as long: a disk that is full is not filled once a minute.
-    let tried = app.store.read(|snapshot| jobs::started_at(snapshot, SCHEDULED))?.max(app.backups.last());
-    if tried.is_some_and(|tried| tried <= now && now < tried.plus_seconds(every)) {
+    let turn = match app.store.begin_whole(Whole::Backup) {
+        // One is being made: after it.
+        Err(Error::Conflict { .. }) => return Ok(Value::Null),
+        turn => turn?,
+    };
+    let now = app.believed();
+    if !maker.is_due(now, every)? {
         return Ok(Value::Null);
     }
-    app.backups.make_and_keep(&turn, now, &directory, kept)
+    let made = maker.make_and_keep(&turn, now, &directory, kept);
+    maker.has_failed.store(made.is_err(), Ordering::Relaxed);
+    let again = if made.is_err() { now.plus_seconds(AGAIN).micros() } else { 0 };
+    maker.again.store(again, Ordering::Relaxed);
+    made
 }
 
-/// `mailtrail-20260430T142211Z.db`: in the order of time when in the order of letters.
+/// `mailtrail-20260430T142211Z.db`
 fn file_name(now: Timestamp) -> String {
     let time: String = now.truncated().to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();
     format!("mailtrail-{time}.db")
+}
+
+/// Whether it is a name of the schedule, whose files are removed by it.
+pub fn is_of_the_schedule(name: &str) -> bool {
+    is_finished(name) || is_unfinished(name)
 }
 
 fn is_finished(name: &str) -> bool {
@@ -144,16 +197,17 @@ fn ours(directory: &Path, is_ours: fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in directory.read_dir().map_err(failed())? {
         let entry = entry.map_err(failed())?;
-        if entry.file_name().to_str().is_some_and(is_ours) {
+        let is_file = entry.file_type().map_err(failed())?.is_file();
+        if is_file && entry.file_name().to_str().is_some_and(is_ours) {
             found.push(entry.path());
         }
     }
     Ok(found)
 }
 
-fn remove(files: Vec<PathBuf>) -> Result<()> {
+fn remove(files: &[PathBuf]) -> Result<()> {
     for file in files {
-        std::fs::remove_file(&file).map_err(Error::io(format!("cannot remove {}", file.display())))?;
+        std::fs::remove_file(file).map_err(Error::io(format!("cannot remove {}", file.display())))?;
     }
     Ok(())
 }

@@ -92,6 +92,9 @@ fn backup(app: &App) -> Check {
     let every = app.config.backups.as_ref().map(|backups| backups.every);
     let uptime = i64::try_from(app.rounds.uptime().as_secs()).unwrap_or(i64::MAX);
     let is_late = every.is_some_and(|every| age.unwrap_or(uptime) > 2 * every);
-    let problem = is_late.then_some("the last backup is too old");
+    let problem = match app.backups.has_failed() {
+        true => Some("the last scheduled backup failed"),
+        false => is_late.then_some("the last backup is too old"),
+    };
     Check::new("backup", problem, json!({ "last": last, "age_seconds": age, "every_seconds": every }))
 }

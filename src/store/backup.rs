@@ -21,7 +21,8 @@ use crate::tlog::verify;
 const PAGE: u64 = 4096;
 
 /// Copies a database, which others may go on writing, into a new file at `destination` (mode 0600). Returns its size
-/// in bytes. `is_over` is asked now and then, and breaks it off.
+/// in bytes. It leaves `reserve` bytes of the disk free. `is_over` is asked now and then, and breaks
+/// it off.
 ///
 /// # Errors
 /// `Usage` when something is there already: a backup never takes the place of another. `Mismatch` when the copy is
@@ -30,6 +31,7 @@ pub fn backup(
     source: &Connection,
     destination: &Path,
     logs: &[Rows],
+    reserve: u64,
     is_over: impl FnMut() -> bool + Clone + Send + 'static,
 ) -> Result<u64> {
     if destination.symlink_metadata().is_ok() {
@@ -40,9 +42,9 @@ pub fn backup(
     }
     // A transaction has its snapshot from its first read on, which this is.
     let (n_pages, _) = pages(source)?;
-    disk::must_fit(destination, n_pages as u64 * PAGE)?;
+    disk::must_fit(destination, reserve.saturating_add(n_pages as u64 * PAGE))?;
     let partial = partial_name(destination)?;
-    let made = copy(source, &partial, logs, is_over).map_err(disk::or_full).and_then(|()| {
+    let made = copy(source, &partial, logs, reserve, is_over).map_err(disk::or_full).and_then(|()| {
         std::fs::hard_link(&partial, destination)
             .map_err(Error::io(format!("cannot create {}", destination.display())))
     });
@@ -62,6 +64,8 @@ pub fn backup(
 
 /// Pages between two looks at whether to stop.
 const PAGES_A_STEP: i32 = 1000;
+/// Such steps between two flushes: the last one cannot be broken off, and need not be long.
+const STEPS_A_FLUSH: u32 = 16;
 /// Steps of SQLite's machine between two looks.
 const STEPS_A_LOOK: i32 = 100_000;
 
@@ -69,6 +73,7 @@ fn copy(
     source: &Connection,
     partial: &Path,
     logs: &[Rows],
+    reserve: u64,
     mut is_over: impl FnMut() -> bool + Clone + Send + 'static,
 ) -> Result<()> {
     let failed = || Error::io(format!("cannot write {}", partial.display()));
@@ -77,11 +82,16 @@ fn copy(
     // What is not flushed as it comes is flushed at the end, before the file gets its name.
     copy.execute_batch("PRAGMA synchronous = OFF")?;
     let steps = Backup::new(source, &mut copy)?;
-    loop {
+    for n_steps in 1.. {
         match steps.step(PAGES_A_STEP)? {
             StepResult::Done => break,
             StepResult::More => {}
             _ => std::thread::sleep(Duration::from_millis(10)),
+        }
+        // Others write meanwhile.
+        disk::must_fit(partial, reserve)?;
+        if n_steps % STEPS_A_FLUSH == 0 {
+            file.sync_data().map_err(failed())?;
         }
         if is_over() {
             return Err(Error::Unavailable { retry_after: 10, message: "the backup was broken off".into() });

@@ -74,6 +74,15 @@ impl Disk {
         self.reserve
     }
 
+    /// What something large has to leave free where `path` is to be made: on this disk as much as recording does.
+    pub fn reserve_at(&self, path: &Path) -> u64 {
+        let device = |directory: &Path| directory.metadata().ok().map(|found| found.dev());
+        if device(&self.directory) != device(parent(path)) {
+            return 0;
+        }
+        self.reserve.saturating_add(if self.room().has_ballast { 0 } else { BALLAST })
+    }
+
     /// How much room there is, as of this moment. Makes the ballast where there is room for it.
     pub fn room(&self) -> Room {
         let mut seen = self.lock();
@@ -196,16 +205,19 @@ pub fn is_full(error: &Error) -> bool {
     matches!(error, Error::Http { status: 507, .. })
 }
 
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// Whether `bytes` more fit where `path` is to be made.
 ///
 /// # Errors
 /// 507 when they do not.
 pub fn must_fit(path: &Path, bytes: u64) -> Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let free = Disk { directory: directory.to_owned(), reserve: 0, seen: Mutex::default() }.free();
+    let free = Disk { directory: parent(path).to_owned(), reserve: 0, seen: Mutex::default() }.free();
     if free >= bytes {
         return Ok(());
     }

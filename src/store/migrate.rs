@@ -129,7 +129,7 @@ fn upgrade(path: &Path, from: i64, logs: &[Rows]) -> Result<()> {
         std::fs::remove_file(&kept).map_err(Error::io(format!("cannot remove {}", kept.display())))?;
     }
     log::info!("the database of schema version {from} is kept as {}", kept.display());
-    backup::backup(&connection, &kept, logs, || false)?;
+    backup::backup(&connection, &kept, logs, 0, || false)?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
     for (version, step) in STEPS.iter().filter(|(version, _)| *version > from) {
         log::info!("upgrading the database to schema version {version}");

@@ -19,6 +19,7 @@
 //! This module knows no log: rows, counts and notes are named by those who record them.
 
 pub mod backup;
+pub mod backups;
 mod believed;
 pub mod checksums;
 pub mod clock_steps;

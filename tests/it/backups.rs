@@ -97,6 +97,93 @@ fn a_scheduled_backup_that_fails_says_so_and_removes_nothing() {
     assert!(names(&directory).contains(&"mailtrail-20260502T142211Z.db".to_owned()));
 }
 
+/// The check of the backups in readiness.
+fn readiness(server: &Server) -> (u16, Value) {
+    let answer = server.get("/readyz");
+    let shown = answer.json()["checks"].as_array().expect("a list").clone();
+    (answer.status, shown.into_iter().find(|check| check["name"] == "backup").expect("the check"))
+}
+
+fn n_failures(server: &Server) -> String {
+    let metrics = server.get("/metrics").status(200).body_text();
+    let line = metrics.lines().find(|line| line.starts_with("mailtrail_job_failures_total{job=\"backup\"}"));
+    line.expect("the figure").rsplit_once(' ').expect("a figure").1.to_owned()
+}
+
+#[test]
+fn a_backup_that_fails_is_seen_at_once_and_tried_again_after_minutes_and_at_each_start() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let elsewhere = directory.path().join("elsewhere");
+    std::fs::write(&elsewhere, "no directory").expect("a file");
+    let path = elsewhere.display().to_string();
+    let mut server = Server::start_with(&[("backup_every", "24h"), ("backup_directory", &path)]);
+    assert_eq!(n_failures(&server), "1");
+    let (status, told) = readiness(&server);
+    assert_eq!((status, &told["problem"]), (503, &json!("the last scheduled backup failed")), "{told}");
+    // Not every minute.
+    server.clock.set(time(START).plus_seconds(299));
+    server.run_jobs();
+    assert_eq!(n_failures(&server), "1");
+    server.restart();
+    assert_eq!((n_failures(&server).as_str(), readiness(&server).0), ("1", 503), "it is tried at each start");
+    std::fs::remove_file(&elsewhere).expect("the file");
+    server.clock.set(time(START).plus_seconds(299 + 300));
+    server.run_jobs();
+    assert_eq!(names(&elsewhere), ["mailtrail-20260430T143210Z.db"]);
+    assert_eq!((readiness(&server).0, readiness(&server).1["age_seconds"].clone()), (200, json!(0)));
+    // The age is that of a file that is there.
+    server.clock.set(time(START).plus_seconds(3600));
+    server.operator(Method::Post, "/api/v1/admin/backups", &json!({ "file": "by-hand.db" })).status(201);
+    server.clock.set(time(START).plus_seconds(3660));
+    server.run_jobs();
+    assert_eq!(readiness(&server).1["age_seconds"], 60);
+    std::fs::remove_file(server.config().data.join("backups/by-hand.db")).expect("the file");
+    server.run_jobs();
+    assert_eq!(readiness(&server).1["age_seconds"], 3660 - 599);
+    std::fs::remove_file(elsewhere.join("mailtrail-20260430T143210Z.db")).expect("the file");
+    server.run_jobs();
+    assert_eq!(readiness(&server).1["age_seconds"], Value::Null);
+}
+
+#[test]
+fn nobody_but_the_schedule_makes_files_of_its_names_and_the_one_made_last_stays() {
+    let server = Server::start_with(&[("backup_every", "24h"), ("backups_kept", "2")]);
+    let directory = server.config().data.join("backups");
+    let of_schedule = "mailtrail-99991231T235959Z.db";
+    let absolute = directory.join(of_schedule).display().to_string();
+    for name in [of_schedule, &absolute, "/tmp/mailtrail-20260430T142211Z.db"] {
+        let refused = server.operator(Method::Post, "/api/v1/admin/backups", &json!({ "file": name }));
+        assert!(refused.status(422).body_text().contains("a name of the schedule"));
+    }
+    server.post("/api/v1/admin/backups", &json!({ "file": of_schedule })).status(422);
+    // From before they were refused.
+    day(&server, 0);
+    std::fs::write(directory.join(of_schedule), "").expect("a file");
+    day(&server, 1);
+    assert_eq!(names(&directory), ["mailtrail-20260430T142211Z.db", "mailtrail-20260501T142211Z.db"]);
+    // A clock that leaps for a moment makes none and removes none.
+    server.clock.set(time(START).plus_days(40));
+    server.run_jobs();
+    server.clock.set(time(START).plus_days(1).plus_seconds(60));
+    server.run_jobs();
+    assert_eq!(names(&directory), ["mailtrail-20260430T142211Z.db", "mailtrail-20260501T142211Z.db"]);
+    // One that was wrong for long makes some, and later ones take their place though their time is earlier.
+    server.clock.set(time(START).plus_days(40));
+    server.run_jobs();
+    server.clock.set(time(START).plus_days(40).plus_seconds(600));
+    server.run_jobs();
+    assert_eq!(names(&directory), ["mailtrail-20260501T142211Z.db", "mailtrail-20260609T143211Z.db"]);
+    server.clock.set(time(START).plus_days(2));
+    server.operator(Method::Post, "/api/v1/admin/clock/accept", &Value::Null).status(200);
+    for days in [2, 3] {
+        day(&server, days);
+        let newest = format!("mailtrail-2026050{days}T142211Z.db");
+        assert!(names(&directory).contains(&newest), "{:?}", names(&directory));
+        assert_eq!(readiness(&server).1["age_seconds"], 0);
+    }
+    assert_eq!(names(&directory), ["mailtrail-20260502T142211Z.db", "mailtrail-20260503T142211Z.db"]);
+}
+
 /// Every row with a number up to `last`, as text.
 fn rows(connection: &Connection, last: i64) -> Vec<String> {
     let mut lines = Vec::new();

@@ -244,6 +244,33 @@ fn a_disk_without_a_byte_left_fails_writes_and_nothing_else() {
 }
 
 #[test]
+fn backups_leave_the_reserve_free() {
+    let Some(disk) = Disk::mount(96) else { return };
+    let data = disk.data();
+    let owners = Owners::create(&data);
+    let serving = Serving::start_with(&data, &["disk_reserve=16MiB"]);
+    let agent = agent();
+    let marks: Vec<String> = (0..2000).map(|at| format!("m{at}@crash.example")).collect();
+    let write = owners.write_of(0, marks, None, &"x".repeat(900));
+    owners.send(&agent, &serving.url, &write).expect("an answer").status(201);
+    let backup = |n: usize| {
+        let request = ureq::http::Request::post(format!("{}/api/v1/admin/backups", serving.url))
+            .header("authorization", format!("Bearer {}", owners.api_key))
+            .header("content-type", "application/json");
+        let body = json!({ "file": format!("{n}.db") }).to_string();
+        agent.run(request.body(body).expect("a request")).expect("an answer").status().as_u16()
+    };
+    let statuses: Vec<u16> = (0..40).map(backup).collect();
+    assert!(statuses.contains(&201) && statuses.contains(&507), "{statuses:?}");
+    assert!(statuses.iter().all(|status| [201, 507].contains(status)), "{statuses:?}");
+    assert!(disk.free() >= 16 << 20, "{} bytes are left", disk.free());
+    owners.get(&agent, &serving.url, "/readyz").expect("an answer").status(200);
+    let write = owners.write_of(0, vec!["after@crash.example".into()], None, "");
+    owners.send(&agent, &serving.url, &write).expect("an answer").status(201);
+    assert_eq!(serving.stop().code(), Some(0));
+}
+
+#[test]
 fn without_an_inode_it_records_says_so_and_signs_again_once_there_is_one() {
     let Some(disk) = Disk::mount(512) else { return };
     let remounted = Command::new("mount").args(["-o", "remount,nr_inodes=200"]).arg(disk.0.path()).status();

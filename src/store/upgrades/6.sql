@@ -17,3 +17,14 @@ ALTER TABLE activity ADD COLUMN redacted TEXT CHECK (json_valid(redacted));
 
 -- A clock that leaps for a moment ends nothing: the time that was believed last is kept.
 ALTER TABLE sequence ADD COLUMN believed INTEGER;
+
+-- Which backups were made, in the order of their making.
+CREATE TABLE backups (
+    number    INTEGER PRIMARY KEY AUTOINCREMENT,
+    file      BLOB    NOT NULL,
+    made_at   INTEGER NOT NULL,
+    scheduled INTEGER NOT NULL CHECK (scheduled IN (0, 1))
+) STRICT;
+INSERT INTO backups (file, made_at, scheduled)
+    SELECT CAST(outcome ->> 'file' AS BLOB), started_at, 1 FROM jobs WHERE name = 'backup' AND outcome ->> 'file' IS NOT NULL;
+DELETE FROM jobs WHERE name = 'backup_completed';
