@@ -109,7 +109,10 @@ CREATE TABLE users (
     name       TEXT    NOT NULL DEFAULT '',
     password   TEXT    NOT NULL,                              -- Argon2id, PHC string
     created_at INTEGER NOT NULL,
-    deleted_at INTEGER
+    deleted_at INTEGER,
+    maker      INTEGER REFERENCES workspaces (id),            -- the workspace that made the account
+    -- When they chose their password themselves: from then on no administrator sets it. Null: it was given to them.
+    own_password_at INTEGER
 ) STRICT;
 -- Login looks a person up by address; one living account an address.
 CREATE UNIQUE INDEX users_email ON users (email COLLATE NOCASE) WHERE deleted_at IS NULL;
@@ -120,9 +123,27 @@ CREATE TABLE members (
     role       INTEGER NOT NULL CHECK (role IN (1, 2, 3)),    -- 1 auditor, 2 admin, 3 owner
     joined_at  INTEGER NOT NULL,
     removed_at INTEGER,                                       -- kept, so that old entries still have a name
+    -- When they agreed, by accepting or by getting the account here. Null: an older version added them unasked, and
+    -- from where they log in is not this workspace's to know.
+    accepted_at INTEGER,
     PRIMARY KEY (workspace, user)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX members_user ON members (user);                  -- which workspaces a session may see
+
+-- Open invitations. One that is accepted, withdrawn or over is removed; what became of it stands in the trail.
+CREATE TABLE invitations (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid       BLOB    NOT NULL UNIQUE CHECK (length(uuid) = 16),
+    workspace  INTEGER NOT NULL REFERENCES workspaces (id),
+    email      TEXT    NOT NULL CHECK (length(email) BETWEEN 3 AND 320),
+    name       TEXT    NOT NULL DEFAULT '',
+    role       INTEGER NOT NULL CHECK (role IN (1, 2, 3)),    -- as in members
+    hash       BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32), -- SHA-256 of the link's token
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX invitations_email ON invitations (workspace, email COLLATE NOCASE); -- a later one replaces it
+CREATE INDEX invitations_age ON invitations (expires_at);     -- the scheduler forgets the old ones
 
 CREATE TABLE tenants (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -207,6 +228,15 @@ CREATE TABLE sessions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_user ON sessions (user);
 CREATE INDEX sessions_age ON sessions (created_at);           -- the scheduler forgets the old ones
+
+-- From where people have logged in lately: who guesses elsewhere does not slow them down.
+CREATE TABLE login_sources (
+    user    INTEGER NOT NULL REFERENCES users (id),
+    source  BLOB    NOT NULL CHECK (length(source) IN (4, 16)), -- an IPv4 address, or the first of an IPv6 /64
+    last_at INTEGER NOT NULL,                                 -- the last login that succeeded
+    PRIMARY KEY (user, source)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX login_sources_age ON login_sources (last_at);    -- the scheduler forgets the old ones
 
 CREATE TABLE licenses (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -21,7 +21,7 @@ use crate::app::{App, LOGS};
 use crate::auth::Admin;
 use crate::error::{Error, Result};
 use crate::mask::quoted;
-use crate::owners::{mailboxes, users, workspaces};
+use crate::owners::{invitations, mailboxes, users, workspaces};
 use crate::store::counts::{Log, PerLog};
 use crate::store::{Erasable, Note, Sharing, Tx, backup, idempotency, texts};
 use crate::tlog::leaf_of_number;
@@ -241,6 +241,7 @@ fn must_be_gone(connection: &Connection, erasure: &Erasure) -> Result<()> {
 fn forget_names(tx: &Tx<'_>, Erasure { workspace, address, .. }: &Erasure) -> Result<()> {
     mailboxes::forget_address(tx, *workspace, &address.text)?;
     users::forget_email(tx, *workspace, &address.text)?;
+    invitations::forget_email(tx, *workspace, &address.text)?;
     idempotency::erase(tx, *workspace, |text| address.is_in(text))?;
     Ok(())
 }

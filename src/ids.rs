@@ -89,6 +89,11 @@ impl fmt::Display for Ulid {
     }
 }
 
+/// What may be shown of something secret that is stored, to tell it from another: 64 bits of its SHA-256.
+pub fn fingerprint(stored: &[u8]) -> String {
+    hex(&sha256(stored)[..8])
+}
+
 /// Fills `bytes` from the operating system. Without randomness no key, session or id can be made, and going on
 /// would be worse than stopping.
 pub fn fill(bytes: &mut [u8]) {

@@ -310,7 +310,7 @@ fn dialect(path: &str) -> Dialect {
     match path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next()) {
         Some("mailboxes") => Dialect::Mailbuttons,
         Some("enforcement" | "tenants") => Dialect::TenantCore,
-        Some("projects" | "workspaces" | "auth" | "me") => Dialect::SendDock,
+        Some("projects" | "workspaces" | "auth" | "me" | "invitations") => Dialect::SendDock,
         _ => Dialect::Problem,
     }
 }

@@ -88,7 +88,7 @@ pub struct NewEntry {
 }
 
 /// What mailtrail itself notes, and nobody else may record: whoever reads one of these must be able to believe it.
-pub const OWN_ACTIONS: [&str; 35] = [
+pub const OWN_ACTIONS: [&str; 39] = [
     "activity.export",
     "api_key.create",
     "api_key.revoke",
@@ -116,10 +116,14 @@ pub const OWN_ACTIONS: [&str; 35] = [
     "tenant.create",
     "tenant.delete",
     "tenant.update",
+    "user.password_change",
+    "user.password_change_failed",
     "user.password_reset",
     "workspace.create",
     "workspace.delete",
+    "workspace.invitation_withdrawn",
     "workspace.member_added",
+    "workspace.member_invited",
     "workspace.member_removed",
     "workspace.member_role_changed",
     "workspace.rename",

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::app::{App, LOGS};
 use crate::auth::license::{self, License};
-use crate::auth::{Admin, FIRST_WORKSPACE, keys, sessions};
+use crate::auth::{Admin, FIRST_WORKSPACE, keys, sessions, sources};
 use crate::error::{Error, Result};
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
 use crate::ids::Uuid;
 use crate::jobs::{backups, retention};
 use crate::mask::quoted;
-use crate::owners::mailboxes;
+use crate::owners::{invitations, mailboxes};
 use crate::store::counts::Recount;
 use crate::store::{Note, Sharing, Whole, backup, clock_steps, counts, idempotency, jobs};
 use crate::time::SECOND;
@@ -235,6 +235,8 @@ pub fn accept_clock(app: &App, admin: &Admin, request: &Request) -> Result<Respo
         clock_steps::step_back(tx, now)?;
         keys::end_before_step(tx, wrong)?;
         sessions::end_after_step(tx)?;
+        sources::date_back(tx)?;
+        invitations::date_back(tx)?;
         idempotency::date_back(tx)?;
         mailboxes::begin_day_after_step(tx, config.window_start(now))?;
         let shown = json!({ "before": wrong, "after": now });

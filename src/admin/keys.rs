@@ -58,7 +58,8 @@ pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let admin = admin.clone();
     app.store.write(move |tx| {
         let (key, text) = keys::create(tx, new)?;
-        tx.note(note(&admin, workspace, "api_key.create", ("api_key", key.id.to_string()), describe(&key)))?;
+        let target = ("api_key", key.id.to_string());
+        tx.note(note(&admin, workspace, "api_key.create", target, describe(&key, &text)))?;
         shown_once(&key, &text)
     })
 }
@@ -71,8 +72,12 @@ fn read_expiry(fields: &mut Fields, now: Timestamp) -> Result<Option<Timestamp>>
     }
 }
 
-fn describe(key: &ApiKey) -> serde_json::Value {
-    json!({ "name": key.name, "hint": key.hint, "scopes": key.scopes.words(), "expires_at": key.expires_at })
+/// What the trail says of a new key: enough to see that a stored one is another.
+fn describe(key: &ApiKey, text: &str) -> serde_json::Value {
+    json!({
+        "name": key.name, "hint": key.hint, "scopes": key.scopes.words(), "expires_at": key.expires_at,
+        "fingerprint": keys::fingerprint_of(text),
+    })
 }
 
 /// The stored key with its text, for the only time.
@@ -143,7 +148,10 @@ pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
         let (key, text) = keys::create(tx, new)?;
         let end = tx.now.plus_seconds(overlap);
         keys::end(tx, &old, end)?;
-        let metadata = json!({ "name": key.name, "before": old.hint, "after": key.hint, "old_key_ends_at": end.truncated() });
+        let metadata = json!({
+            "name": key.name, "before": old.hint, "after": key.hint, "old_key_ends_at": end.truncated(),
+            "new_id": key.id, "new": describe(&key, &text),
+        });
         tx.note(note(&admin, old.workspace, "api_key.rotate", ("api_key", old.id.to_string()), metadata))?;
         shown_once(&key, &text)
     })

@@ -5,6 +5,7 @@
 
 pub mod appliance;
 pub mod erasures;
+pub mod invitations;
 pub mod keys;
 pub mod owners;
 pub mod people;
@@ -43,6 +44,8 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/admin/users/{id}", people::show_user),
     patch("/api/v1/admin/users/{id}", people::patch_user),
     delete("/api/v1/admin/users/{id}", people::delete_user),
+    get("/api/v1/admin/invitations", invitations::list),
+    delete("/api/v1/admin/invitations/{id}", invitations::withdraw),
     get("/api/v1/admin/tenants", owners::list_tenants),
     post("/api/v1/admin/tenants", owners::post_tenant),
     get("/api/v1/admin/tenants/{id}", owners::show_tenant),

@@ -3,15 +3,16 @@
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::{listed_workspace, named_workspace, note};
+use super::{invitations, listed_workspace, named_workspace, note};
 use crate::app::{App, idempotency_key};
 use crate::auth::{Admin, FIRST_WORKSPACE, password};
 use crate::error::{Error, Result, Subject};
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
-use crate::ids::Uuid;
-use crate::owners::users::{self, Member, Role};
+use crate::ids::{Uuid, fingerprint};
+use crate::owners::users::{self, Member, NewUser, Role};
 use crate::owners::workspaces::{self, Workspace};
+use crate::owners::{check_address, invitations as invited};
 use crate::store::{Snapshot, Tx};
 
 fn find_workspace(connection: &Connection, admin: &Admin, id: &str) -> Result<Workspace> {
@@ -157,7 +158,8 @@ pub fn show_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
     Response::json(200, &show(&member_of(app, admin, request)?.1))
 }
 
-/// Makes a member: a new account, or an existing one that joins.
+/// Invites somebody: with an account elsewhere or without one, the answer is the same, and has the link that is shown
+/// this once. The operator, who can read the file, may make a new account here with a password.
 pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
@@ -172,48 +174,45 @@ pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
     if role == Role::Owner {
         admin.must_own(workspace)?;
     }
-    let existing = app.store.read(|snapshot| users::find_by_email(snapshot, &email))?;
-    let hash = match (&existing, given) {
-        (Some(_), Some(_)) => {
-            return Err(Error::conflict(
-                "user_exists",
-                format!("there is an account for {email} already; add it without a password"),
-            ));
+    check_address("email", &email)?;
+    if given.is_some() && !admin.is_operator() {
+        let message =
+            "is not taken from an administrator; the person chooses it, with the link of the answer";
+        return Err(Error::invalid("password", message));
+    }
+    let hash = match given {
+        Some(given) if app.store.read(|snapshot| users::find_by_email(snapshot, &email))?.is_none() => {
+            Some(password::hash(&given)?)
         }
-        (Some(_), None) => None,
-        (None, given) => Some(password::hash(&fields_password(given)?)?),
+        _ => None,
     };
+    // What holds a password or a link is not kept for a retry; a key that is none is refused all the same.
+    idempotency_key(workspace, request)?;
     let admin = admin.clone();
-    let sets_password = hash.is_some();
-    let change = move |tx: &mut Tx<'_>| {
-        let user = match hash {
-            Some(hash) => {
-                let user = users::create(tx, &email, &name, &hash)?;
-                let target = ("user", user.id.to_string());
-                tx.note(note(
-                    &admin,
-                    workspace,
-                    "workspace.user_created",
-                    target,
-                    json!({ "email": email }),
-                ))?;
-                user
-            }
-            None => users::find_by_email(tx, &email)?.ok_or(Error::NotFound(Subject::User))?,
-        };
-        if users::find_member(tx, workspace, user.id)?.is_some() {
-            return Err(Error::conflict("member_exists", format!("{email} is a member already")));
-        }
-        users::join(tx, workspace, user.key, role)?;
-        let metadata = json!({ "member_id": user.id, "email": email, "role": role });
-        tx.note(note(&admin, workspace, "workspace.member_added", ("user", user.id.to_string()), metadata))?;
-        shown_member(tx, workspace, user.id, 201)
-    };
-    record_unless_secret(app, workspace, request, sets_password, change)
+    app.store.write(move |tx| match hash {
+        Some(hash) => make_member(tx, &admin, workspace, (&email, &name, &hash), role),
+        None => invitations::invite(tx, &admin, workspace, (&email, &name), role),
+    })
 }
 
-fn fields_password(given: Option<String>) -> Result<String> {
-    given.ok_or_else(|| Error::invalid("password", "is required for a new account"))
+/// A new account with a password that somebody else gave it.
+fn make_member(
+    tx: &mut Tx<'_>,
+    admin: &Admin,
+    workspace: i64,
+    (email, name, password_hash): (&str, &str, &str),
+    role: Role,
+) -> Result<Response> {
+    let new = NewUser { email, name, password_hash, maker: workspace, is_own_password: false };
+    let user = users::create(tx, &new)?;
+    let target = || ("user", user.id.to_string());
+    let metadata = json!({ "email": email, "fingerprint": user.fingerprint() });
+    tx.note(note(admin, workspace, "workspace.user_created", target(), metadata))?;
+    invited::forget_email(tx, workspace, email)?;
+    users::join(tx, workspace, user.key, role)?;
+    let metadata = json!({ "member_id": user.id, "email": email, "role": role });
+    tx.note(note(admin, workspace, "workspace.member_added", target(), metadata))?;
+    shown_member(tx, workspace, user.id, 201)
 }
 
 fn shown_member(tx: &Tx<'_>, workspace: i64, id: Uuid, status: u16) -> Result<Response> {
@@ -221,7 +220,7 @@ fn shown_member(tx: &Tx<'_>, workspace: i64, id: Uuid, status: u16) -> Result<Re
     Response::json(status, &show(&member))
 }
 
-/// Changes a role, or a password. A password is the account's, wherever it is a member: see `must_outrank`.
+/// Changes a role, or a password. A password is the account's, wherever it is a member: see `may_set_password`.
 pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let (workspace, member) = member_of(app, admin, request)?;
     let mut fields = Fields::of(json::body(request)?, "")?;
@@ -238,20 +237,19 @@ pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Respons
         let target = || ("user", member.user_id.to_string());
         if let Some(role) = role {
             keep_an_owner(tx, workspace, &member, Some(role))?;
-            users::join(tx, workspace, member.key, role)?;
+            users::set_role(tx, workspace, member.key, role)?;
             let metadata = json!({ "member_id": member.user_id, "before": { "role": member.role }, "after": { "role": role }, "role": role });
             tx.note(note(&admin, workspace, "workspace.member_role_changed", target(), metadata))?;
         }
         if let Some(hash) = hash {
-            must_outrank(tx, &admin, &member)?;
+            if !may_set_password(tx, &admin, workspace, &member)? {
+                let message =
+                    "this password is not yours to set; only the person changes it, or the operator";
+                return Err(Error::Forbidden(message.into()));
+            }
             users::set_password(tx, member.key, &hash)?;
-            tx.note(note(
-                &admin,
-                workspace,
-                "user.password_reset",
-                target(),
-                json!({ "email": member.email }),
-            ))?;
+            let metadata = json!({ "email": member.email, "fingerprint": fingerprint(hash.as_bytes()) });
+            tx.note(note(&admin, workspace, "user.password_reset", target(), metadata))?;
         }
         shown_member(tx, workspace, member.user_id, 200)
     };
@@ -274,17 +272,17 @@ fn record_unless_secret(
     app.store.write(change)
 }
 
-/// A password opens every workspace of its account. So it is set only by somebody who could do in each of them what
-/// the account can: else whoever adds a stranger's account to their own workspace could take it over.
-fn must_outrank(tx: &Tx<'_>, admin: &Admin, member: &Member) -> Result<()> {
-    let roles = users::roles(tx, member.key)?;
-    if roles.into_iter().all(|(workspace, role)| admin.role(workspace).is_some_and(|own| own >= role)) {
-        return Ok(());
+/// A password opens every workspace of its account. So an administrator sets it only as long as the account is theirs
+/// alone: made here, of no other workspace, and never with a password that the person chose. Else whoever invites
+/// somebody could take them over. The operator, who can write the file, may help who has forgotten it.
+fn may_set_password(tx: &Tx<'_>, admin: &Admin, workspace: i64, member: &Member) -> Result<bool> {
+    if admin.is_operator() {
+        return Ok(true);
     }
-    Err(Error::Forbidden(
-        "this account has a role that is not yours to give, here or in another workspace; its password is not yours to set"
-            .into(),
-    ))
+    let Some(user) = users::find_by_key(tx, member.key)? else { return Ok(false) };
+    let is_made_here = user.maker == Some(workspace) && user.own_password_at.is_none();
+    let is_here_alone = users::roles(tx, member.key)?.iter().all(|(other, _)| *other == workspace);
+    Ok(is_made_here && is_here_alone && admin.role(workspace).is_some_and(|own| own >= member.role))
 }
 
 pub fn delete_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {

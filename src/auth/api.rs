@@ -1,21 +1,26 @@
-//! Logging in and out, and who one is.
+//! Logging in and out, who one is, one's own password, and accepting an invitation.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Session, address, anonymous, password, sessions};
+use super::logins::{self, Turn};
+use super::{Session, anonymous, password, sessions, sources};
 use crate::app::App;
-use crate::error::{Error, Result, Unauthenticated};
+use crate::error::{Error, Result, Subject, Unauthenticated};
 use crate::http::json::{self, Fields};
 use crate::http::route::{Dialect, Handler, Route, route, small};
 use crate::http::{Method, Request, Response};
-use crate::owners::users::{self, User};
+use crate::owners::invitations::{self, Invitation};
+use crate::owners::users::{self, NewUser, User};
 use crate::owners::workspaces;
-use crate::store::{By, Note};
+use crate::store::{By, Note, Tx};
 
 pub const ROUTES: &[Route] = &[
     small(Method::Post, "/api/v1/auth/login", Dialect::SendDock, Handler::Open(login)),
     route(Method::Post, "/api/v1/auth/logout", Dialect::SendDock, Handler::Session(logout)),
     route(Method::Get, "/api/v1/me", Dialect::SendDock, Handler::Session(me)),
+    small(Method::Put, "/api/v1/me/password", Dialect::SendDock, Handler::Session(put_password)),
+    route(Method::Get, "/api/v1/invitations/{token}", Dialect::SendDock, Handler::Open(show_invitation)),
+    small(Method::Post, "/api/v1/invitations/{token}", Dialect::SendDock, Handler::Open(accept_invitation)),
 ];
 
 fn login(app: &App, request: &Request) -> Result<Response> {
@@ -29,76 +34,32 @@ fn login(app: &App, request: &Request) -> Result<Response> {
     fields.done()?;
 
     let by = anonymous(app, request);
-    let account = format!("account {}", email.to_lowercase());
-    let source = address::client(request, &app.config.trusted_proxies).map(address::source);
-    let names: Vec<String> =
-        source.iter().map(|source| format!("address {source}")).chain([account.clone()]).collect();
-    let now = app.clock.now();
-    let place = password::place()?;
-    app.throttle.attempt(&names, now)?;
-    let user = app.store.read(|snapshot| users::find_by_email(snapshot, &email))?;
-    let is_right = password::verify(&given, user.as_ref().map(|user| user.password.as_str()));
-    drop(place);
-    if !is_right {
-        note_failure(app, user, by, email)?;
-        return Err(Error::Unauthenticated(Unauthenticated::Login));
-    }
-    // `verify` says no without a user.
-    let user = user.ok_or(Error::Unauthenticated(Unauthenticated::Login))?;
-    app.throttle.succeeded(&names, &account);
-    let by = By { user: Some(user.id), name: user.email.clone(), recorded_by: user.email.clone(), ..by };
+    let turn = Turn::take(app, request, &email)?;
+    let source = turn.source;
+    let by = By { name: email, ..by };
+    let user = turn.prove(app, by.clone(), "auth.login_failed", &given)?;
+    let by = as_person(&user, by);
     let shown = show(app, &user);
     let token = app.store.write(move |tx| {
         let token = sessions::create(tx, user.key)?;
-        note(tx, &user, by, "auth.login")?;
+        if let Some(source) = source {
+            sources::note(tx, user.key, source)?;
+        }
+        logins::note(tx, &user, by, "auth.login", &json!({}))?;
         Ok(token)
     })?;
     let cookie = sessions::set_cookie(app, request, Some(&token));
     Ok(Response::json(200, &shown)?.with("Set-Cookie", cookie))
 }
 
-/// In each workspace of the account; an unknown address is the first workspace's business. What is no address is not
-/// kept: people type their password into the field above.
-fn note_failure(app: &App, user: Option<User>, by: By, email: String) -> Result<()> {
-    let is_address = crate::owners::check_address("email", &email).is_ok();
-    let email = if is_address { email } else { String::new() };
-    app.store.write(move |tx| match user {
-        Some(user) => note(tx, &user, By { name: email, ..by }, "auth.login_failed"),
-        None => tx.note(Note {
-            workspace: None,
-            project: None,
-            by: By { name: email.clone(), ..by },
-            action: "auth.login_failed",
-            target_type: "user",
-            target_id: String::new(),
-            metadata: json!({ "email": email, "known": false }),
-        }),
-    })
-}
-
-fn note(tx: &mut crate::store::Tx<'_>, user: &User, by: By, action: &'static str) -> Result<()> {
-    for (workspace, _) in users::roles(tx, user.key)? {
-        tx.note(Note {
-            workspace: Some(workspace),
-            project: None,
-            by: by.clone(),
-            action,
-            target_type: "user",
-            target_id: user.id.to_string(),
-            metadata: json!({}),
-        })?;
-    }
-    Ok(())
-}
-
 fn logout(app: &App, session: &Session, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    if let (Some(token), Some(key)) = (sessions::token(request), session.user) {
+    if let (Some(token), Some(key)) = (sessions::token(app, request), session.user) {
         let (token, by) = (token.to_owned(), session.by.clone());
         app.store.write(move |tx| {
             sessions::end(tx, &token)?;
             match users::find_by_key(tx, key)? {
-                Some(user) => note(tx, &user, by, "auth.logout"),
+                Some(user) => logins::note(tx, &user, by, "auth.logout", &json!({})),
                 None => Ok(()),
             }
         })?;
@@ -123,6 +84,195 @@ fn me(app: &App, session: &Session, request: &Request) -> Result<Response> {
         })
         .collect();
     Response::json(200, &shown)
+}
+
+/// `{current, new}`: from now on no administrator sets it. Every other session ends.
+fn put_password(app: &App, session: &Session, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let key = session.user.ok_or(Error::Unauthenticated(Unauthenticated::Session))?;
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let current = fields.secret("current")?;
+    let current = fields.required("current", current)?;
+    let new = fields.secret("new")?;
+    let new = fields.required("new", new)?;
+    fields.done()?;
+    check_another(&current, &new, "new")?;
+    let user = app.store.read(|snapshot| users::find_by_key(snapshot, key))?;
+    let email = user.ok_or(Error::Unauthenticated(Unauthenticated::Session))?.email;
+    let turn = Turn::take(app, request, &email)?;
+    let by = session.by.clone();
+    let user = turn.prove(app, by.clone(), "user.password_change_failed", &current).map_err(not_current)?;
+    let hash = password::hash(&new)?;
+    let token = sessions::token(app, request).map(str::to_owned);
+    app.store.write(move |tx| {
+        let user = as_proved(tx, &user).map_err(not_current)?;
+        users::set_own_password(tx, user.key, &hash, token.as_deref())?;
+        note_own_password(tx, user.key, by)
+    })?;
+    Ok(Response::empty(204))
+}
+
+/// It is no question of who is asking: the session stands.
+fn not_current(error: Error) -> Error {
+    match error {
+        Error::Unauthenticated(Unauthenticated::Login) => {
+            Error::Forbidden("the current password is another one".into())
+        }
+        other => other,
+    }
+}
+
+/// Refuses a new password that is none, or the old one.
+fn check_another(old: &str, new: &str, name: &str) -> Result<()> {
+    password::check(new, name)?;
+    if old == new {
+        return Err(Error::invalid(name, "is the present password; accepted: another one"));
+    }
+    Ok(())
+}
+
+/// The account, as long as its password is the one that was proved.
+fn as_proved(tx: &Tx<'_>, proved: &User) -> Result<User> {
+    let user = users::find_by_key(tx, proved.key)?;
+    user.filter(|user| user.deleted_at.is_none() && user.password == proved.password)
+        .ok_or(Error::Unauthenticated(Unauthenticated::Login))
+}
+
+fn note_own_password(tx: &mut Tx<'_>, user: i64, by: By) -> Result<()> {
+    let Some(user) = users::find_by_key(tx, user)? else { return Ok(()) };
+    let metadata = json!({ "fingerprint": user.fingerprint() });
+    logins::note(tx, &user, by, "user.password_change", &metadata)
+}
+
+// ---------------------------------------------------------------------------------------------- invitations
+
+/// The open invitation of the path's token.
+fn find_invitation(connection: &rusqlite::Connection, app: &App, token: &str) -> Result<Invitation> {
+    invitations::find_by_token(connection, token, app.now())?.ok_or(Error::NotFound(Subject::Invitation))
+}
+
+/// What it is an invitation to. Looking takes nothing of it: mail programs open links before people do. Whether the
+/// address has an account is not told, for the inviter has the link too.
+fn show_invitation(app: &App, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    let (invitation, workspace) = app.store.read(|snapshot| {
+        let invitation = find_invitation(snapshot, app, request.parameter("token"))?;
+        let workspace = workspaces::find_by_key(snapshot, invitation.workspace)?;
+        Ok((invitation, workspace.ok_or(Error::NotFound(Subject::Invitation))?))
+    })?;
+    let Invitation { email, role, expires_at, .. } = invitation;
+    let shown =
+        json!({ "workspace": workspace.name, "email": email, "role": role, "expires_at": expires_at });
+    Response::json(200, &shown)
+}
+
+/// `{password, new_password?}`: that of the account the address has, or the one of the account that is made. The link
+/// alone opens no account, since the inviter has it too. A password that somebody else gave them is replaced: whoever
+/// knows it could go wherever they go.
+fn accept_invitation(app: &App, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    sessions::refuse_foreign_origin(request)?;
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let given = fields.secret("password")?;
+    let given = fields.required("password", given)?;
+    let new = fields.secret("new_password")?;
+    fields.done()?;
+    // Of an account that there is, too: else the inviter could try and see.
+    password::check(&given, "password")?;
+    if let Some(new) = &new {
+        check_another(&given, new, "new_password")?;
+    }
+    let token = request.parameter("token").to_owned();
+    let invitation = app.store.read(|snapshot| find_invitation(snapshot, app, &token))?;
+    let by = anonymous(app, request);
+    let turn = Turn::take(app, request, &invitation.email)?;
+    let (proved, hash) = if turn.user.is_some() {
+        let by = By { name: invitation.email.clone(), ..by.clone() };
+        let user = turn.prove(app, by, "auth.login_failed", &given)?;
+        if user.own_password_at.is_none() && new.is_none() {
+            let message = "is required: somebody else gave you the present one; choose your own";
+            return Err(Error::invalid("new_password", message));
+        }
+        (Some(user), new.map(|new| password::hash(&new)).transpose()?)
+    } else {
+        let hash = password::hash(new.as_ref().unwrap_or(&given));
+        turn.is_over(app);
+        (None, Some(hash?))
+    };
+    let now = app.now();
+    app.store.write(move |tx| {
+        // Once: of two at the same moment the later finds none.
+        let invitation = invitations::find_by_token(tx, &token, now)?;
+        let invitation = invitation.ok_or(Error::NotFound(Subject::Invitation))?;
+        invitations::remove(tx, invitation.key)?;
+        let user = match (&proved, hash) {
+            (Some(proved), None) => as_proved(tx, proved)?,
+            (Some(proved), Some(hash)) => {
+                let user = as_proved(tx, proved)?;
+                users::set_own_password(tx, user.key, &hash, None)?;
+                let by = as_person(&user, by.clone());
+                note_own_password(tx, user.key, by)?;
+                user
+            }
+            (None, hash) => users::create(
+                tx,
+                &NewUser {
+                    email: &invitation.email,
+                    name: &invitation.name,
+                    password_hash: &hash.unwrap_or_default(),
+                    maker: invitation.workspace,
+                    is_own_password: true,
+                },
+            )?,
+        };
+        join(tx, &invitation, &user, by, proved.is_none())
+    })
+}
+
+/// Makes them a member, and says so as their own act.
+fn join(
+    tx: &mut Tx<'_>,
+    invitation: &Invitation,
+    user: &User,
+    by: By,
+    is_new_account: bool,
+) -> Result<Response> {
+    let by = as_person(user, by);
+    let note = |action, metadata| Note {
+        workspace: Some(invitation.workspace),
+        project: None,
+        by: by.clone(),
+        action,
+        target_type: "user",
+        target_id: user.id.to_string(),
+        metadata,
+    };
+    match users::find_member(tx, invitation.workspace, user.id)? {
+        // Added unasked by an older version; the role is as it was.
+        Some(_) => users::agree(tx, invitation.workspace, user.key)?,
+        None => users::join(tx, invitation.workspace, user.key, invitation.role)?,
+    }
+    if is_new_account {
+        let metadata = json!({ "email": user.email, "fingerprint": user.fingerprint() });
+        tx.note(note("workspace.user_created", metadata))?;
+    }
+    let member = users::find_member(tx, invitation.workspace, user.id)?;
+    let member = member.ok_or_else(|| Error::Internal("a new member is not there".into()))?;
+    let metadata = json!({
+        "member_id": user.id, "email": user.email, "role": member.role, "invitation_id": invitation.id,
+    });
+    tx.note(note("workspace.member_added", metadata))?;
+    let workspace = workspaces::id_of(tx, invitation.workspace)?;
+    let shown: Value = json!({
+        "user_id": user.id, "email": user.email, "workspace_id": workspace, "role": member.role,
+        "joined_at": member.joined_at,
+    });
+    Response::json(200, &shown)
+}
+
+/// What was asked by nobody known was done by them.
+fn as_person(user: &User, by: By) -> By {
+    By { user: Some(user.id), name: user.email.clone(), recorded_by: user.email.clone(), ..by }
 }
 
 /// In SendDock's words; `plan` is the license's.

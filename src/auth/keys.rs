@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::error::{Error, Result, Unauthenticated};
 use crate::http::Request;
-use crate::ids::{Uuid, random_hex, sha256};
+use crate::ids::{Uuid, fingerprint, random_hex, sha256};
 use crate::mask::quoted;
 use crate::store::{Store, Tx};
 use crate::time::Timestamp;
@@ -209,6 +209,11 @@ pub fn create(tx: &mut Tx<'_>, new: NewKey) -> Result<(ApiKey, String)> {
     )?;
     let key = find(tx, id)?.ok_or_else(|| Error::Internal("a new key is not there".into()))?;
     Ok((key, text))
+}
+
+/// The fingerprint of what is stored of a key.
+pub fn fingerprint_of(text: &str) -> String {
+    fingerprint(&sha256(text.as_bytes()))
 }
 
 fn is_well_formed(text: &str) -> bool {

@@ -10,10 +10,13 @@ pub mod address;
 pub mod api;
 pub mod keys;
 pub mod license;
+pub mod logins;
 pub mod operator;
 pub mod password;
+pub mod places;
 pub mod rates;
 pub mod sessions;
+pub mod sources;
 pub mod standing;
 pub mod throttle;
 
@@ -278,7 +281,7 @@ pub fn session(app: &App, request: &Request) -> Result<Session> {
     }
     let user = sessions::authenticate(app, request)?;
     let roles = app.store.read(|snapshot| crate::owners::users::roles(snapshot, user.key))?;
-    let hash = sha256(sessions::token(request).unwrap_or_default().as_bytes());
+    let hash = sha256(sessions::token(app, request).unwrap_or_default().as_bytes());
     let standing = Standing::of_session(app, hash, user.key);
     Ok(Session { user: Some(user.key), by: by(app, request, Some(user.id), user.email), standing, roles })
 }

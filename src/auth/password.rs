@@ -1,7 +1,8 @@
 //! Passwords: Argon2id with the parameters OWASP names (19 MiB, two passes, one lane), as PHC strings.
 //!
 //! Hashing takes 19 MiB and tens of milliseconds, so one runs at a time, and few wait for it (`place`): a flood of
-//! logins takes neither the memory nor the handlers.
+//! logins takes neither the memory nor the handlers. Who comes from where they have logged in before has places of
+//! their own.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,14 +17,17 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// How many may wait for their turn: each holds a handler, and recording must not wait behind a flood of logins.
 const MOST_WAITING: usize = 8;
+/// Of them and those who come from a known source together.
+const MOST_WITH_KNOWN: usize = 16;
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// A place in the line of those whose password is looked at.
 pub struct Place(());
 
 /// Takes a place; refused when too many wait already.
-pub fn place() -> Result<Place> {
-    let is_free = |waiting: usize| (waiting < MOST_WAITING).then_some(waiting + 1);
+pub fn place(is_known_source: bool) -> Result<Place> {
+    let most = if is_known_source { MOST_WITH_KNOWN } else { MOST_WAITING };
+    let is_free = |waiting: usize| (waiting < most).then_some(waiting + 1);
     match WAITING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, is_free) {
         Ok(_) => Ok(Place(())),
         Err(_) => {
@@ -42,17 +46,17 @@ impl Drop for Place {
 pub const SHORTEST: usize = 10;
 const LONGEST: usize = 1024;
 
-/// Refuses a password nobody should have.
-pub fn check(password: &str) -> Result<()> {
+/// Refuses a password nobody should have, by the name of the parameter that it came in.
+pub fn check(password: &str, name: &str) -> Result<()> {
     let length = password.chars().count();
     if (SHORTEST..=LONGEST).contains(&length) {
         return Ok(());
     }
-    Err(Error::invalid("password", format!("has {length} characters; accepted: {SHORTEST} to {LONGEST}")))
+    Err(Error::invalid(name, format!("has {length} characters; accepted: {SHORTEST} to {LONGEST}")))
 }
 
 pub fn hash(password: &str) -> Result<String> {
-    check(password)?;
+    check(password, "password")?;
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let hash: PasswordHash = Argon2::default()
         .hash_password(password.as_bytes())
@@ -92,8 +96,8 @@ mod tests {
         assert!(verify("correct horse battery", Some(&hash)));
         assert!(!verify("correct horse batterz", Some(&hash)));
         assert!(!verify("correct horse battery", None));
-        assert!(check("short").is_err());
-        assert!(check(&generate()).is_ok());
+        assert!(check("short", "password").is_err());
+        assert!(check(&generate(), "password").is_ok());
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Sessions: an opaque 256-bit token in a cookie, stored as its SHA-256.
 //!
-//! A session ends by logout, by idleness, by age, or with its user. The cookie is HttpOnly and SameSite=Lax, Secure
-//! behind https; a request that changes something and comes from another origin is refused besides, since Lax alone
+//! A session ends by logout, by idleness, by age, with its user, or by `MOST` newer ones. The cookie is HttpOnly and
+//! SameSite=Lax; a request that changes something and comes from another origin is refused besides, since Lax alone
 //! lets a sibling subdomain through.
+//!
+//! A sibling subdomain can also plant a cookie, and have somebody act as somebody else. So behind https the cookie's
+//! name begins with `__Host-`, which browsers take from the host itself alone, and no other name is read; without https
+//! a browser promises nothing, and two cookies of the name are none.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -16,13 +20,25 @@ use crate::store::Tx;
 use crate::time::Timestamp;
 
 pub const COOKIE: &str = "mailtrail_session";
+/// Behind https.
+const HOST_COOKIE: &str = "__Host-mailtrail_session";
+
+/// Sessions of a person. One more forgets the one that was not seen for longest.
+const MOST: i64 = 20;
 
 /// Starts a session; returns the token for the cookie.
 pub fn create(tx: &Tx<'_>, user: i64) -> Result<String> {
     let token = random_hex::<32>();
+    let hash = sha256(token.as_bytes());
+    // Room for this one, whatever the clock says of the others.
+    tx.execute(
+        "DELETE FROM sessions WHERE user = ?1 AND hash NOT IN
+             (SELECT hash FROM sessions WHERE user = ?1 ORDER BY ended_at IS NOT NULL, last_seen_at DESC LIMIT ?2)",
+        (user, MOST - 1),
+    )?;
     tx.execute(
         "INSERT INTO sessions (hash, user, created_at, last_seen_at) VALUES (?1, ?2, ?3, ?3)",
-        (&sha256(token.as_bytes())[..], user, tx.clock),
+        (&hash[..], user, tx.clock),
     )?;
     Ok(token)
 }
@@ -38,7 +54,16 @@ pub fn end(tx: &Tx<'_>, token: &str) -> Result<()> {
 
 /// Ends every session of a user: a new password, or the end of the account.
 pub fn end_all(tx: &Tx<'_>, user: i64) -> Result<()> {
-    tx.execute("UPDATE sessions SET ended_at = ?2 WHERE user = ?1 AND ended_at IS NULL", (user, tx.now))?;
+    end_others(tx, user, None)
+}
+
+/// Ends every session of a user but the one with this token.
+pub fn end_others(tx: &Tx<'_>, user: i64, keep: Option<&str>) -> Result<()> {
+    let kept = keep.map(|token| sha256(token.as_bytes()));
+    tx.execute(
+        "UPDATE sessions SET ended_at = ?2 WHERE user = ?1 AND ended_at IS NULL AND hash IS NOT ?3",
+        (user, tx.now, kept.as_ref().map(|hash| &hash[..])),
+    )?;
     Ok(())
 }
 
@@ -93,7 +118,7 @@ pub fn authenticate(app: &App, request: &Request) -> Result<User> {
         refuse_foreign_origin(request)?;
     }
     let missing = || Error::Unauthenticated(Unauthenticated::Session);
-    let hash = sha256(token(request).ok_or_else(missing)?.as_bytes());
+    let hash = sha256(token(app, request).ok_or_else(missing)?.as_bytes());
     let now = app.now();
     // Asked before the row: what is forgotten here by then is in the row.
     let unwritten = app.usage.session_seen(&hash);
@@ -116,22 +141,33 @@ pub fn authenticate(app: &App, request: &Request) -> Result<User> {
     Ok(user)
 }
 
-/// The session cookie's value.
-pub fn token(request: &Request) -> Option<&str> {
+/// The session cookie's value. Two that differ are none: one of them is not ours.
+pub fn token<'r>(app: &App, request: &'r Request) -> Option<&'r str> {
+    only_cookie(request, name(app, request))
+}
+
+fn name(app: &App, request: &Request) -> &'static str {
+    if address::is_https(request, &app.config.trusted_proxies) { HOST_COOKIE } else { COOKIE }
+}
+
+/// The value of the cookies of a name, where they agree and it has the form of a token.
+pub fn only_cookie<'r>(request: &'r Request, name: &str) -> Option<&'r str> {
     let cookies = request.headers.iter().filter(|(name, _)| name == "cookie").flat_map(|(_, v)| v.split(';'));
-    cookies
+    let mut values = cookies
         .filter_map(|cookie| cookie.trim().split_once('='))
-        .find(|(name, _)| *name == COOKIE)
-        .map(|(_, value)| value)
-        .filter(|value| value.len() == 64)
+        .filter(|(other, _)| *other == name)
+        .map(|(_, value)| value);
+    let first = values.next().filter(|value| value.len() == 64)?;
+    values.all(|value| value == first).then_some(first)
 }
 
 /// `Set-Cookie` for a token; without one, the cookie's end.
 pub fn set_cookie(app: &App, request: &Request, token: Option<&str>) -> String {
-    let secure = if address::is_https(request, &app.config.trusted_proxies) { "; Secure" } else { "" };
+    let name = name(app, request);
+    let secure = if name == HOST_COOKIE { "; Secure" } else { "" };
     let age = if token.is_some() { app.config.session_lifetime.as_secs() } else { 0 };
     let token = token.unwrap_or_default();
-    format!("{COOKIE}={token}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
+    format!("{name}={token}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
 }
 
 /// Refuses a request that a page of another origin sent with the cookie. Browsers say where a request comes from

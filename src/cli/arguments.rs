@@ -71,6 +71,9 @@ pub enum Command {
     /// People and their roles
     #[command(subcommand)]
     User(UserCommand),
+    /// Invitations that `user invite` made
+    #[command(subcommand)]
+    Invitation(InvitationCommand),
     /// Tenants: groups of mailboxes
     #[command(subcommand)]
     Tenant(TenantCommand),
@@ -251,7 +254,7 @@ pub enum WorkspaceCommand {
 
 #[derive(Subcommand)]
 pub enum UserCommand {
-    /// Make an account and a member, or let an existing account join
+    /// Make an account and a member; where the address has an account elsewhere, invite it
     Create {
         /// The address to log in with
         #[arg(long)]
@@ -264,6 +267,17 @@ pub enum UserCommand {
         /// Read the password from standard input; otherwise one is made and shown once
         #[arg(long)]
         password_stdin: bool,
+    },
+    /// Invite somebody, with an account or without: the link is shown once, and is yours to hand over
+    Invite {
+        /// The address they log in with, or will
+        #[arg(long)]
+        email: String,
+        /// owner, admin or auditor
+        #[arg(long)]
+        role: String,
+        #[arg(long)]
+        name: Option<String>,
     },
     /// All of them
     List,
@@ -281,6 +295,17 @@ pub enum UserCommand {
     },
     /// End the membership; the name stays in the log
     Delete { id: String },
+}
+
+#[derive(Subcommand)]
+pub enum InvitationCommand {
+    /// Those that are open
+    List,
+    /// Its link opens nothing any more
+    Withdraw { id: String },
+    /// Join; standard input has the link or its token, the password of the account (or one for a new account), and where
+    /// somebody else gave you that, in a third line, a new one
+    Accept,
 }
 
 #[derive(Subcommand)]

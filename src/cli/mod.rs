@@ -239,6 +239,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::License(command) => owners::license(&context, &command),
         Command::Workspace(command) => owners::workspace(&context, &command),
         Command::User(command) => owners::user(&context, &command),
+        Command::Invitation(command) => owners::invitation(&context, &command),
         Command::Tenant(command) => owners::tenant(&context, &command),
         Command::Mailbox(command) => owners::mailbox(&context, &command),
         Command::Project(command) => owners::project(&context, &command),

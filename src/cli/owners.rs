@@ -6,10 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::Context;
 use super::arguments::{
-    KeyCommand, LicenseCommand, MailboxCommand, ProjectCommand, TenantCommand, UserCommand, WorkspaceCommand,
+    InvitationCommand, KeyCommand, LicenseCommand, MailboxCommand, ProjectCommand, TenantCommand,
+    UserCommand, WorkspaceCommand,
 };
 use super::client::Client;
-use super::setup::read_line;
+use super::setup::{read_another_line, read_line};
 use super::table::{card, cell, table};
 use crate::auth::password;
 use crate::error::{Error, Result};
@@ -33,6 +34,11 @@ const USERS: Family = Family {
     path: "users",
     word: "users",
     columns: &[("ID", "/id"), ("EMAIL", "/email"), ("ROLE", "/role"), ("JOINED", "/joined_at")],
+};
+const INVITATIONS: Family = Family {
+    path: "invitations",
+    word: "invitations",
+    columns: &[("ID", "/id"), ("EMAIL", "/email"), ("ROLE", "/role"), ("OPEN UNTIL", "/expires_at")],
 };
 const TENANTS: Family = Family {
     path: "tenants",
@@ -182,7 +188,16 @@ pub fn user(context: &Context, command: &UserCommand) -> Result<()> {
         UserCommand::Create { email, role, name, password_stdin } => {
             let given = given(password_stdin)?;
             let made_password = given.is_none().then(password::generate);
-            create_user(&Verbs::of(context, USERS)?, email, role, name.as_deref(), given, made_password)
+            let password = given.as_ref().or(made_password.as_ref());
+            let members = json!({ "email": email, "role": role, "name": name, "password": password });
+            let mut made = post_user(context, members)?;
+            if let (Some(password), Value::Null) = (made_password, &made["token"]) {
+                made["password"] = password.into();
+            }
+            show_user(context, &made)
+        }
+        UserCommand::Invite { email, role, name } => {
+            show_user(context, &post_user(context, json!({ "email": email, "role": role, "name": name }))?)
         }
         UserCommand::List => Verbs::of(context, USERS)?.list(),
         UserCommand::Show { id } => Verbs::of(context, USERS)?.show(id),
@@ -194,43 +209,48 @@ pub fn user(context: &Context, command: &UserCommand) -> Result<()> {
     }
 }
 
-/// An account that exists joins and keeps its password; otherwise one is made with a password, shown once when it
-/// was not given.
-fn create_user(
-    verbs: &Verbs<'_>,
-    email: &str,
-    role: &str,
-    name: Option<&str>,
-    given: Option<String>,
-    made_password: Option<String>,
-) -> Result<()> {
-    let password = given.as_ref().or(made_password.as_ref());
-    let mut members =
-        without_null(json!({ "email": email, "role": role, "name": name, "password": password }));
-    if let Some(workspace) = &verbs.context.workspace {
+fn post_user(context: &Context, members: Value) -> Result<Value> {
+    let mut members = without_null(members);
+    if let Some(workspace) = &context.workspace {
         members["workspace_id"] = workspace.as_str().into();
     }
-    let path = format!("{ADMIN}/users");
-    let made = match verbs.client.post(&path, &members) {
-        Ok(mut made) => {
-            if let Some(password) = made_password {
-                made["password"] = password.into();
+    Client::open(context)?.post(&format!("{ADMIN}/users"), &members)
+}
+
+/// A member that was made, or an invitation.
+fn show_user(context: &Context, made: &Value) -> Result<()> {
+    context.answer(made, |made| {
+        let told = match (&made["token"], &made["password"]) {
+            (Value::String(_), _) => {
+                "\nInvited. The link is shown this once; who has it can accept with `mailtrail invitation accept`,\n\
+                 or with a POST of {\"password\":…} to the path on this server."
             }
-            made
-        }
-        // Perhaps there is an account already: it joins with the password it has.
-        Err(error) if given.is_none() => {
-            if let Value::Object(members) = &mut members {
-                members.remove("password");
-            }
-            verbs.client.post(&path, &members).map_err(|_| error)?
-        }
-        Err(error) => return Err(error),
-    };
-    verbs.context.answer(&made, |made| {
-        let shown_once = made.get("password").map_or("", |_| "\nThe password is shown this once.");
-        format!("{}{shown_once}", card(made))
+            (_, Value::String(_)) => "\nThe password is shown this once.",
+            _ => "",
+        };
+        format!("{}{told}", card(made))
     })
+}
+
+pub fn invitation(context: &Context, command: &InvitationCommand) -> Result<()> {
+    match command {
+        InvitationCommand::List => Verbs::of(context, INVITATIONS)?.list(),
+        InvitationCommand::Withdraw { id } => {
+            let verbs = Verbs::of(context, INVITATIONS)?;
+            verbs.client.delete(&verbs.path(id))?;
+            context.answer(&json!({ "id": id, "withdrawn": true }), |_| format!("{id} is withdrawn"))
+        }
+        InvitationCommand::Accept => {
+            // Read first: what writes it may be a command that needs the directory too.
+            let (link, password) = (read_line("link")?, read_line("password")?);
+            let members = json!({ "password": password, "new_password": read_another_line()? });
+            let token = link.rsplit('/').next().unwrap_or_default();
+            let token = percent_encoding::utf8_percent_encode(token, percent_encoding::NON_ALPHANUMERIC);
+            let path = format!("/api/v1/invitations/{token}");
+            let joined = Client::open(context)?.post(&path, &without_null(members))?;
+            context.answer(&joined, card)
+        }
+    }
 }
 
 pub fn tenant(context: &Context, command: &TenantCommand) -> Result<()> {

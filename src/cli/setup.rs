@@ -27,21 +27,22 @@ use crate::serve::Running;
 use crate::store::{backup as copies, migrate};
 use crate::time::Clock;
 
-/// The first line of standard input.
+/// The next line of standard input.
 pub fn read_line(what: &str) -> Result<String> {
-    let mut line = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .map_err(Error::io(format!("cannot read {what} from standard input")))?;
-    let line = line.trim_end_matches(['\r', '\n']);
-    if line.is_empty() {
-        return Err(Error::usage(
+    read_another_line()?.ok_or_else(|| {
+        Error::usage(
             format!("standard input has no {what}"),
             format!("pipe it in, as in: printf %s \"$SECRET\" | mailtrail … ({what} in one line)"),
-        ));
-    }
-    Ok(line.to_owned())
+        )
+    })
+}
+
+/// The next line of standard input, when there is one with something in it.
+pub fn read_another_line() -> Result<Option<String>> {
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    read.map_err(Error::io("cannot read standard input"))?;
+    Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned()).filter(|line| !line.is_empty()))
 }
 
 // ---------------------------------------------------------------------------------------------- init
@@ -90,7 +91,7 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
     Fields::of(json!({ "--workspace": name }), "")?.text("--workspace", 200)?;
     let owner_password = match &given {
         Some(given) => {
-            password::check(given)?;
+            password::check(given, "password")?;
             given.clone()
         }
         None => password::generate(),

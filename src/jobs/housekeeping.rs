@@ -1,13 +1,14 @@
 //! What only mailtrail itself needs: when keys and sessions were last used is written down, answers to old
-//! idempotency keys and dead sessions are forgotten.
+//! idempotency keys, dead sessions, invitations that nobody accepted and places of old logins are forgotten.
 
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::auth::{keys, sessions};
+use crate::auth::{keys, sessions, sources};
 use crate::error::Result;
+use crate::owners::invitations;
 use crate::store::idempotency;
 
 /// Rows in one transaction.
@@ -37,18 +38,24 @@ pub fn forget(app: &App) -> Result<Value> {
     let now = app.believed();
     let answers_before = now.plus_seconds(-seconds(app.config.idempotency_lifetime));
     let sessions_before = now.plus_seconds(-seconds(app.config.session_lifetime));
-    let (mut n_answers, mut n_sessions) = (0, 0);
+    let sources_before = now.plus_days(-sources::DAYS);
+    let mut forgotten = [0; 4];
     loop {
-        let (answers, gone) = app.store.write(move |tx| {
-            Ok((
+        let gone = app.store.write(move |tx| {
+            Ok([
                 idempotency::forget(tx, answers_before, PIECE)?,
                 sessions::forget(tx, sessions_before, PIECE)?,
-            ))
+                invitations::forget(tx, now, PIECE)?,
+                sources::forget(tx, sources_before, PIECE)?,
+            ])
         })?;
-        n_answers += answers;
-        n_sessions += gone;
-        if answers.max(gone) < PIECE as usize || app.stopping.load(Ordering::Relaxed) {
-            return Ok(json!({ "answers": n_answers, "sessions": n_sessions }));
+        forgotten.iter_mut().zip(gone).for_each(|(sum, gone)| *sum += gone);
+        let is_done = gone.iter().all(|gone| *gone < PIECE as usize);
+        if is_done || app.stopping.load(Ordering::Relaxed) {
+            let [answers, sessions, invitations, sources] = forgotten;
+            return Ok(json!({
+                "answers": answers, "sessions": sessions, "invitations": invitations, "login_sources": sources,
+            }));
         }
     }
 }

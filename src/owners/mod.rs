@@ -6,6 +6,7 @@
 //! mailboxes integers, as the vendors have it.
 
 pub mod api;
+pub mod invitations;
 pub mod mailboxes;
 pub mod projects;
 pub mod tenants;

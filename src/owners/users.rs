@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
-use crate::auth::sessions;
+use crate::auth::{sessions, sources};
 use crate::error::{Error, Result};
-use crate::ids::Uuid;
+use crate::ids::{Uuid, fingerprint};
 use crate::store::Tx;
 use crate::time::Timestamp;
 
@@ -30,7 +30,7 @@ impl Role {
         }
     }
 
-    fn from_number(number: i64) -> Self {
+    pub(super) fn from_number(number: i64) -> Self {
         match number {
             3 => Self::Owner,
             2 => Self::Admin,
@@ -54,9 +54,18 @@ pub struct User {
     pub password: String,
     pub created_at: Timestamp,
     pub deleted_at: Option<Timestamp>,
+    /// The workspace that made the account.
+    pub maker: Option<i64>,
+    /// When they chose their password themselves; `None`: it was given to them.
+    pub own_password_at: Option<Timestamp>,
 }
 
 impl User {
+    /// What the trail says of the password that is stored: enough to see that it is another one, nothing to guess by.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(self.password.as_bytes())
+    }
+
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             key: row.get("id")?,
@@ -66,6 +75,8 @@ impl User {
             password: row.get("password")?,
             created_at: row.get("created_at")?,
             deleted_at: row.get("deleted_at")?,
+            maker: row.get("maker")?,
+            own_password_at: row.get("own_password_at")?,
         })
     }
 }
@@ -80,6 +91,9 @@ pub struct Member {
     pub name: String,
     pub role: Role,
     pub joined_at: Timestamp,
+    /// Whether they agreed to it. An older version asked nobody.
+    #[serde(skip)]
+    pub has_agreed: bool,
 }
 
 impl Member {
@@ -91,11 +105,12 @@ impl Member {
             name: row.get("name")?,
             role: Role::from_number(row.get("role")?),
             joined_at: row.get("joined_at")?,
+            has_agreed: row.get::<_, Option<Timestamp>>("accepted_at")?.is_some(),
         })
     }
 }
 
-const COLUMNS: &str = "id, uuid, email, name, password, created_at, deleted_at";
+const COLUMNS: &str = "id, uuid, email, name, password, created_at, deleted_at, maker, own_password_at";
 
 pub fn find_by_key(connection: &Connection, key: i64) -> Result<Option<User>> {
     Ok(connection
@@ -126,33 +141,69 @@ pub fn member_email(connection: &Connection, workspace: i64, id: Uuid) -> Result
         .optional()?)
 }
 
-pub fn create(tx: &Tx<'_>, email: &str, name: &str, password_hash: &str) -> Result<User> {
-    super::check_address("email", email)?;
-    if find_by_email(tx, email)?.is_some() {
-        return Err(Error::conflict("user_exists", format!("there is an account for {email} already")));
+/// An account that is to be made.
+pub struct NewUser<'a> {
+    pub email: &'a str,
+    pub name: &'a str,
+    pub password_hash: &'a str,
+    /// The workspace that makes it.
+    pub maker: i64,
+    /// Whether they chose the password themselves.
+    pub is_own_password: bool,
+}
+
+pub fn create(tx: &Tx<'_>, new: &NewUser<'_>) -> Result<User> {
+    super::check_address("email", new.email)?;
+    if find_by_email(tx, new.email)?.is_some() {
+        return Err(Error::conflict("user_exists", format!("there is an account for {} already", new.email)));
     }
-    let id = Uuid::at(tx.now);
+    let (id, now) = (Uuid::at(tx.now), tx.now.truncated());
     tx.execute(
-        "INSERT INTO users (uuid, email, name, password, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-        (id, email, name, password_hash, tx.now.truncated()),
+        "INSERT INTO users (uuid, email, name, password, created_at, maker, own_password_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        (id, new.email, new.name, new.password_hash, now, new.maker, new.is_own_password.then_some(now)),
     )?;
     find_by_key(tx, tx.last_insert_rowid())?.ok_or_else(|| Error::Internal("a new user is not there".into()))
 }
 
-/// Stores the hash of a new password, which ends every session of its user.
+/// Stores the hash of a password that somebody else gave them, which ends every session.
 pub fn set_password(tx: &Tx<'_>, key: i64, hash: &str) -> Result<()> {
     tx.execute("UPDATE users SET password = ?2 WHERE id = ?1", (key, hash))?;
+    sources::forget_all(tx, key)?;
     sessions::end_all(tx, key)
 }
 
-/// Makes a user a member, or changes the role of one.
+/// Stores the hash of a password that they chose themselves, which ends every session but the one with this token.
+pub fn set_own_password(tx: &Tx<'_>, key: i64, hash: &str, keep: Option<&str>) -> Result<()> {
+    let sql = "UPDATE users SET password = ?2, own_password_at = ?3 WHERE id = ?1";
+    tx.execute(sql, (key, hash, tx.now.truncated()))?;
+    sources::forget_all(tx, key)?;
+    sessions::end_others(tx, key, keep)
+}
+
+/// Makes a user a member, who agrees to it.
 pub fn join(tx: &Tx<'_>, workspace: i64, user: i64, role: Role) -> Result<()> {
     tx.execute(
-        "INSERT INTO members (workspace, user, role, joined_at) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT DO UPDATE SET role = excluded.role,
-             joined_at = iif(removed_at IS NULL, joined_at, excluded.joined_at), removed_at = NULL",
+        "INSERT INTO members (workspace, user, role, joined_at, accepted_at) VALUES (?1, ?2, ?3, ?4, ?4)
+         ON CONFLICT DO UPDATE SET role = excluded.role, joined_at = excluded.joined_at,
+             accepted_at = excluded.accepted_at, removed_at = NULL",
         (workspace, user, role as i64, tx.now.truncated()),
     )?;
+    Ok(())
+}
+
+/// A member whom an older version added unasked agrees.
+pub fn agree(tx: &Tx<'_>, workspace: i64, user: i64) -> Result<()> {
+    tx.execute(
+        "UPDATE members SET accepted_at = ?3 WHERE workspace = ?1 AND user = ?2",
+        (workspace, user, tx.now.truncated()),
+    )?;
+    Ok(())
+}
+
+pub fn set_role(tx: &Tx<'_>, workspace: i64, user: i64, role: Role) -> Result<()> {
+    let sql = "UPDATE members SET role = ?3 WHERE workspace = ?1 AND user = ?2";
+    tx.execute(sql, (workspace, user, role as i64))?;
     Ok(())
 }
 
@@ -164,6 +215,7 @@ pub fn leave(tx: &Tx<'_>, workspace: i64, user: i64) -> Result<()> {
     )?;
     if roles(tx, user)?.is_empty() {
         tx.execute("UPDATE users SET deleted_at = ?2 WHERE id = ?1", (user, tx.now))?;
+        sources::forget_all(tx, user)?;
         sessions::end_all(tx, user)?;
     }
     Ok(())
@@ -192,8 +244,20 @@ pub fn roles(connection: &Connection, user: i64) -> Result<Vec<(i64, Role)>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The living workspaces of a user, and whether they agreed to be there.
+pub fn memberships(connection: &Connection, user: i64) -> Result<Vec<(i64, bool)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT members.workspace, members.accepted_at IS NOT NULL FROM members
+         JOIN workspaces ON workspaces.id = members.workspace
+         WHERE members.user = ?1 AND members.removed_at IS NULL AND workspaces.deleted_at IS NULL
+         ORDER BY members.workspace",
+    )?;
+    let rows = statement.query_map([user], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 const MEMBERS: &str =
-    "SELECT members.user, users.uuid, users.email, users.name, members.role, members.joined_at
+    "SELECT members.user, users.uuid, users.email, users.name, members.role, members.joined_at, members.accepted_at
      FROM members JOIN users ON users.id = members.user
      WHERE members.workspace = ?1 AND members.removed_at IS NULL";
 

@@ -60,6 +60,13 @@ pub fn find_known(connection: &Connection, id: Uuid) -> Result<Option<Workspace>
         .optional()?)
 }
 
+pub fn find_by_key(connection: &Connection, key: i64) -> Result<Option<Workspace>> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM workspaces WHERE id = ?1 AND deleted_at IS NULL"))?
+        .query_row([key], Workspace::from_row)
+        .optional()?)
+}
+
 /// The outer id of a workspace, deleted or not.
 pub fn id_of(connection: &Connection, key: i64) -> Result<Option<Uuid>> {
     Ok(connection

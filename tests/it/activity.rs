@@ -394,6 +394,15 @@ struct Change {
     metadata: Value,
 }
 
+/// Puts a value in place of what stands for it.
+fn replace(value: &mut Value, stand_in: &str, with: &Value) {
+    match value {
+        Value::Object(members) => members.values_mut().for_each(|member| replace(member, stand_in, with)),
+        value if value == stand_in => *value = with.clone(),
+        _ => {}
+    }
+}
+
 #[test]
 fn each_change_is_one_activity_with_before_and_after_and_no_secret() {
     let server = Server::start();
@@ -543,7 +552,7 @@ fn each_change_is_one_activity_with_before_and_after_and_no_secret() {
             json!({ "password": new_password }),
             "user.password_reset",
             "user",
-            json!({ "email": "bob@example.org" }),
+            json!({ "email": "bob@example.org", "fingerprint": "FINGERPRINT" }),
         ),
         change(
             delete,
@@ -559,7 +568,10 @@ fn each_change_is_one_activity_with_before_and_after_and_no_secret() {
             json!({ "name": "k", "scopes": ["messages:read"], "expires_at": "2027-01-01T00:00:00Z" }),
             "api_key.create",
             "api_key",
-            json!({ "name": "k", "hint": "HINT", "scopes": ["messages:read"], "expires_at": "2027-01-01T00:00:00Z" }),
+            json!({
+                "name": "k", "hint": "HINT", "scopes": ["messages:read"], "expires_at": "2027-01-01T00:00:00Z",
+                "fingerprint": "FINGERPRINT",
+            }),
         ),
         change(
             post,
@@ -567,7 +579,13 @@ fn each_change_is_one_activity_with_before_and_after_and_no_secret() {
             json!({ "overlap": "1h" }),
             "api_key.rotate",
             "api_key",
-            json!({ "name": "old", "before": "tc_live_abab", "after": "HINT", "old_key_ends_at": "2026-04-30T15:22:11Z" }),
+            json!({
+                "name": "old", "before": "tc_live_abab", "after": "HINT", "old_key_ends_at": "2026-04-30T15:22:11Z",
+                "new_id": "ID",
+                "new": {
+                    "name": "old", "hint": "HINT", "scopes": ["admin"], "expires_at": null, "fingerprint": "FINGERPRINT",
+                },
+            }),
         ),
         change(
             delete,
@@ -616,23 +634,18 @@ fn each_change_is_one_activity_with_before_and_after_and_no_secret() {
         assert_eq!(server.db_number("SELECT count(*) FROM activity"), before + 1, "{what}");
         let entry = noted(&server, &owner, "").swap_remove(0);
         let mut metadata = change.metadata;
-        // What only the answer knows.
-        if !answer.body.is_empty() {
-            let shown = answer.json();
-            for name in ["key", "license_key"] {
-                secrets.extend(shown[name].as_str().map(str::to_owned));
-            }
-            if metadata["hint"] == "HINT" {
-                metadata["hint"] = shown["hint"].clone();
-            }
-            if metadata["after"] == "HINT" {
-                metadata["after"] = shown["hint"].clone();
-            }
-            for (name, stand_in) in [("file", "FILE"), ("bytes", "BYTES")] {
-                if metadata[name] == stand_in {
-                    metadata[name] = shown[name].clone();
-                }
-            }
+        // What only the answer knows, or nobody.
+        let shown = if answer.body.is_empty() { Value::Null } else { answer.json() };
+        for name in ["key", "license_key"] {
+            secrets.extend(shown[name].as_str().map(str::to_owned));
+        }
+        for (name, stand_in) in [("hint", "HINT"), ("file", "FILE"), ("bytes", "BYTES"), ("id", "ID")] {
+            replace(&mut metadata, stand_in, &shown[name]);
+        }
+        let of = if metadata["new"].is_null() { &entry["metadata"] } else { &entry["metadata"]["new"] };
+        if let Some(print) = of["fingerprint"].as_str() {
+            assert!(print.len() == 16 && print.bytes().all(|b| b.is_ascii_hexdigit()), "{what}: {print}");
+            replace(&mut metadata, "FINGERPRINT", &of["fingerprint"]);
         }
         let target = entry["target_type"].as_str().unwrap_or_default();
         assert_eq!((entry["action"].as_str(), target), (Some(change.action), change.target_type), "{what}");

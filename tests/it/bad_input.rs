@@ -1259,11 +1259,16 @@ fn administration(at: &Place) -> Vec<Row> {
         ("users", json!({}), "email: is required".to_owned()),
         ("users", json!({ "email": "x@example.org" }), "role: is required".to_owned()),
         ("users", json!({ "email": "x@example.org", "role": "root" }), "role: \"root\" is not acceptable; accepted: owner, admin, auditor".to_owned()),
-        ("users", json!({ "email": "x@example.org", "role": "admin" }), "password: is required for a new account".to_owned()),
+        // With an account or without one.
         (
             "users",
-            json!({ "email": "x@example.org", "role": "admin", "password": "short" }),
-            "password: has 5 characters; accepted: 10 to 1024".to_owned(),
+            json!({ "email": "x@example.org", "role": "admin", "password": "long enough for all" }),
+            "password: is not taken from an administrator; the person chooses it, with the link of the answer".to_owned(),
+        ),
+        (
+            "users",
+            json!({ "email": OWNER, "role": "admin", "password": "long enough for all" }),
+            "password: is not taken from an administrator; the person chooses it, with the link of the answer".to_owned(),
         ),
         (
             "users",
@@ -1434,13 +1439,6 @@ fn administration(at: &Place) -> Vec<Row> {
         admin("POST", "users")
             .json(&json!({ "email": "x@example.org", "role": "owner", "password": "long enough for all" }))
             .problem(403, "forbidden", "only an owner of the workspace may do this"),
-        admin("POST", "users")
-            .json(&json!({ "email": OWNER, "role": "admin", "password": "long enough for all" }))
-            .problem(
-                409,
-                "user_exists",
-                &format!("there is an account for {OWNER} already; add it without a password"),
-            ),
         admin("POST", "users").json(&json!({ "email": OWNER, "role": "admin" })).problem(
             409,
             "member_exists",

@@ -50,6 +50,23 @@ const ROWS: &[(&str, &str, &str, Who, u16, u16)] = &[
     ),
     ("POST /api/v1/auth/logout", "/api/v1/auth/logout", "", Person, 204, 204),
     ("GET /api/v1/me", "/api/v1/me", "", Person, 200, 200),
+    (
+        "PUT /api/v1/me/password",
+        "/api/v1/me/password",
+        r#"{"current":"<password>","new":"one for a moment"}"#,
+        Person,
+        204,
+        204,
+    ),
+    ("GET /api/v1/invitations/{token}", "/api/v1/invitations/<token>", "", Anybody, 200, 200),
+    (
+        "POST /api/v1/invitations/{token}",
+        "/api/v1/invitations/<new.token>",
+        r#"{"password":"<password>"}"#,
+        Anybody,
+        200,
+        200,
+    ),
     // TenantCore
     ("GET /v1/tenants", "/v1/tenants", "", Key("enforcement:read"), 200, 200),
     (
@@ -218,9 +235,25 @@ const ROWS: &[(&str, &str, &str, Who, u16, u16)] = &[
     (
         "POST /api/v1/admin/users",
         "/api/v1/admin/users",
-        r#"{"workspace_id":"<workspace>","email":"p<n>@example.org","role":"auditor","password":"<password>"}"#,
+        r#"{"workspace_id":"<workspace>","email":"p<n>@example.org","role":"auditor"}"#,
         Admin,
         201,
+        404,
+    ),
+    (
+        "GET /api/v1/admin/invitations",
+        "/api/v1/admin/invitations?workspace_id=<workspace>",
+        "",
+        Admin,
+        200,
+        404,
+    ),
+    (
+        "DELETE /api/v1/admin/invitations/{id}",
+        "/api/v1/admin/invitations/<new.invitation>",
+        "",
+        Admin,
+        204,
         404,
     ),
     ("GET /api/v1/admin/users/{id}", "/api/v1/admin/users/<user>", "", Admin, 200, 404),
@@ -358,6 +391,7 @@ const ROWS: &[(&str, &str, &str, Who, u16, u16)] = &[
 /// Who is let in, and answered otherwise all the same.
 const OTHERWISE: &[(&str, &str, u16, &str)] = &[
     ("GET /api/v1/me", "operator", 401, "the operator is no person"),
+    ("PUT /api/v1/me/password", "operator", 401, "the operator is no person"),
     ("POST /v1/tenants/{tenant_id}/mailboxes", "operator", 422, "has no way to say which of the workspaces"),
     (
         "PATCH /v1/tenants/{tenant_id}/mailboxes/{mailbox_id}",
@@ -381,7 +415,11 @@ const NOTED: &[(&str, i64, &str)] = &[
     ("PATCH /v1/mailboxes/{mailbox_id}/audit-logs/{message_id}", 0, "the fact is the record"),
     ("POST /v1/mailboxes/{mailbox_id}/inbound", 0, "the entry is the record"),
     ("POST /api/v1/projects/{id}/audit-log", 1, "the activity is the record, and the only one"),
-    ("POST /api/v1/admin/users", 2, "SendDock's own two: workspace.user_created and workspace.member_added"),
+    (
+        "POST /api/v1/invitations/{token}",
+        2,
+        "SendDock's own two: workspace.user_created and workspace.member_added",
+    ),
 ];
 
 fn named(method: Method, path: &str) -> String {
@@ -410,6 +448,9 @@ fn every_route_has_a_row() {
 // ---------------------------------------------------------------------------------------------- callers
 
 const FOREIGN_OWNER: &str = "eve@example.net";
+
+/// Where the token begins in the path of an invitation.
+const TOKEN_AT: usize = "/api/v1/invitations/".len();
 
 /// Somebody who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -458,7 +499,11 @@ impl Scene {
         server.add_user(&main, "auditor@example.org", "auditor");
         server.add_user(&other, "auditor@example.net", "auditor");
         let spare = server.add_user(&other, "spare@example.net", "auditor").text("id");
-        let ids = Ids::real(&server, &main, "own");
+        for email in [OWNER, "admin@example.org", "spare@example.net"] {
+            server.choose_password(email);
+        }
+        let mut ids = Ids::real(&server, &main, "own");
+        ids.0.push(("token", server.invite(&main, "invited@example.org", "auditor").split_off(TOKEN_AT)));
 
         let mut callers = Vec::new();
         let mut add = |name: &str, kind: Kind| callers.push(Caller { name: name.to_owned(), kind });
@@ -519,9 +564,23 @@ impl Scene {
         });
         new("project", &|| server.add_project(workspace, "New"));
         new("user", &|| {
-            let user = json!({ "workspace_id": workspace, "email": "spare@example.net", "role": "auditor" });
-            server.operator(Method::Post, "/api/v1/admin/users", &user);
+            let members = server.operator(
+                Method::Get,
+                &format!("/api/v1/admin/users?workspace_id={workspace}"),
+                &json!(null),
+            );
+            if !members.body_text().contains(&self.spare) {
+                server.join(workspace, "spare@example.net", "auditor");
+            }
             self.spare.clone()
+        });
+        new("invitation", &|| {
+            let user =
+                json!({ "workspace_id": workspace, "email": format!("q{n}@example.org"), "role": "auditor" });
+            server.operator(Method::Post, "/api/v1/admin/users", &user).good().text("id")
+        });
+        new("token", &|| {
+            server.invite(workspace, &format!("r{n}@example.org"), "auditor").split_off(TOKEN_AT)
         });
         new("key", &|| {
             let key = json!({ "workspace_id": workspace, "name": "new", "scopes": ["admin"] });
@@ -531,8 +590,7 @@ impl Scene {
             let made = server.operator(Method::Post, "/api/v1/admin/workspaces", &json!({ "name": "New" }));
             let workspace = made.good().text("id");
             for (email, role) in [(OWNER, "owner"), ("admin@example.org", "admin")] {
-                let user = json!({ "workspace_id": workspace, "email": email, "role": role });
-                server.operator(Method::Post, "/api/v1/admin/users", &user).good();
+                server.join(&workspace, email, role);
             }
             workspace
         });
@@ -619,6 +677,10 @@ fn everybody_gets_their_status_and_each_change_is_noted_once() {
             }
             if route.starts_with("DELETE /api/v1/admin/workspaces") {
                 scene.server.operator(Method::Delete, &path, &Value::Null);
+            }
+            if let (true, Kind::Person { cookie, .. }) = (route.ends_with("/password"), &caller.kind) {
+                let body = json!({ "current": "one for a moment", "new": PASSWORD });
+                scene.server.request(Method::Put, &path).cookie(cookie).json(&body).send().status(204);
             }
             if let (true, Kind::Person { email, .. }) = (route.ends_with("logout"), &caller.kind) {
                 let anew = scene.server.login(email);

@@ -1,5 +1,6 @@
 //! The tests that use mailtrail from outside, in one binary. Each module is a subject.
 
+mod accounts;
 mod activity;
 mod backups;
 mod bad_input;

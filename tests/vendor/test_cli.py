@@ -378,13 +378,24 @@ def test_users(directory):
     ]
     assert added["metadata"]["email"] == "grace@example.org"
 
-    # An account may be a member of several workspaces; it keeps its password.
+    # An account may be a member of several workspaces, and joins when it accepts.
     other = ["--workspace", directory.json("workspace", "create", "--name", "Other")["id"]]
-    joined = directory.json(*other, "user", "create", "--email", "joan@example.org", "--role", "owner")
-    assert (joined["id"], joined["role"]) == (drawn["id"], "owner") and "password" not in joined
-    assert logs_in("joan@example.org", password) in (True, None)
+    invited = directory.json(*other, "user", "create", "--email", "joan@example.org", "--role", "owner")
+    assert "password" not in invited and "user_id" not in invited
+    assert listed(directory, "user", "users", *other) == []
+    link = invited["path"] + "\n" + password + "\n"
+    assert "new_password" in refused(directory.run("invitation", "accept", stdin=link, exit_code=1))
+    joined = directory.json("invitation", "accept", stdin=link + "a password of her own\n")
+    assert (joined["user_id"], joined["role"]) == (drawn["id"], "owner")
+    assert logs_in("joan@example.org", "a password of her own") in (True, None)
     again = directory.run(*other, "user", "create", "--email", "joan@example.org", "--role", "owner", exit_code=1)
     assert "already" in refused(again)
+    # So does somebody who has none, where they are invited.
+    made = directory.json(*other, "user", "invite", "--email", "new@example.org", "--role", "auditor")
+    [shown] = listed(directory, "invitation", "invitations", *other)
+    assert shown["id"] == made["id"] and "token" not in shown
+    assert directory.json("invitation", "withdraw", made["id"]) == {"id": made["id"], "withdrawn": True}
+    assert "invitation not found" in refused(directory.run("invitation", "accept", stdin=link, exit_code=1))
 
 
 def test_tenants(directory):

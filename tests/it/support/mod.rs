@@ -158,6 +158,27 @@ impl Server {
         self.operator(Method::Post, "/api/v1/admin/users", &user).good()
     }
 
+    /// Invites somebody, as the operator; the link's path.
+    pub fn invite(&self, workspace: &str, email: &str, role: &str) -> String {
+        let user = json!({ "workspace_id": workspace, "email": email, "role": role });
+        self.operator(Method::Post, "/api/v1/admin/users", &user).status(201).text("path")
+    }
+
+    /// Has somebody whose password is their own (`choose_password`) join a workspace.
+    pub fn join(&self, workspace: &str, email: &str, role: &str) {
+        let path = self.invite(workspace, email, role);
+        self.request(Method::Post, &path).json(&json!({ "password": PASSWORD })).send().good();
+    }
+
+    /// Has somebody choose their password themselves: `PASSWORD` again, in the end. Their sessions end.
+    pub fn choose_password(&self, email: &str) {
+        for (current, new) in [(PASSWORD, "one for a moment"), ("one for a moment", PASSWORD)] {
+            let cookie = self.login_with(email, current);
+            let body = json!({ "current": current, "new": new });
+            self.request(Method::Put, "/api/v1/me/password").cookie(&cookie).json(&body).send().status(204);
+        }
+    }
+
     pub fn add_tenant(&self, workspace: &str, name: &str) -> String {
         let tenant = json!({ "workspace_id": workspace, "name": name });
         self.operator(Method::Post, "/api/v1/admin/tenants", &tenant).good().text("id")
