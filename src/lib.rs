@@ -20,6 +20,7 @@
 pub mod error;
 pub mod time;
 pub mod ids;
+pub mod canonical;
 pub mod mask;
 pub mod seldom;
 pub mod config;

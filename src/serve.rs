@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::config::Config;
 use crate::data_directory::{Holder, Lock, PATIENCE, State, Turn, still_taken};
+use crate::erasure;
 use crate::error::{Error, Result};
 use crate::http::client::{answers, is_answered};
 use crate::http::server::{Limits, Listeners, Server, descriptors};
@@ -112,6 +113,7 @@ impl Running {
         let app = Arc::new(App::open(config, clock, lock)?);
         // Says so when there is too little, and makes the ballast.
         app.store.disk().room();
+        erasure::note_broken_off(&app).or_else(|error| if is_full(&error) { Ok(()) } else { Err(error) })?;
         match note_settings(&app) {
             // It has not seen them then: the next start tells.
             Err(error) if is_full(&error) => log::error!("changed settings are not noted yet: {error}"),

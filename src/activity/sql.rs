@@ -1,19 +1,20 @@
 //! The SQL of the activity log. `record` is the one door in, `prune` the one way out.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Value as Json, json};
 
 use super::redact::Metadata;
-use super::{Entry, NewEntry, Place};
+use super::{Entry, NewEntry, OWN_ACTIONS, Place};
 use crate::error::Result;
 use crate::ids::{Ulid, Uuid};
 use crate::owners::{projects, users, workspaces};
 use crate::store::counts::{Log, Recount, Series};
 use crate::store::listing::{Index, Listing};
-use crate::store::{Erasable, Tx, numbers_as_json, salt, texts};
+use crate::store::{Erasable, Kinds, Tx, numbers_as_json, salt, texts};
 use crate::time::Timestamp;
 use crate::tlog::rows::{Column, Rows};
 
@@ -309,15 +310,29 @@ pub fn prune(tx: &mut Tx<'_>, owner: i64, days: i64, cutoff: Timestamp, limit: i
     remove(tx, why, &numbers)
 }
 
-/// Which of these activities are a workspace's, and whether each is kept by a legal hold.
+/// Which of these activities are a workspace's, whether each is kept by a legal hold, and whether it is an act of a
+/// caller that mailtrail noted: all that it notes is one but the failed logins of accounts that it does not know.
 pub fn erasable(connection: &Connection, workspace: i64, numbers: &[i64]) -> Result<Erasable> {
-    Erasable::of(
-        connection,
-        "SELECT seq, EXISTS (SELECT 1 FROM projects WHERE id = project AND hold = 1)
-         FROM activity WHERE seq IN (SELECT value FROM json_each(?1)) AND workspace = ?2",
-        workspace,
-        numbers,
-    )
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        let own = format!("'{}'", OWN_ACTIONS.join("', '"));
+        format!(
+            "SELECT seq, EXISTS (SELECT 1 FROM projects WHERE id = project AND hold = 1),
+                 EXISTS (SELECT 1 FROM texts WHERE id = action AND text IN ({own})
+                         AND NOT (text = 'auth.login_failed' AND target_id IS NULL))
+             FROM activity WHERE seq IN (SELECT value FROM json_each(?1)) AND workspace = ?2"
+        )
+    });
+    Erasable::of(connection, &SQL, workspace, numbers)
+}
+
+/// How many of these activities are of which action.
+pub fn kinds(connection: &Connection, numbers: &[i64]) -> Result<Kinds> {
+    let mut statement = connection.prepare_cached(
+        "SELECT (SELECT text FROM texts WHERE texts.id = action), count(*) FROM activity
+         WHERE seq IN (SELECT value FROM json_each(?1)) GROUP BY action",
+    )?;
+    let kinds = statement.query_map([numbers_as_json(numbers)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(kinds.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Removes the activities with these numbers, and records why; says how many there were.

@@ -5,13 +5,13 @@ use serde_json::json;
 use super::named_workspace;
 use crate::app::App;
 use crate::auth::Admin;
-use crate::erasure::{self, Address, Erasure};
+use crate::erasure::address::Address;
+use crate::erasure::{self, Erasure};
 use crate::error::Result;
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
-use crate::store::Whole;
 
-/// `{address, why, dry_run?, workspace_id?}` → `{dry_run, removed, certificates}`.
+/// `{address, why, dry_run?, workspace_id?}` → `{dry_run, removed, removed_of, longer_words, not_reached, certificates}`.
 pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
@@ -26,10 +26,13 @@ pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let dry_run = fields.boolean("dry_run")?.unwrap_or(false);
     fields.done()?;
     let erasure = Erasure { workspace, address, why };
-    let _under_way = app.store.begin_whole(Whole::Erasure)?;
-    let (removed, certificates) = match dry_run {
-        true => (erasure::dry_run(app, &erasure)?, Vec::new()),
+    let outcome = match dry_run {
+        true => erasure::dry_run(app, &erasure)?,
         false => erasure::run(app, admin, &erasure)?,
     };
-    Response::json(200, &json!({ "dry_run": dry_run, "removed": removed, "certificates": certificates }))
+    let mut shown = serde_json::Map::from_iter([("dry_run".to_owned(), json!(dry_run))]);
+    if let serde_json::Value::Object(outcome) = json::value(&outcome)? {
+        shown.extend(outcome);
+    }
+    Response::json(200, &shown)
 }

@@ -120,7 +120,13 @@ impl ApiKey {
 
     /// How the trail names it: never the key, enough to find it.
     pub fn label(&self) -> String {
-        format!("key {} ({})", self.name, self.hint)
+        format!("{} ({})", self.short_label(), self.hint)
+    }
+
+    /// How each row that it records names it. A name with an `@`, as keys had them before, would make the row one of the
+    /// person whose address that is.
+    pub fn short_label(&self) -> String {
+        format!("key {}", if self.name.contains('@') { &self.hint } else { &self.name })
     }
 
     /// Neither expired nor revoked. It expires by the time that is believed, and is revoked by whoever was at hand, also
@@ -180,6 +186,10 @@ pub struct NewKey {
 
 /// Stores a key and returns it with its text, which is shown this once.
 pub fn create(tx: &mut Tx<'_>, new: NewKey) -> Result<(ApiKey, String)> {
+    // One that is rotated keeps the name that it has.
+    if new.replaces.is_none() && new.name.contains('@') {
+        return Err(Error::invalid("name", "holds an @; accepted: what the key is for, not whose it is"));
+    }
     let text = match new.given {
         Some(text) if is_well_formed(&text) => text,
         Some(_) => {

@@ -247,7 +247,7 @@ pub fn caller(app: &App, request: &Request, scope: Scope) -> Result<Caller> {
         return Err(Error::Forbidden(format!("this API key lacks the scope {scope}")));
     }
     let log_id = format!("key {}", key.id);
-    let by = By { recorded_by: format!("key {}", key.name), ..by(app, request, None, key.label()) };
+    let by = By { recorded_by: key.short_label(), ..by(app, request, None, key.label()) };
     let standing = Standing::of_key(app, key.key, scope);
     Ok(Caller { workspace: key.workspace, by, is_operator: false, log_id, standing })
 }

@@ -238,19 +238,50 @@ pub fn erase(context: &Context, erase: &Erase) -> Result<()> {
             .map_err(Error::io(format!("cannot write {}", path.display())))?;
     }
     context.answer(&told, |told| {
-        let removed = &told["removed"];
-        let done = if *dry_run { "would be removed" } else { "removed" };
-        let mut lines: Vec<String> = ["enforcement", "messages", "activity"]
-            .map(|log| format!("{log:<12} {} {done}", cell(&removed[log])))
-            .into();
-        if removed["on_hold"] != 0 {
-            lines.push(format!("{:<12} {} kept by a legal hold", "all", cell(&removed["on_hold"])));
-        }
+        let mut lines = erased(told, *dry_run);
         if let (Some(directory), [_, ..]) = (certificates, proofs) {
             lines.push(format!("the certificates are in {}", directory.display()));
         }
         lines.join("\n")
     })
+}
+
+/// What went, or would, and what stays.
+fn erased(told: &Value, dry_run: bool) -> Vec<String> {
+    let removed = &told["removed"];
+    let done = if dry_run { "would be removed" } else { "removed" };
+    let mut lines = Vec::new();
+    for log in ["enforcement", "messages", "activity"] {
+        lines.push(format!("{log:<12} {} {done}", cell(&removed[log])));
+        for (kind, n) in told["removed_of"][log].as_object().into_iter().flatten() {
+            lines.push(format!("{:<12} {n} {kind}", ""));
+        }
+    }
+    let left = &told["not_reached"];
+    for (n, what) in [
+        (&removed["on_hold"], "rows are kept by a legal hold"),
+        (&left["own_acts"], "rows say what callers did here, and stay"),
+        (&left["policies"], "policy documents name it"),
+        (&left["control"], "rows of control name it"),
+        (&left["backups"], "backups may hold it"),
+        (&left["upgrade_copies"], "copies that an upgrade left may hold it"),
+    ] {
+        if *n != 0 {
+            lines.push(format!("{:<12} {n} {what}", "stays"));
+        }
+    }
+    for named in left["names"].as_array().into_iter().flatten() {
+        let [what, id, name] = ["what", "id", "name"].map(|member| cell(&named[member]));
+        lines.push(format!("{:<12} the {what} {id} is called {name}", "stays"));
+    }
+    for longer in told["longer_words"].as_array().into_iter().flatten() {
+        let word = cell(&longer["word"]);
+        lines.push(format!(
+            "{:<12} {} rows hold {word}; is it the same person? Then erase that too",
+            "look", longer["rows"]
+        ));
+    }
+    lines
 }
 
 /// Prints the checkpoint of this moment.

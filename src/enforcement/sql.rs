@@ -10,7 +10,7 @@ use crate::ids::Uuid;
 use crate::owners::{tenants, workspaces};
 use crate::store::counts::{Log, Recount, Series};
 use crate::store::listing::{Index, Listing};
-use crate::store::{Erasable, Tx, clock_steps, numbers_as_json, texts};
+use crate::store::{Erasable, Kinds, Tx, clock_steps, numbers_as_json, texts};
 use crate::time::Timestamp;
 use crate::tlog::rows::{Column, Rows};
 
@@ -284,6 +284,17 @@ pub fn remove(tx: &mut Tx<'_>, why: Value, numbers: &[i64]) -> Result<usize> {
         }
         Ok((removed.len(), removed.iter().map(|(seq, ..)| *seq).collect()))
     })
+}
+
+/// How many of these events are of which action.
+pub fn kinds(connection: &Connection, numbers: &[i64]) -> Result<Kinds> {
+    let mut statement = connection.prepare_cached(
+        "SELECT action, count(*) FROM enforcement_events WHERE seq IN (SELECT value FROM json_each(?1)) GROUP BY action",
+    )?;
+    let kinds = statement.query_map([numbers_as_json(numbers)], |row| {
+        Ok((Action::from_number(row.get(0)?).map_or("", Action::as_str).to_owned(), row.get(1)?))
+    })?;
+    Ok(kinds.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Which of these texts no event names whose number is above `after`.

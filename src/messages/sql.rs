@@ -12,7 +12,7 @@ use crate::mask::quoted;
 use crate::owners::mailboxes::{self, Mailbox};
 use crate::owners::workspaces;
 use crate::store::counts::{Log, Recount, Series};
-use crate::store::{Erasable, Tx, clock_steps, numbers_as_json, texts};
+use crate::store::{Erasable, Kinds, Tx, clock_steps, numbers_as_json, texts};
 use crate::time::Timestamp;
 use crate::tlog::rows::{Column, Rows};
 
@@ -620,6 +620,23 @@ pub fn remove(tx: &mut Tx<'_>, why: Value, numbers: &[i64]) -> Result<usize> {
         }
         Ok((seqs.len(), seqs))
     })
+}
+
+/// How many of these entries are of which outcome, and how many of these facts of which kind.
+pub fn kinds(connection: &Connection, numbers: &[i64]) -> Result<Kinds> {
+    let mut statement = connection.prepare_cached(
+        "SELECT 0, outcome, count(*) FROM messages WHERE seq IN (SELECT value FROM json_each(?1)) GROUP BY outcome
+         UNION ALL
+         SELECT 1, kind, count(*) FROM message_facts WHERE seq IN (SELECT value FROM json_each(?1)) GROUP BY kind",
+    )?;
+    let kinds = statement.query_map([numbers_as_json(numbers)], |row| {
+        let word = match row.get(0)? {
+            true => Kind::from_number(row.get(1)?).map_or("", Kind::as_str),
+            false => Outcome::from_number(row.get(1)?).map_or("", Outcome::as_str),
+        };
+        Ok((word.to_owned(), row.get(2)?))
+    })?;
+    Ok(kinds.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Which of these texts no entry and no fact names whose number is above `after`.

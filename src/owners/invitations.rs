@@ -123,6 +123,21 @@ pub fn forget_email(tx: &Tx<'_>, workspace: i64, email: &str) -> Result<()> {
     Ok(())
 }
 
+/// Removes those of a workspace in which something is `meant`; says how many.
+pub fn erase(tx: &Tx<'_>, workspace: i64, is_meant: impl Fn(&str) -> bool) -> Result<usize> {
+    let mut statement = tx.prepare("SELECT id, email, name FROM invitations WHERE workspace = ?1")?;
+    let mut rows = statement.query([workspace])?;
+    let mut n = 0;
+    while let Some(row) = rows.next()? {
+        let (id, email, name): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if is_meant(&email) || is_meant(&name) {
+            remove(tx, id)?;
+            n += 1;
+        }
+    }
+    Ok(n)
+}
+
 /// Forgets up to `limit` of them that were over before `cutoff`; says how many.
 pub fn forget(tx: &Tx<'_>, cutoff: Timestamp, limit: i64) -> Result<usize> {
     Ok(tx.execute(

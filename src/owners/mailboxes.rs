@@ -183,14 +183,49 @@ pub fn policy_version(connection: &Connection, id: i64) -> Result<Option<i64>> {
     Ok(Some(version).filter(|version| *version > 0))
 }
 
-/// Puts something that names nobody in place of the address of those mailboxes that are deleted; says how many. By its
-/// address a mailbox on hold keeps the events of enforcement, so it keeps its address.
-pub fn forget_address(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<usize> {
-    Ok(tx.execute(
-        "UPDATE mailboxes SET address = 'erased-' || id || '@mailbox.invalid', name = NULL
-         WHERE workspace = ?1 AND address = ?2 COLLATE NOCASE AND deleted_at IS NOT NULL AND hold = 0",
-        (workspace, address),
-    )?)
+/// The number and address of each living mailbox of a workspace.
+pub fn addresses(connection: &Connection, workspace: i64) -> Result<Vec<(i64, String)>> {
+    let mut statement = connection.prepare(
+        "SELECT id, address FROM mailboxes WHERE workspace = ?1 AND deleted_at IS NULL ORDER BY id",
+    )?;
+    Ok(statement
+        .query_map([workspace], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?)
+}
+
+/// Puts something that names nobody in place of the address and the name of those deleted mailboxes in which something
+/// is `meant`; says how many. By its address a mailbox on hold keeps the events of enforcement, so it keeps its address.
+pub fn forget(tx: &Tx<'_>, workspace: i64, is_meant: impl Fn(&str) -> bool) -> Result<usize> {
+    let mut statement = tx
+        .prepare("SELECT id, address, name FROM mailboxes WHERE workspace = ?1 AND deleted_at IS NOT NULL AND hold = 0")?;
+    let mut rows = statement.query([workspace])?;
+    let mut n = 0;
+    while let Some(row) = rows.next()? {
+        let (id, address, name): (i64, String, Option<String>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if is_meant(&address) || name.as_deref().is_some_and(&is_meant) {
+            let address = if is_meant(&address) { format!("erased-{id}@mailbox.invalid") } else { address };
+            n += tx.execute("UPDATE mailboxes SET address = ?2, name = NULL WHERE id = ?1", (id, address))?;
+        }
+    }
+    Ok(n)
+}
+
+/// How many policy documents of a workspace's mailboxes, those that are no longer in force with them, say something
+/// that is `meant`.
+pub fn count_policies(
+    connection: &Connection,
+    workspace: i64,
+    is_meant: impl Fn(&str) -> bool,
+) -> Result<i64> {
+    let mut statement = connection.prepare(
+        "SELECT document FROM policies JOIN mailboxes ON mailboxes.id = policies.mailbox WHERE workspace = ?1",
+    )?;
+    let mut rows = statement.query([workspace])?;
+    let mut n = 0;
+    while let Some(row) = rows.next()? {
+        n += i64::from(is_meant(row.get_ref(0)?.as_str().unwrap_or_default()));
+    }
+    Ok(n)
 }
 
 /// The day's count and the block, as they now are.

@@ -13,8 +13,45 @@ pub mod tenants;
 pub mod users;
 pub mod workspaces;
 
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use serde::Serialize;
+
 use crate::error::{Error, Result};
+use crate::ids::Uuid;
 use crate::mask::quoted;
+
+/// A name that somebody gave: of what, which one, and the name.
+#[derive(Debug, Clone, Serialize)]
+pub struct Named {
+    pub what: String,
+    pub id: String,
+    pub name: String,
+}
+
+/// Names that people gave in a workspace, of what is deleted too, and of those mailboxes and people that are not.
+pub fn names(connection: &Connection, workspace: i64) -> Result<Vec<Named>> {
+    let mut statement = connection.prepare(
+        "SELECT 'workspace' AS what, uuid AS id, name FROM workspaces WHERE id = ?1
+         UNION ALL SELECT 'api_key', uuid, name FROM api_keys WHERE workspace = ?1
+         UNION ALL SELECT 'tenant', uuid, name FROM tenants WHERE workspace = ?1
+         UNION ALL SELECT 'tenant', uuid, domain FROM tenants WHERE workspace = ?1 AND domain IS NOT NULL
+         UNION ALL SELECT 'project', uuid, name FROM projects WHERE workspace = ?1
+         UNION ALL SELECT 'mailbox', id, name FROM mailboxes
+             WHERE workspace = ?1 AND name IS NOT NULL AND deleted_at IS NULL
+         UNION ALL SELECT 'mailbox', id, address FROM mailboxes WHERE workspace = ?1 AND deleted_at IS NULL
+         UNION ALL SELECT 'user', uuid, name FROM users WHERE deleted_at IS NULL AND EXISTS
+             (SELECT 1 FROM members WHERE members.user = users.id AND members.workspace = ?1)",
+    )?;
+    let names = statement.query_map([workspace], |row| {
+        let id = match row.get_ref("id")? {
+            ValueRef::Integer(number) => number.to_string(),
+            _ => row.get::<_, Uuid>("id")?.to_string(),
+        };
+        Ok(Named { what: row.get("what")?, id, name: row.get("name")? })
+    })?;
+    Ok(names.collect::<rusqlite::Result<_>>()?)
+}
 
 /// A mail address as an owner's name: one `@`, something on both sides, no spaces or control characters. Whether
 /// it can be delivered to is the mail server's business.

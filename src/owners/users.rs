@@ -221,15 +221,23 @@ pub fn leave(tx: &Tx<'_>, workspace: i64, user: i64) -> Result<()> {
     Ok(())
 }
 
-/// Puts something that names nobody in place of the address of an account that is deleted and was a member here; says
-/// how many.
-pub fn forget_email(tx: &Tx<'_>, workspace: i64, email: &str) -> Result<usize> {
-    Ok(tx.execute(
-        "UPDATE users SET email = 'erased-' || id || '@user.invalid', name = ''
-         WHERE email = ?2 COLLATE NOCASE AND deleted_at IS NOT NULL
+/// Puts something that names nobody in place of the address and the name of those deleted accounts that were members
+/// here and in which something is `meant`; says how many.
+pub fn forget(tx: &Tx<'_>, workspace: i64, is_meant: impl Fn(&str) -> bool) -> Result<usize> {
+    let mut statement = tx.prepare(
+        "SELECT id, email, name FROM users WHERE deleted_at IS NOT NULL
            AND EXISTS (SELECT 1 FROM members WHERE members.user = users.id AND members.workspace = ?1)",
-        (workspace, email),
-    )?)
+    )?;
+    let mut rows = statement.query([workspace])?;
+    let mut n = 0;
+    while let Some(row) = rows.next()? {
+        let (id, email, name): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if is_meant(&email) || is_meant(&name) {
+            let email = if is_meant(&email) { format!("erased-{id}@user.invalid") } else { email };
+            n += tx.execute("UPDATE users SET email = ?2, name = '' WHERE id = ?1", (id, email))?;
+        }
+    }
+    Ok(n)
 }
 
 /// The roles of a user in the workspaces that live.

@@ -24,6 +24,25 @@ pub fn note(tx: &Tx<'_>, name: &str, started_at: Timestamp, outcome: &serde_json
     Ok(())
 }
 
+/// Notes that something begins that may be broken off at any moment; `note` says how it ended.
+pub fn begin(tx: &Tx<'_>, name: &str, what: &serde_json::Value) -> Result<()> {
+    tx.execute(
+        "INSERT INTO jobs (name, started_at, finished_at, outcome) VALUES (?1, ?2, NULL, ?3)
+         ON CONFLICT DO UPDATE SET started_at = excluded.started_at, finished_at = NULL, outcome = excluded.outcome",
+        (name, tx.now, what.to_string()),
+    )?;
+    Ok(())
+}
+
+/// What began and has not ended.
+pub fn unfinished(connection: &Connection, name: &str) -> Result<Option<(Timestamp, serde_json::Value)>> {
+    let found: Option<(Timestamp, String)> = connection
+        .prepare_cached("SELECT started_at, outcome FROM jobs WHERE name = ?1 AND finished_at IS NULL")?
+        .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(found.map(|(at, what)| (at, serde_json::from_str(&what).unwrap_or_default())))
+}
+
 /// When a job last ran.
 pub fn started_at(connection: &Connection, name: &str) -> Result<Option<Timestamp>> {
     Ok(connection

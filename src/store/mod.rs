@@ -543,18 +543,28 @@ pub struct Erasable {
     pub free: Vec<i64>,
     /// Kept by a legal hold.
     pub n_on_hold: i64,
+    /// Kept because they say what callers did here.
+    pub n_own_acts: i64,
 }
 
+/// How many rows are of which action, outcome or kind.
+pub type Kinds = Vec<(String, i64)>;
+
 impl Erasable {
-    /// `sql` says which of the numbers ?1 (`json_each`) are rows of the workspace ?2, and whether each is on hold.
+    /// `sql` says which of the numbers ?1 (`json_each`) are rows of the workspace ?2, whether each is on hold, and, where
+    /// a log has any, whether it is an act of a caller.
     pub fn of(connection: &Connection, sql: &str, workspace: i64, numbers: &[i64]) -> Result<Self> {
         let mut statement = connection.prepare_cached(sql)?;
         let mut rows = statement.query((numbers_as_json(numbers), workspace))?;
-        let mut erasable = Self { free: Vec::new(), n_on_hold: 0 };
+        let mut erasable = Self { free: Vec::new(), n_on_hold: 0, n_own_acts: 0 };
+        let tells_acts = rows.as_ref().is_some_and(|statement| statement.column_count() > 2);
         while let Some(row) = rows.next()? {
-            match row.get(1)? {
-                true => erasable.n_on_hold += 1,
-                false => erasable.free.push(row.get(0)?),
+            if tells_acts && row.get(2)? {
+                erasable.n_own_acts += 1;
+            } else if row.get(1)? {
+                erasable.n_on_hold += 1;
+            } else {
+                erasable.free.push(row.get(0)?);
             }
         }
         Ok(erasable)

@@ -48,16 +48,24 @@ impl Texts {
     }
 }
 
-/// The numbers of the texts that `is_meant`.
-pub fn search(connection: &Connection, is_meant: impl Fn(&str) -> bool) -> Result<Vec<i64>> {
+/// Visits every text with its number.
+pub fn each(connection: &Connection, mut visit: impl FnMut(i64, &str)) -> Result<()> {
     let mut statement = connection.prepare("SELECT id, text FROM texts")?;
     let mut rows = statement.query([])?;
-    let mut numbers = Vec::new();
     while let Some(row) = rows.next()? {
-        if is_meant(row.get_ref("text")?.as_str().unwrap_or_default()) {
-            numbers.push(row.get("id")?);
-        }
+        visit(row.get("id")?, row.get_ref("text")?.as_str().unwrap_or_default());
     }
+    Ok(())
+}
+
+/// The numbers of the texts that `is_meant`.
+pub fn search(connection: &Connection, is_meant: impl Fn(&str) -> bool) -> Result<Vec<i64>> {
+    let mut numbers = Vec::new();
+    each(connection, |number, text| {
+        if is_meant(text) {
+            numbers.push(number);
+        }
+    })?;
     Ok(numbers)
 }
 

@@ -121,6 +121,27 @@ fn digest(holes: &[Hole]) -> String {
     hex(&hasher.finalize())
 }
 
+/// What each row above a number says of a removal, with its own number, oldest first.
+pub fn removals_since(connection: &Connection, number: i64) -> Result<Vec<(i64, Value)>> {
+    let mut statement = connection
+        .prepare_cached("SELECT seq, body FROM controls WHERE seq > ?1 AND kind = ?2 ORDER BY seq")?;
+    let rows = statement.query_map((number, Kind::Removal as i64), |row| {
+        Ok((row.get(0)?, serde_json::from_str(&row.get::<_, String>(1)?).unwrap_or_default()))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many rows say something that is `meant`.
+pub fn count(connection: &Connection, is_meant: impl Fn(&str) -> bool) -> Result<i64> {
+    let mut statement = connection.prepare("SELECT body FROM controls")?;
+    let mut rows = statement.query([])?;
+    let mut n = 0;
+    while let Some(row) = rows.next()? {
+        n += i64::from(is_meant(row.get_ref(0)?.as_str().unwrap_or_default()));
+    }
+    Ok(n)
+}
+
 /// Whether there is a row with this number.
 pub fn exists(connection: &Connection, number: i64) -> Result<bool> {
     Ok(connection.prepare_cached("SELECT 1 FROM controls WHERE seq = ?1")?.exists([number])?)

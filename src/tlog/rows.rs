@@ -60,6 +60,15 @@ impl Rows {
         self.columns.iter().chain(self.added.iter().map(|(_, column)| column))
     }
 
+    /// Every column of a row, as `walk` gives it, with what stands in it.
+    pub fn each(
+        &self,
+        row: &Row<'_>,
+        mut visit: impl FnMut(&'static Column, ValueRef<'_>) -> Result<()>,
+    ) -> Result<()> {
+        (1..).zip(self.all_columns()).try_for_each(|(at, column)| visit(column, row.get_ref(at)?))
+    }
+
     /// The line of a row, by its number, as `walk` gives both.
     ///
     /// # Errors

@@ -415,6 +415,7 @@ const NOTED: &[(&str, i64, &str)] = &[
     ("PATCH /v1/mailboxes/{mailbox_id}/audit-logs/{message_id}", 0, "the fact is the record"),
     ("POST /v1/mailboxes/{mailbox_id}/inbound", 0, "the entry is the record"),
     ("POST /api/v1/projects/{id}/audit-log", 1, "the activity is the record, and the only one"),
+    ("POST /api/v1/admin/erasures", 2, "who begins and why, before the first row goes; how many went"),
     (
         "POST /api/v1/invitations/{token}",
         2,

@@ -1,0 +1,169 @@
+//! The one form of an address or a name that may be written in several, and what may not be in either.
+//!
+//! Two addresses are one where they differ in nothing but composed or decomposed accents (NFC), in the case of letters,
+//! or in how the domain is written (`müller.example`, `MÜLLER.example`, `xn--mller-kva.example`). Case is compared by
+//! simple folding, one character for one: `STRASSE` is not `straße`.
+//!
+//! A character that nobody can see makes two names look like one. None is taken where a name or an address comes in;
+//! what was recorded before is left as it is.
+
+use std::borrow::Cow;
+
+use idna::AsciiDenyList;
+use idna::uts46::{DnsLength, Hyphens, Uts46};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::error::{Error, Result};
+
+/// Simple case folding of one character.
+pub fn fold(c: char) -> char {
+    let one = |mut several: std::char::ToUppercase| match (several.next(), several.next()) {
+        (Some(one), None) => one,
+        _ => c,
+    };
+    let upper = match c {
+        // Its capital is I, whose small letter is another.
+        'ı' => return c,
+        c => one(c.to_uppercase()),
+    };
+    let mut lower = upper.to_lowercase();
+    match (lower.next(), lower.next()) {
+        (Some(one), None) => one,
+        _ => upper,
+    }
+}
+
+/// A text in which case and composition make no difference any more.
+pub fn folded(text: &str) -> String {
+    if text.is_ascii() { text.to_ascii_lowercase() } else { text.nfc().map(fold).nfc().collect() }
+}
+
+/// A domain as DNS has it. What no name can be is folded.
+pub fn domain(text: &str) -> String {
+    let text = text.strip_suffix('.').unwrap_or(text);
+    let ascii =
+        Uts46::new().to_ascii(text.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow, DnsLength::Ignore);
+    ascii.map_or_else(|_| folded(text), Cow::into_owned)
+}
+
+/// The one form of an address.
+pub fn address(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((local, host)) => format!("{}@{}", folded(local), domain(host)),
+        None => folded(text),
+    }
+}
+
+/// Whether two addresses are one.
+pub fn is_same_address(one: &str, other: &str) -> bool {
+    one == other || address(one) == address(other)
+}
+
+/// Whether a character takes no room of its own, wherever it stands: joiners, marks of direction, fillers, tags.
+pub fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// The first character that an address may not hold: none that is invisible, controls, or is white.
+pub fn misleading_in_address(text: &str) -> Option<char> {
+    text.chars().find(|c| c.is_control() || c.is_whitespace() || is_invisible(*c))
+}
+
+/// The first character that a name may not hold. What joins emoji and the letters of scripts that are written joined is
+/// seen there, and so is the wide blank between two Han characters.
+fn misleading_in_name(text: &str) -> Option<char> {
+    let characters: Vec<char> = text.chars().collect();
+    let is_foreign = |at: Option<usize>| at.and_then(|at| characters.get(at)).is_some_and(|c| !c.is_ascii());
+    characters.iter().enumerate().find_map(|(at, &c)| {
+        let is_seen = match c {
+            ' ' | '\u{3000}' => true,
+            '\u{200c}' | '\u{200d}' => is_foreign(at.checked_sub(1)) && is_foreign(Some(at + 1)),
+            '\u{fe00}'..='\u{fe0f}' => at > 0,
+            c => !c.is_control() && !c.is_whitespace() && !is_invisible(c),
+        };
+        (!is_seen).then_some(c)
+    })
+}
+
+/// # Errors
+/// `Invalid`, naming the parameter, for a name that holds what nobody can see.
+pub fn check_name(parameter: &str, name: &str) -> Result<()> {
+    let Some(c) = misleading_in_name(name) else { return Ok(()) };
+    let message = format!("holds U+{:04X}, which cannot be seen; accepted: characters that can", c as u32);
+    Err(Error::invalid(parameter, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_written_in_several_ways_is_one() {
+        for (one, other) in [
+            ("ada@example.org", "ADA@Example.ORG"),
+            ("jörg@example.org", "JÖRG@example.org"),
+            ("jo\u{308}rg@example.org", "jörg@example.org"),
+            ("ada@müller.example", "ada@xn--mller-kva.example"),
+            ("ada@MÜLLER.example", "ada@mu\u{308}ller.example"),
+            ("ada@example.org.", "ada@example.org"),
+            ("νίκος@example.gr", "ΝΊΚΟΣ@example.gr"),
+            ("ada@例え。テスト", "ada@xn--r8jz45g.xn--zckzah"),
+            ("\"a b\"@example.org", "\"A B\"@example.org"),
+        ] {
+            assert!(is_same_address(one, other), "{one} {other}: {} {}", address(one), address(other));
+        }
+        for (one, other) in [
+            ("ada@example.org", "ada@example.com"),
+            ("strasse@example.org", "straße@example.org"),
+            ("i@example.org", "ı@example.org"),
+            ("jorg@example.org", "jörg@example.org"),
+            ("ada@my_host", "ada@myhost"),
+        ] {
+            assert!(!is_same_address(one, other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_in_no_name() {
+        for name in [
+            "Acme",
+            "Käse & Söhne",
+            "می\u{200c}خواهم",
+            "👩\u{200d}💻",
+            "❤\u{fe0f}",
+            "株式会社\u{3000}山田",
+            "a@b",
+        ] {
+            assert_eq!(misleading_in_name(name), None, "{name:?}");
+        }
+        for c in
+            ['\u{202e}', '\u{200b}', '\u{200d}', '\u{a0}', '\u{2028}', '\u{feff}', '\u{ad}', '\u{9b}', '\t']
+        {
+            let name = format!("Ac{c}me");
+            assert_eq!(misleading_in_name(&name), Some(c), "{name:?}");
+            let address = format!("a{c}da@example.org");
+            assert_eq!(misleading_in_address(&address), Some(c), "{address:?}");
+        }
+        let error = check_name("name", "Ac\u{202e}me").unwrap_err().to_string();
+        assert_eq!(error, "name: holds U+202E, which cannot be seen; accepted: characters that can");
+    }
+}

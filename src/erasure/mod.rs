@@ -1,0 +1,557 @@
+//! Erasure: everything that was recorded of a person is removed from the logs of a workspace, at that person's wish.
+//!
+//! A row is of a person when their address stands by itself in it (`address`): in any text, or any text in its JSON, but
+//! the ids of messages and threads, which only look like addresses. Each removal is a row of `control` with how many went
+//! and why, and nothing of whom; its proof is the certificate. What is left of an erased row is a hash over 128 random
+//! bits that went with it.
+//!
+//! What callers did here, as mailtrail itself noted it, stays (GDPR Art. 17(3)(b), (e)): an admin who could have it
+//! erased could do anything. Only failed logins of accounts that are not known go. The answer says what stayed, and what
+//! was not reached: policies, names, backups, the copy of an upgrade.
+//!
+//! # Who, before the first row goes
+//! An activity says who erases and why, then rows go, then another says how many. Broken off in between, the next start
+//! says so, and how far it had come: the rows of `control` tell. It stops between two pieces when the process is to end;
+//! that the caller went away does not matter to it.
+//!
+//! # Bounds
+//! - The whole log is read, a few seconds for a million rows; writes go on meanwhile. What is recorded of the person
+//!   during it is found by a second look, but somebody who goes on recording them will have to erase again.
+//! - A legal hold goes first: what it keeps stays, and the answer says how much.
+//! - So many longer words that hold the address are told, and rows of each counted (`address::Longer`).
+//! - Not reached are what others have fetched, and the log of the process.
+
+pub mod address;
+mod readings;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::app::{App, LOGS};
+use crate::auth::{Admin, license};
+use crate::error::{Error, Result};
+use crate::owners::{self, Named, invitations, mailboxes, users, workspaces};
+use crate::store::counts::{Log, PerLog};
+use crate::store::{
+    By, Erasable, Kinds, Note, Sharing, Snapshot, Tx, UnderWay, Whole, backup, idempotency, jobs, texts,
+};
+use crate::tlog::proof::Proof;
+use crate::tlog::rows::{self, Column};
+use crate::tlog::{controls, leaf_of_number};
+use crate::{activity, enforcement, messages};
+use address::{Address, Longer};
+
+/// Numbers looked at in one snapshot, and rows removed in one transaction.
+const READ_AT_ONCE: i64 = 20_000;
+const REMOVED_AT_ONCE: usize = 1000;
+/// Looks at the log: the last ones for what was recorded during those before.
+const MOST_LOOKS: usize = 3;
+/// Numbers of rows of `control` that an activity names.
+const MOST_CONTROLS: usize = 1000;
+
+/// The row of `jobs` that says that one has begun, and from where on rows of `control` are its own.
+const JOB: &str = "erasure";
+
+/// Whom to erase, and why.
+#[derive(Debug, Clone)]
+pub struct Erasure {
+    pub workspace: i64,
+    pub address: Address,
+    /// For whoever reads the log later; it does not name the person.
+    pub why: String,
+}
+
+/// How many rows.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+pub struct Removed {
+    #[serde(flatten)]
+    pub rows: PerLog,
+    /// Of all logs: kept by a legal hold.
+    pub on_hold: i64,
+}
+
+/// What went, or would, and what stays.
+#[derive(Debug, Default, Serialize)]
+pub struct Outcome {
+    pub removed: Removed,
+    /// By log, then by action, outcome or kind of a fact.
+    pub removed_of: BTreeMap<&'static str, BTreeMap<String, i64>>,
+    /// Addresses that the given one is a part of, for a person to decide.
+    pub longer_words: Vec<LongerWord>,
+    pub not_reached: NotReached,
+    /// Proofs of the rows of `control` that say so.
+    pub certificates: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct LongerWord {
+    pub word: String,
+    /// How many of the workspace's rows hold it.
+    pub rows: i64,
+}
+
+/// What an erasure leaves as it is.
+#[derive(Debug, Default, Serialize)]
+pub struct NotReached {
+    /// What callers did here, as it was noted, where the address stands in it.
+    pub own_acts: i64,
+    /// Policy documents that name it, also those that are no longer in force.
+    pub policies: i64,
+    /// Rows of `control`, for what was once given as a reason.
+    pub control: i64,
+    pub names: Vec<Named>,
+    /// Files that may hold it: backups in their directories, and what upgrades left.
+    pub backups: usize,
+    pub upgrade_copies: usize,
+}
+
+/// What would be removed.
+pub fn dry_run(app: &App, erasure: &Erasure) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let mut longer = Longer::default();
+    let reading = Reading::begin(app)?;
+    let look = Look::begin(&reading, erasure, 1)?;
+    // Facts that go with their entry: those that name the person themselves come again.
+    let mut counted = HashSet::<i64>::new();
+    look.each_piece(&mut longer, |door, piece| {
+        reading.read(|snapshot| {
+            let piece: Vec<i64> = piece.iter().copied().filter(|number| !counted.remove(number)).collect();
+            let erasable = (door.erasable)(snapshot, erasure.workspace, &piece)?;
+            let kinds = (door.kinds)(snapshot, &erasable.free)?;
+            outcome.add(door, &erasable, kinds);
+            let with_others = erasable.free.iter().filter(|number| piece.binary_search(number).is_err());
+            counted.extend(with_others);
+            Ok(())
+        })
+    })?;
+    look_around(&reading, erasure, &longer, &mut outcome)?;
+    Ok(outcome)
+}
+
+/// Removes them.
+///
+/// # Errors
+/// `Conflict` while a mailbox or a person of the workspace has the address: they go first. `Unavailable` when the process
+/// ends meanwhile.
+pub fn run(app: &App, admin: &Admin, erasure: &Erasure) -> Result<Outcome> {
+    let reading = Reading::begin(app)?;
+    note_broken_off(app)?;
+    app.store.read(|snapshot| must_be_gone(snapshot, erasure))?;
+    let (begun, by) = (erasure.clone(), admin.by.clone());
+    app.store.write(move |tx| {
+        note(tx, &by, &begun, "begun", json!({}))?;
+        let what = json!({
+            "workspace": begun.workspace, "why": begun.why, "by": by.recorded_by, "after": tx.last_number(),
+        });
+        jobs::begin(tx, JOB, &what)
+    })?;
+    remove_all(&reading, admin, erasure).inspect_err(|_| {
+        if let Err(error) = note_broken_off(app) {
+            log::error!("an erasure was broken off, which the next start will note: {error}");
+        }
+    })
+}
+
+fn remove_all(reading: &Reading<'_>, admin: &Admin, erasure: &Erasure) -> Result<Outcome> {
+    let app = reading.app;
+    app.checkpoints.seal_before_removal(&app.store)?;
+    let (mut outcome, mut controls, mut first) = (Outcome::default(), Vec::new(), 1);
+    let mut longer = Longer::default();
+    for _ in 0..MOST_LOOKS {
+        let look = Look::begin(reading, erasure, first)?;
+        let n_before = outcome.removed.rows.total();
+        look.each_piece(&mut longer, |door, piece| {
+            let (erasable, kinds, control) = remove(app, door, erasure, piece)?;
+            outcome.add(door, &erasable, kinds);
+            controls.extend(control);
+            Ok(())
+        })?;
+        first = look.last + 1;
+        if outcome.removed.rows.total() == n_before {
+            break;
+        }
+    }
+    // No row names them up to this number; in the write only the rest has to be looked at.
+    let (texts, looked_at) = reading.read(|snapshot| {
+        let texts = texts::search(snapshot, |text| erasure.address.is_in(text))?;
+        Ok((unnamed(snapshot, texts, 0)?, backup::last_seq(snapshot)?))
+    })?;
+    let (removed, noted) = (outcome.removed, controls.clone());
+    let (ended, by) = (erasure.clone(), admin.by.clone());
+    app.store.write_as(Sharing::Alone, move |tx| {
+        let unnamed = unnamed(tx, texts, looked_at)?;
+        tx.remove_texts(&unnamed)?;
+        forget_names(tx, &ended)?;
+        let started_at = jobs::unfinished(tx, JOB)?.map_or(tx.now, |(at, _)| at);
+        jobs::note(tx, JOB, started_at, &json!({ "removed": removed }))?;
+        note(tx, &by, &ended, "done", totals(&removed, &noted))
+    })?;
+    // What was removed stands in the WAL still.
+    app.store.checkpoint()?;
+    look_around(reading, erasure, &longer, &mut outcome)?;
+    let Some(last) = controls.last() else { return Ok(outcome) };
+    let checkpoint = app.checkpoints.covering(&app.store, leaf_of_number(*last) + 1)?;
+    outcome.certificates = reading.read(|snapshot| {
+        let proofs = controls.iter().map(|number| Proof::of(snapshot, LOGS, *number, &checkpoint));
+        proofs.filter_map(Result::transpose).map(|proof| Ok(proof?.to_string())).collect::<Result<_>>()
+    })?;
+    Ok(outcome)
+}
+
+/// Notes an erasure that began and has not ended, with how far it came: after a crash, at the next start.
+pub fn note_broken_off(app: &App) -> Result<()> {
+    if app.store.read(|snapshot| jobs::unfinished(snapshot, JOB))?.is_none() {
+        return Ok(());
+    }
+    app.store.write(|tx| {
+        let Some((started_at, begun)) = jobs::unfinished(tx, JOB)? else { return Ok(()) };
+        let (mut removed, mut numbers) = (Removed::default(), Vec::new());
+        for (number, body) in controls::removals_since(tx, begun["after"].as_i64().unwrap_or(i64::MAX))? {
+            // Retention may have removed rows meanwhile.
+            let door = DOORS.iter().find(|door| body["log"] == door.log.word());
+            if let Some(door) = door.filter(|_| body["erasure"] == begun["why"]) {
+                removed.rows.add(door.log, body["n"].as_i64().unwrap_or(0));
+                numbers.push(number);
+            }
+        }
+        let mut metadata = totals(&removed, &numbers);
+        metadata["begun_by"] = begun["by"].clone();
+        metadata["begun_at"] = json!(started_at);
+        jobs::note(tx, JOB, started_at, &json!({ "error": "broken off", "removed": removed }))?;
+        let workspace = begun["workspace"].as_i64().unwrap_or(crate::auth::FIRST_WORKSPACE);
+        let why = begun["why"].as_str().unwrap_or_default();
+        note_of(tx, &By::system("erasure"), (workspace, why), "broken off", metadata)
+    })
+}
+
+/// How a log is erased from.
+struct Door {
+    log: Log,
+    erasable: fn(&Connection, i64, &[i64]) -> Result<Erasable>,
+    /// How many of some rows are of which action, outcome or kind.
+    kinds: fn(&Connection, &[i64]) -> Result<Kinds>,
+    remove: fn(&mut Tx<'_>, Value, &[i64]) -> Result<usize>,
+    /// Which texts no row names from a number on.
+    unnamed: fn(&Connection, &[i64], i64) -> Result<Vec<i64>>,
+}
+
+static DOORS: [Door; 3] = [
+    Door {
+        log: Log::Enforcement,
+        erasable: enforcement::sql::erasable,
+        kinds: enforcement::sql::kinds,
+        remove: enforcement::sql::remove,
+        unnamed: enforcement::sql::unnamed,
+    },
+    Door {
+        log: Log::Messages,
+        erasable: messages::sql::erasable,
+        kinds: messages::sql::kinds,
+        remove: messages::sql::remove,
+        unnamed: messages::sql::unnamed,
+    },
+    Door {
+        log: Log::Activity,
+        erasable: activity::sql::erasable,
+        kinds: activity::sql::kinds,
+        remove: activity::sql::remove,
+        unnamed: activity::sql::unnamed,
+    },
+];
+
+impl Door {
+    fn of(log: &str) -> Option<usize> {
+        let log = if log == messages::sql::FACTS.log { messages::sql::ROWS.log } else { log };
+        DOORS.iter().position(|door| door.log.word() == log)
+    }
+}
+
+/// Columns that look like addresses and are none: the ids of messages and threads.
+const IDS: [&str; 2] = ["message_id", "thread_id"];
+
+/// What reads, one at a time: of two at once one would look for texts by numbers that the other gives away.
+struct Reading<'a> {
+    app: &'a App,
+    under_way: UnderWay<'a>,
+}
+
+impl<'a> Reading<'a> {
+    /// # Errors
+    /// `Conflict` while another erasure is under way.
+    fn begin(app: &'a App) -> Result<Self> {
+        Ok(Self { app, under_way: app.store.begin_whole(Whole::Erasure)? })
+    }
+
+    /// On a connection of its own. Nobody waits for it but the end of the process: that the caller went away does not
+    /// matter.
+    fn read<T>(&self, query: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        let stopping = Arc::clone(&self.app.stopping);
+        self.app.store.read_under_way(&self.under_way, move || stopping.load(Ordering::Relaxed), query)
+    }
+
+    /// Between two pieces.
+    fn must_go_on(&self) -> Result<()> {
+        if self.app.stopping.load(Ordering::Relaxed) {
+            let message =
+                "mailtrail is stopping; the erasure was broken off, and goes on when it is asked for again";
+            return Err(Error::Unavailable { retry_after: 60, message: message.into() });
+        }
+        Ok(())
+    }
+}
+
+/// One look at the log, from a number on to the last that there is when it begins: what is recorded later may name texts
+/// that it does not know.
+struct Look<'e> {
+    reading: &'e Reading<'e>,
+    erasure: &'e Erasure,
+    first: i64,
+    last: i64,
+    /// Texts that hold the address, and longer words that do.
+    texts: HashMap<i64, (bool, Vec<String>)>,
+}
+
+impl<'e> Look<'e> {
+    fn begin(reading: &'e Reading<'_>, erasure: &'e Erasure, first: i64) -> Result<Self> {
+        reading.read(|snapshot| {
+            let mut found = HashMap::new();
+            texts::each(snapshot, |number, text| {
+                let (is_in, words) = erasure.address.find_words(text);
+                if is_in || !words.is_empty() {
+                    found.insert(number, (is_in, words));
+                }
+            })?;
+            Ok(Self { reading, erasure, first, last: backup::last_seq(snapshot)?, texts: found })
+        })
+    }
+
+    /// Hands out the rows that hold the address, up to so many of one log at once.
+    ///
+    /// # Errors
+    /// `Unavailable` when the process is to end.
+    fn each_piece(
+        &self,
+        longer: &mut Longer,
+        mut take: impl FnMut(&'static Door, &[i64]) -> Result<()>,
+    ) -> Result<()> {
+        let mut pending: [Vec<i64>; DOORS.len()] = Default::default();
+        let mut from = self.first;
+        while from <= self.last {
+            self.reading.must_go_on()?;
+            let to = self.last.min(from + READ_AT_ONCE - 1);
+            self.reading.read(|snapshot| self.find(snapshot, (from, to), longer, &mut pending))?;
+            from = to + 1;
+            for (door, numbers) in DOORS.iter().zip(&mut pending) {
+                while numbers.len() >= REMOVED_AT_ONCE {
+                    self.reading.must_go_on()?;
+                    let rest = numbers.split_off(REMOVED_AT_ONCE);
+                    take(door, &std::mem::replace(numbers, rest))?;
+                }
+            }
+        }
+        for (door, numbers) in DOORS.iter().zip(pending) {
+            if !numbers.is_empty() {
+                self.reading.must_go_on()?;
+                take(door, &numbers)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn find(
+        &self,
+        snapshot: &Snapshot<'_>,
+        range: (i64, i64),
+        longer: &mut Longer,
+        pending: &mut [Vec<i64>; DOORS.len()],
+    ) -> Result<()> {
+        rows::walk(snapshot, LOGS, range, |rows, number, row| {
+            let Some(door) = Door::of(rows.log) else { return Ok(()) };
+            let (mut is_in, mut is_id) = (false, false);
+            rows.each(row, |column, value| {
+                match (column, value) {
+                    (Column::Word("kind", _), ValueRef::Integer(kind)) => {
+                        is_id = kind == messages::Kind::Thread as i64;
+                    }
+                    (Column::Value(name), ValueRef::Text(text)) if !is_id && !IDS.contains(name) => {
+                        let text = String::from_utf8_lossy(text);
+                        is_in |= self.erasure.address.find(&text, longer, number);
+                    }
+                    (Column::Text(..), ValueRef::Integer(text)) => {
+                        if let Some((is_in_text, words)) = self.texts.get(&text) {
+                            is_in |= is_in_text;
+                            longer.take_up(words, number);
+                        }
+                    }
+                    _ => {}
+                }
+                Ok(())
+            })?;
+            if is_in {
+                pending[door].push(number);
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Outcome {
+    fn add(&mut self, door: &Door, erasable: &Erasable, kinds: Kinds) {
+        self.removed.on_hold += erasable.n_on_hold;
+        self.not_reached.own_acts += erasable.n_own_acts;
+        self.removed.rows.add(door.log, erasable.free.len() as i64);
+        for (kind, n) in kinds {
+            *self.removed_of.entry(door.log.word()).or_default().entry(kind).or_default() += n;
+        }
+    }
+}
+
+/// Removes what of a piece is this workspace's and may go: what that was, and the number of the row of `control` that
+/// says so.
+fn remove(
+    app: &App,
+    door: &'static Door,
+    erasure: &Erasure,
+    numbers: &[i64],
+) -> Result<(Erasable, Kinds, Option<i64>)> {
+    let (workspace, why, numbers) = (erasure.workspace, erasure.why.clone(), numbers.to_vec());
+    app.store.disk().make_room();
+    app.store.write_as(Sharing::Alone, move |tx| {
+        let erasable = (door.erasable)(tx, workspace, &numbers)?;
+        if erasable.free.is_empty() {
+            return Ok((erasable, Vec::new(), None));
+        }
+        let kinds = (door.kinds)(tx, &erasable.free)?;
+        let id = workspaces::id_of(tx, workspace)?;
+        let why = json!({ "log": door.log.word(), "workspace": id, "erasure": why });
+        (door.remove)(tx, why, &erasable.free)?;
+        Ok((erasable, kinds, Some(tx.last_number())))
+    })
+}
+
+/// Whoever is there still would be recorded again.
+fn must_be_gone(connection: &Connection, erasure: &Erasure) -> Result<()> {
+    let is_here = |what: String| Err(Error::conflict("address_in_use", format!("{what}: delete it first")));
+    let mailboxes = mailboxes::addresses(connection, erasure.workspace)?;
+    if let Some((id, _)) = mailboxes.into_iter().find(|(_, address)| erasure.address.is(address)) {
+        return is_here(format!("the mailbox {id} has this address"));
+    }
+    let members = users::members(connection, erasure.workspace)?;
+    match members.into_iter().find(|member| erasure.address.is(&member.email)) {
+        Some(member) => is_here(format!("the member {} has this address", member.user_id)),
+        None => Ok(()),
+    }
+}
+
+/// Which of these texts no row of any log names whose number is above `after`.
+fn unnamed(connection: &Connection, texts: Vec<i64>, after: i64) -> Result<Vec<i64>> {
+    let still = |texts: Vec<i64>, door: &Door| match texts.is_empty() {
+        true => Ok(texts),
+        false => (door.unnamed)(connection, &texts, after),
+    };
+    DOORS.iter().try_fold(texts, still)
+}
+
+/// What is left once the rows are gone: names of deleted mailboxes and people, invitations, kept answers.
+fn forget_names(tx: &Tx<'_>, Erasure { workspace, address, .. }: &Erasure) -> Result<()> {
+    mailboxes::forget(tx, *workspace, |text| address.is_in(text))?;
+    users::forget(tx, *workspace, |text| address.is_in(text))?;
+    invitations::erase(tx, *workspace, |text| address.is_in(text))?;
+    idempotency::erase(tx, *workspace, |text| address.is_in(text))?;
+    Ok(())
+}
+
+/// Longer words, and what is not reached.
+fn look_around(
+    reading: &Reading<'_>,
+    erasure: &Erasure,
+    longer: &Longer,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let Erasure { workspace, address, .. } = erasure;
+    let is_meant = |text: &str| address.is_in(text);
+    reading.read(|snapshot| {
+        for (word, numbers) in longer.words() {
+            let mut n = 0;
+            for door in &DOORS {
+                let Erasable { free, n_on_hold, n_own_acts } =
+                    (door.erasable)(snapshot, *workspace, numbers)?;
+                let own = free.iter().filter(|number| numbers.binary_search(number).is_ok());
+                n += own.count() as i64 + n_on_hold + n_own_acts;
+            }
+            if n > 0 {
+                outcome.longer_words.push(LongerWord { word: word.to_owned(), rows: n });
+            }
+        }
+        let left = &mut outcome.not_reached;
+        left.policies = mailboxes::count_policies(snapshot, *workspace, is_meant)?;
+        left.control = controls::count(snapshot, is_meant)?;
+        left.names = owners::names(snapshot, *workspace)?;
+        for license in license::list(snapshot)? {
+            left.names.push(Named {
+                what: "license".into(),
+                id: license.id.to_string(),
+                name: license.holder,
+            });
+        }
+        left.names.retain(|named| address.is_in(&named.name));
+        Ok(())
+    })?;
+    let config = &reading.app.config;
+    let data = &config.data;
+    let is_database = |name: &str| name.ends_with(".db") && !name.starts_with('.');
+    let own = data.join("backups");
+    let scheduled = config.backups.as_ref().map(|backups| backups.directory.as_path());
+    let scheduled = scheduled.filter(|directory| *directory != own);
+    outcome.not_reached.backups =
+        [Some(own.as_path()), scheduled].into_iter().flatten().map(|path| n_files(path, is_database)).sum();
+    let database = config.database();
+    let upgraded = format!("{}.v", database.file_name().and_then(OsStr::to_str).unwrap_or_default());
+    outcome.not_reached.upgrade_copies = n_files(data, |name| name.starts_with(&upgraded));
+    Ok(())
+}
+
+/// How many files of a directory are meant; none where there is no such directory.
+fn n_files(directory: &Path, is_meant: impl Fn(&str) -> bool) -> usize {
+    let Ok(entries) = directory.read_dir() else { return 0 };
+    entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(&is_meant)).count()
+}
+
+/// What an activity says of the rows that went.
+fn totals(removed: &Removed, controls: &[i64]) -> Value {
+    let named = &controls[..controls.len().min(MOST_CONTROLS)];
+    json!({ "removed": removed, "control": named, "n_controls": controls.len() })
+}
+
+fn note(tx: &mut Tx<'_>, by: &By, erasure: &Erasure, state: &str, metadata: Value) -> Result<()> {
+    note_of(tx, by, (erasure.workspace, &erasure.why), state, metadata)
+}
+
+fn note_of(
+    tx: &mut Tx<'_>,
+    by: &By,
+    (workspace, why): (i64, &str),
+    state: &str,
+    mut metadata: Value,
+) -> Result<()> {
+    let id = workspaces::id_of(tx, workspace)?;
+    metadata["why"] = why.into();
+    metadata["state"] = state.into();
+    tx.note(Note {
+        workspace: Some(workspace),
+        project: None,
+        by: by.clone(),
+        action: "person.erase",
+        target_type: "workspace",
+        target_id: id.map(|id| id.to_string()).unwrap_or_default(),
+        metadata,
+    })
+}
