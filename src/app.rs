@@ -10,7 +10,7 @@ use crate::auth::keys::Known;
 use crate::auth::license::{self, License};
 use crate::auth::rates::Rates;
 use crate::auth::throttle::Throttle;
-use crate::checkpoints::Checkpoints;
+use crate::checkpoints::{self, Checkpoints};
 use crate::config::Config;
 use crate::data_directory::{self, Lock};
 use crate::error::{Error, Result};
@@ -84,7 +84,12 @@ impl App {
         data_directory::examine(&config.data)?;
         let database = config.database();
         let disk = Disk::open(&config.data, config.disk_reserve)?;
-        migrate::prepare(&database, LOGS)?;
+        let (connection, version) = migrate::examine(&database)?;
+        if version < migrate::VERSION {
+            checkpoints::examine(&config, &connection, version)?;
+        }
+        drop(connection);
+        migrate::bring_up(&database, version, LOGS)?;
         let store = Arc::new(Store::open(&database, disk, clock.clone(), crate::activity::note, LOGS)?);
         let checkpoints = Checkpoints::open(&config, &store)?;
         let witnesses = Witnesses::open(&config.witnesses, &checkpoints);

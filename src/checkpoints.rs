@@ -72,37 +72,19 @@ impl Checkpoints {
     /// `Refused` when the key is gone or another, or the tree is not the one that was signed.
     pub fn open(config: &Config, store: &Store) -> Result<Self> {
         store.read(|snapshot| finish_renewal(config, snapshot))?;
-        let key = Key::of(config);
-        let epoch = match store.read(|snapshot| epochs::current(snapshot))? {
-            Some(epoch) => epoch,
+        let known = |store: &Store| store.read(|snapshot| known(config, snapshot));
+        let (signer, last) = match known(store)? {
+            Some(known) => known,
             None => {
-                let signer = signer_of(1, &key.read_or_make()?);
+                let signer = signer_of(1, &Key::of(config).read_or_make()?);
                 let epoch = Epoch { epoch: 1, verifier: signer.verifier() };
-                let added = epoch.clone();
-                store.write(move |tx| epochs::add(tx, &added, tx.now))?;
-                epoch
-            }
-        };
-        let signer = Signer::new(epoch.verifier.name().to_owned(), &key.read()?);
-        if signer.verifier() != epoch.verifier {
-            return Err(Error::refused(
-                format!("{key} is not the key that signs this log"),
-                "put the right one back, or go on under another name: mailtrail checkpoint renew",
-            ));
-        }
-        let file = config.data.join(CHECKPOINT);
-        let last = match std::fs::read_to_string(&file) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Error::io(format!("cannot read {}", file.display()))(error)),
-            Ok(note) => {
-                let checkpoint = Checkpoint::signed(&note, std::slice::from_ref(&epoch.verifier));
-                let checkpoint = checkpoint.map_err(|error| not_signed(&file, &error.to_string()))?;
-                store.read(|snapshot| must_begin_with(&Stored(snapshot), &checkpoint))?;
-                Some(Signed { size: checkpoint.size, note })
+                store.write(move |tx| epochs::add(tx, &epoch, tx.now))?;
+                known(store)?.ok_or_else(|| Error::Internal("a log has no name that was given one".into()))?
             }
         };
         // More than the log's own line: they were verified before they were written.
         let cosigned = last.clone().filter(|last| last.note.matches("\n— ").count() > 1);
+        let file = config.data.join(CHECKPOINT);
         Ok(Self { file, kept: Mutex::new(Kept { signer, last, cosigned, looked_at: None }) })
     }
 
@@ -433,6 +415,55 @@ impl fmt::Display for Key<'_> {
             Self::File(path) => path.display().fmt(f),
             Self::Given(_) => f.write_str("what the setting checkpoint_key gives"),
         }
+    }
+}
+
+/// What signs this log, and the last checkpoint that it signed, as they stand beside the database; `None` where the log
+/// has no name yet.
+fn known(config: &Config, connection: &Connection) -> Result<Option<(Signer, Option<Signed>)>> {
+    let Some(epoch) = epochs::current(connection)? else { return Ok(None) };
+    let key = Key::of(config);
+    let signer = Signer::new(epoch.verifier.name().to_owned(), &key.read()?);
+    if signer.verifier() != epoch.verifier {
+        return Err(Error::refused(
+            format!("{key} is not the key that signs this log"),
+            "put the right one back, or go on under another name: mailtrail checkpoint renew",
+        ));
+    }
+    Ok(Some((signer, last_signed(&config.data, connection, &epoch)?)))
+}
+
+/// # Errors
+/// `Refused` when the file is not to be believed, or the tree does not begin with what it says.
+fn last_signed(data: &Path, connection: &Connection, epoch: &Epoch) -> Result<Option<Signed>> {
+    let file = data.join(CHECKPOINT);
+    let note = match std::fs::read_to_string(&file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        note => note.map_err(Error::io(format!("cannot read {}", file.display())))?,
+    };
+    let checkpoint = Checkpoint::signed(&note, std::slice::from_ref(&epoch.verifier));
+    let checkpoint = checkpoint.map_err(|error| not_signed(&file, &error.to_string()))?;
+    must_begin_with(&Stored(connection), &checkpoint)?;
+    Ok(Some(Signed { size: checkpoint.size, note }))
+}
+
+/// Whether a database of an older version can be served once it is upgraded: its key is there, and it is the one that was
+/// signed for. What would be refused afterwards is refused as it is.
+pub fn examine(config: &Config, connection: &Connection, version: i64) -> Result<()> {
+    if version >= migrate::WITH_CHECKPOINTS {
+        known(config, connection)?;
+    }
+    Ok(())
+}
+
+/// Why the checkpoint that stands beside a database is not of it; `None`: it is, or there is none.
+pub fn contradiction(data: &Path, connection: &Connection, version: i64) -> Result<Option<String>> {
+    let epoch = if version >= migrate::WITH_CHECKPOINTS { epochs::current(connection)? } else { None };
+    let Some(epoch) = epoch else { return Ok(None) };
+    match last_signed(data, connection, &epoch) {
+        Err(Error::Refused { message, .. } | Error::Mismatch(message)) => Ok(Some(message)),
+        Err(error) => Err(error),
+        Ok(_) => Ok(None),
     }
 }
 

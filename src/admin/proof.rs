@@ -9,7 +9,7 @@ use crate::error::{Error, Result, Subject};
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
 use crate::proofs;
-use crate::store::{Note, Whole, backup, counts, last_now};
+use crate::store::{Note, Whole, backup, counts, last_now, schema};
 use crate::time::Timestamp;
 use crate::tlog::controls;
 use crate::tlog::epochs;
@@ -31,9 +31,13 @@ pub fn show_verification(app: &App, admin: &Admin, request: &Request) -> Result<
     Response::json(200, &verified)
 }
 
-/// Of a database of this version.
+/// Of a database with a tree.
 pub fn verification(connection: &Connection) -> Result<Value> {
-    let (mut findings, mut n_findings) = (Vec::new(), 0);
+    let (mut findings, is_readable) = schema::examine(connection)?;
+    let mut n_findings = findings.len();
+    if !is_readable {
+        return Ok(json!({ "ok": false, "findings": findings, "n_findings": n_findings }));
+    }
     let mut tell = |line: String| {
         n_findings += 1;
         if findings.len() < MOST_TOLD {

@@ -5,14 +5,16 @@
 //! checked, flushed and then renamed, so that a file of the given name is always a whole backup.
 
 use std::fs::{File, OpenOptions};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::{checksums, disk, migrate, pages};
+use super::{checksums, disk, migrate, pages, schema};
 use crate::error::{Error, Result};
 use crate::tlog::rows::Rows;
 use crate::tlog::verify;
@@ -79,6 +81,7 @@ fn copy(
     let failed = || Error::io(format!("cannot write {}", partial.display()));
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial).map_err(failed())?;
     let mut copy = Connection::open_with_flags(partial, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    schema::guard(&copy)?;
     // What is not flushed as it comes is flushed at the end, before the file gets its name.
     copy.execute_batch("PRAGMA synchronous = OFF")?;
     let steps = Backup::new(source, &mut copy)?;
@@ -126,11 +129,15 @@ const MOST_TOLD: usize = 20;
 
 /// What SQLite's own checks find, and every row that is not as it was recorded; empty when all is well.
 pub fn problems(connection: &Connection, logs: &[Rows]) -> Result<Vec<String>> {
-    let mut problems = Vec::new();
+    let (mut problems, is_readable) = schema::examine(connection)?;
+    if !is_readable {
+        return Ok(problems);
+    }
+    let is_like_ours = problems.is_empty();
     if let Err(error) = find_problems(connection, &mut problems) {
         problems.push(damage(error)?);
     }
-    if migrate::has_checksums(connection)? {
+    if is_like_ours && migrate::has_checksums(connection)? {
         match checksums::schema_is_whole(connection) {
             Ok(true) => {}
             Ok(false) => problems.push("the schema is not as it was made".to_owned()),
@@ -209,10 +216,57 @@ fn find_problems(connection: &Connection, problems: &mut Vec<String>) -> Result<
     Ok(())
 }
 
-/// Opens a database that nobody serves, for looking only.
+/// Opens a database that nobody serves, for looking only. Where nothing can be written beside it, as on read-only media,
+/// the file is taken as it is: it must have no WAL then.
 pub fn open_at_rest(path: &Path) -> Result<Connection> {
+    use rusqlite::ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
+    let error = match open_to_look(path, false) {
+        Err(Error::Database(error))
+            if matches!(error.sqlite_error_code(), Some(CannotOpen | PermissionDenied | ReadOnly)) =>
+        {
+            error
+        }
+        opened => return opened.map_err(migrate::unreadable(path)),
+    };
+    match has_more_beside(path) {
+        false => open_to_look(path, true).map_err(migrate::unreadable(path)),
+        true => Err(Error::refused(
+            format!(
+                "{} has a WAL or a journal beside it, which cannot be read there: {error}",
+                path.display()
+            ),
+            "copy both to a directory that can be written",
+        )),
+    }
+}
+
+/// Opens a database of whose directory we hold the lock, for looking only: nothing is made beside it where all of it is in
+/// the one file.
+pub(super) fn open_alone(path: &Path) -> Result<Connection> {
+    open_to_look(path, !has_more_beside(path)).map_err(migrate::unreadable(path))
+}
+
+/// Whether SQLite has to look at more than the file: at a WAL that was not moved yet, or a journal that was not played
+/// back.
+fn has_more_beside(path: &Path) -> bool {
+    ["-wal", "-journal"].into_iter().any(|suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        Path::new(&name).metadata().is_ok_and(|found| found.len() > 0)
+    })
+}
+
+/// `is_fixed`: nobody changes it, and nothing is made beside it.
+fn open_to_look(path: &Path, is_fixed: bool) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = if is_fixed {
+        let name = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+        let uri = format!("file:{name}?immutable=1");
+        Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
+    } else {
+        Connection::open_with_flags(path, flags)?
+    };
+    schema::look(&connection)?;
     checksums::register(&connection)?;
     // One snapshot for all that is asked; without it each statement would lock the file anew.
     connection.execute_batch("BEGIN")?;

@@ -2,7 +2,8 @@
 //!
 //! The version stands in `user_version`, the kind of file in `application_id`. A new database is made from
 //! schema.sql; an older one goes through `STEPS`, all in one transaction, after a backup beside it. A newer one is
-//! refused untouched, a file that is no mailtrail database likewise, and a damaged one is never made anew.
+//! refused untouched, a file that is no mailtrail database likewise, and a damaged one is never made anew. Before any of
+//! it the file is held against the schema of its version (`schema`).
 //!
 //! An upgrade needs room for the backup and, until it is done, for a WAL about as large as the database.
 
@@ -12,7 +13,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{backup, checksums, connect, last_now};
+use super::{backup, checksums, connect, last_now, schema};
 use crate::error::{Error, Result};
 use crate::tlog;
 use crate::tlog::rows::Rows;
@@ -24,7 +25,7 @@ const APPLICATION_ID: i64 = 0x4D54_524C;
 pub const VERSION: i64 = 6;
 
 /// What brings a file to a version from the one before, oldest first. Steps are only ever added.
-const STEPS: &[(i64, &str)] = &[
+pub(super) const STEPS: &[(i64, &str)] = &[
     (2, include_str!("upgrades/2.sql")),
     (3, include_str!("upgrades/3.sql")),
     (4, include_str!("upgrades/4.sql")),
@@ -33,6 +34,8 @@ const STEPS: &[(i64, &str)] = &[
 ];
 /// From this version on there is a tree; the rows that are there then get their leaves.
 pub const WITH_TREE: i64 = 3;
+/// From this version on the tree's checkpoints are signed.
+pub const WITH_CHECKPOINTS: i64 = 4;
 
 /// SQLite before 3.51.3 can lose a committed write when two connections write and checkpoint at the same moment
 /// (the WAL-reset bug).
@@ -52,37 +55,70 @@ pub fn prepare(path: &Path, logs: &[Rows]) -> Result<()> {
     let file = File::options().create(true).append(true).mode(0o600).open(path).map_err(failed())?;
     let is_new = file.metadata().map_err(failed())?.len() == 0;
     drop(file);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)?;
     if is_new {
-        return create(&mut connection);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        return create(&mut Connection::open_with_flags(path, flags)?);
     }
+    let (_, version) = examine(path)?;
+    bring_up(path, version, logs)
+}
+
+/// The database as it is, to be looked at before anything else is done with it, and its version. The caller holds the
+/// lock of its directory.
+///
+/// # Errors
+/// `Refused` when it is none of ours, newer, or has something else in its schema than its version.
+pub fn examine(path: &Path) -> Result<(Connection, i64)> {
+    let connection = backup::open_alone(path)?;
     let version = version(&connection, path)?;
-    drop(connection);
-    if version < VERSION {
-        upgrade(path, version, logs)?;
+    schema::refuse(&connection, version, path).map_err(unreadable(path))?;
+    Ok((connection, version))
+}
+
+/// Brings a database that was examined up to `VERSION`.
+pub fn bring_up(path: &Path, version: i64, logs: &[Rows]) -> Result<()> {
+    if version < VERSION { upgrade(path, version, logs) } else { Ok(()) }
+}
+
+/// For `map_err`: what SQLite cannot read is refused, and not a fault of ours.
+pub(super) fn unreadable(path: &Path) -> impl Fn(Error) -> Error {
+    use ErrorCode::{DatabaseCorrupt, NotADatabase, OperationInterrupted, TooBig, Unknown};
+    move |error| match &error {
+        Error::Database(why)
+            if matches!(
+                why.sqlite_error_code(),
+                Some(DatabaseCorrupt | NotADatabase | OperationInterrupted | TooBig | Unknown)
+            ) =>
+        {
+            Error::refused(
+                format!("{} cannot be read as a database: {why}", path.display()),
+                "keep the file as it is and restore a backup with `mailtrail restore`",
+            )
+        }
+        _ => error,
     }
-    Ok(())
 }
 
 /// The schema version of a mailtrail database; anything else is refused.
 pub fn version(connection: &Connection, path: &Path) -> Result<i64> {
-    let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    let unreadable = |error: rusqlite::Error| match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::refused(
-            format!("{} cannot be read as a database: {error}", path.display()),
-            "keep the file as it is and restore a backup with `mailtrail restore`",
-        ),
-        _ => error.into(),
+    let read = |pragma| {
+        let value = connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+        value.map_err(|error| unreadable(path)(error.into()))
     };
-    let application_id = read("application_id").map_err(unreadable)?;
+    let application_id = read("application_id")?;
     if application_id != APPLICATION_ID {
         return Err(Error::refused(
             format!("{} is not a mailtrail database", path.display()),
             "name the right data directory with --data",
         ));
     }
-    let version = read("user_version").map_err(unreadable)?;
+    let version = read("user_version")?;
+    if version < 1 {
+        return Err(Error::refused(
+            format!("{} has schema version {version}, which no mailtrail wrote", path.display()),
+            "keep the file as it is and restore a backup with `mailtrail restore`",
+        ));
+    }
     if version > VERSION {
         return Err(Error::refused(
             format!("{} has schema version {version}; this mailtrail knows up to {VERSION}", path.display()),
@@ -103,7 +139,8 @@ pub(super) fn has_tree(connection: &Connection) -> Result<bool> {
     Ok(user_version(connection)? >= WITH_TREE)
 }
 
-fn user_version(connection: &Connection) -> Result<i64> {
+/// As the file says, whatever it is.
+pub fn user_version(connection: &Connection) -> Result<i64> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }
 

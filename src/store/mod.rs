@@ -30,6 +30,7 @@ pub mod jobs;
 pub mod listing;
 pub mod migrate;
 mod readers;
+pub mod schema;
 pub mod settings;
 pub mod texts;
 mod writer;
@@ -590,6 +591,7 @@ pub fn last_now(connection: &Connection) -> Result<Timestamp> {
 pub(crate) fn connect(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
+    schema::guard(&connection)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(128);
     checksums::register(&connection)?;
@@ -599,7 +601,6 @@ pub(crate) fn connect(path: &Path) -> Result<Connection> {
          PRAGMA foreign_keys = ON;
          PRAGMA recursive_triggers = ON;
          PRAGMA secure_delete = ON;
-         PRAGMA trusted_schema = OFF;
          PRAGMA cache_size = -65536;
          PRAGMA wal_autocheckpoint = 0;
          PRAGMA temp_store = MEMORY;

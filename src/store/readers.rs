@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
-use super::checksums;
+use super::{checksums, schema};
 use crate::error::{Error, Result};
 
 /// For whom a list is read.
@@ -157,6 +157,7 @@ fn pool(path: &Path, connections: u32) -> Result<Pool> {
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    schema::guard(connection)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(64);
     checksums::register(connection)?;
