@@ -193,6 +193,13 @@ impl Lock {
     }
 }
 
+impl Drop for Lock {
+    /// What is there is as it was before we came.
+    fn drop(&mut self) {
+        let _ = self.file.set_len(0);
+    }
+}
+
 /// In place of a process that nobody knows: the file says nothing.
 fn words(holder: Option<Holder>) -> String {
     holder.map_or_else(|| "another process".to_owned(), |holder| holder.to_string())
@@ -259,7 +266,7 @@ pub fn refuse_open_modes(data: &Path) -> Result<()> {
 }
 
 /// What cannot be written cannot be served: also a WAL that a command run as root has left.
-fn refuse_read_only(data: &Path) -> Result<()> {
+pub fn refuse_read_only(data: &Path) -> Result<()> {
     let names = ["", "mailtrail.db", "mailtrail.db-wal", "mailtrail.db-shm", "mailtrail.lock"];
     for path in names.map(|name| if name.is_empty() { data.to_owned() } else { data.join(name) }) {
         let access = Access::READ_OK | Access::WRITE_OK;

@@ -16,7 +16,7 @@ use crate::jobs::{backups, retention};
 use crate::mask::quoted;
 use crate::owners::{invitations, mailboxes};
 use crate::store::counts::Recount;
-use crate::store::{Note, Sharing, Whole, backup, clock_steps, counts, idempotency, jobs};
+use crate::store::{Note, Sharing, Whole, backup, clock_steps, counts, idempotency, jobs, schema};
 use crate::time::SECOND;
 use crate::{activity, enforcement, messages};
 
@@ -192,6 +192,9 @@ pub fn post_check(app: &App, admin: &Admin, request: &Request) -> Result<Respons
 /// What SQLite finds wrong, and every count that is not the number of its rows.
 pub fn check(connection: &rusqlite::Connection) -> Result<(Vec<String>, Vec<counts::Miscount>)> {
     let mut problems = backup::problems(connection, LOGS)?;
+    if !schema::examine(connection)?.1 {
+        return Ok((problems, Vec::new()));
+    }
     let miscounts = recount(connection).or_else(|error| {
         problems.push(backup::damage(error)?);
         Ok::<_, Error>(Vec::new())

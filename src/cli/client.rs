@@ -6,18 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use serde_json::Value;
 
 use super::Context;
 use crate::app::App;
 use crate::auth::WORKSPACE_HEADER;
 use crate::auth::operator::{self, OPERATOR_HEADER};
+use crate::checkpoints;
 use crate::config::Config;
-use crate::data_directory::{Lock, PATIENCE, State, Turn, still_taken};
+use crate::data_directory::{self, Lock, PATIENCE, State, Turn, still_taken};
 use crate::error::{Error, Result};
 use crate::http::{Body, Line, Method, Peer, Query, Request, client};
 use crate::ids::random_hex;
 use crate::routes;
+use crate::store::{backup, migrate};
 use crate::time::Clock;
 
 /// Who runs this command, as it was at the first time of asking: `cli::main` asks before this process may become
@@ -138,23 +141,104 @@ impl Client {
     }
 }
 
+/// Who has the data directory, once those have left it that are over soon.
+pub enum Found {
+    /// The server that listens here.
+    Server(PathBuf),
+    Nobody(Lock),
+}
+
+impl Found {
+    pub fn of(config: &Config, patience: Duration) -> Result<Self> {
+        let socket = config.socket();
+        let is_served = |_| client::is_answered(&socket);
+        let is_watched = std::io::stderr().is_terminal();
+        let wait = |what: &str| {
+            if is_watched {
+                eprintln!("{what}");
+            }
+        };
+        match Lock::wait(&config.data, State::Command, patience, is_served, wait)? {
+            Turn::Ours(lock) => Ok(Self::Nobody(lock)),
+            Turn::Served => Ok(Self::Server(socket)),
+            Turn::Taken(holder) => Err(still_taken(&config.data, holder)),
+        }
+    }
+}
+
 /// The way there is at this moment, or will be in a while.
 fn find(config: &Config, patience: Duration) -> Result<Way> {
-    let socket = config.socket();
-    let is_served = |_| client::is_answered(&socket);
-    let is_watched = std::io::stderr().is_terminal();
-    let wait = |what: &str| {
-        if is_watched {
-            eprintln!("{what}");
+    Ok(match Found::of(config, patience)? {
+        Found::Server(socket) => Way::Socket(socket),
+        Found::Nobody(lock) => Way::Here(Box::new(App::open(config.clone(), Clock::system(), lock)?)),
+    })
+}
+
+/// The database itself, for those who only look at it.
+pub enum Looked {
+    Server(Box<Client>),
+    File(Box<AtRest>),
+}
+
+/// A database that nobody serves, as it is.
+pub struct AtRest {
+    pub connection: Connection,
+    pub version: i64,
+    /// Of the data directory that it is in: its checkpoint stands beside it.
+    pub data: Option<PathBuf>,
+    _lock: Option<Lock>,
+}
+
+impl Looked {
+    /// A file that nobody serves, or the data directory's: through the server where one runs, else as it is, for to look
+    /// at a database is not to upgrade it. On read-only media nobody can have it, and there is no lock.
+    pub fn at(context: &Context, file: Option<&Path>) -> Result<Self> {
+        let (data, database) = (&context.config.data, context.config.database());
+        if let Some(path) = file {
+            must_be_file(path)?;
+            return AtRest::open(path, backup::open_at_rest(path)?, None, None);
         }
-    };
-    match Lock::wait(&config.data, State::Command, patience, is_served, wait)? {
-        Turn::Ours(lock) => {
-            let app = App::open(config.clone(), Clock::system(), lock)?;
-            Ok(Way::Here(Box::new(app)))
+        if let Err(refused) = data_directory::refuse_read_only(data) {
+            let opened = backup::open_at_rest(&database).map_err(|_| refused)?;
+            return AtRest::open(&database, opened, Some(data.clone()), None);
         }
-        Turn::Served => Ok(Way::Socket(socket)),
-        Turn::Taken(holder) => Err(still_taken(&config.data, holder)),
+        match Found::of(&context.config, PATIENCE)? {
+            Found::Server(_) => Ok(Self::Server(Box::new(Client::open(context)?))),
+            Found::Nobody(lock) => {
+                data_directory::examine(data)?;
+                AtRest::open(&database, backup::open_alone(&database)?, Some(data.clone()), Some(lock))
+            }
+        }
+    }
+}
+
+/// # Errors
+/// `Usage` for the name of something else.
+pub fn must_be_file(path: &Path) -> Result<()> {
+    if path.is_file() {
+        return Ok(());
+    }
+    Err(Error::usage(
+        format!("{} is not a file", path.display()),
+        "name a database that nobody serves, as `mailtrail backup` writes it",
+    ))
+}
+
+impl AtRest {
+    fn open(
+        path: &Path,
+        connection: Connection,
+        data: Option<PathBuf>,
+        lock: Option<Lock>,
+    ) -> Result<Looked> {
+        let version = migrate::version(&connection, path)?;
+        Ok(Looked::File(Box::new(Self { connection, version, data, _lock: lock })))
+    }
+
+    /// Why the checkpoint beside it, if there is one, is not of it.
+    pub fn contradiction(&self) -> Result<Option<String>> {
+        let Some(data) = &self.data else { return Ok(None) };
+        checkpoints::contradiction(data, &self.connection, self.version)
     }
 }
 

@@ -4,14 +4,12 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::Context;
 use super::arguments::{Erase, Log, Provable};
-use super::client::{Call, Client};
+use super::client::{Call, Client, Looked};
 use super::data::{Owner, route};
-use super::setup::open_at_rest;
 use super::table::cell;
 use crate::admin::proof;
 use crate::checkpoints;
@@ -30,11 +28,7 @@ pub fn verify(context: &Context, file: Option<&Path>, pins: Option<&Path>) -> Re
     let mut found = asked.verify()?;
     for (at, note) in (1..).zip(&pins) {
         if let Some(why) = asked.contradicts(note)? {
-            found["ok"] = false.into();
-            found["n_findings"] = (found["n_findings"].as_u64().unwrap_or(0) + 1).into();
-            if let Some(findings) = found["findings"].as_array_mut() {
-                findings.push(format!("checkpoint {at}: {why}").into());
-            }
+            add_finding(&mut found, format!("checkpoint {at}: {why}"));
         }
     }
     context.answer(&found, |found| {
@@ -68,31 +62,41 @@ pub fn verify(context: &Context, file: Option<&Path>, pins: Option<&Path>) -> Re
 }
 
 /// Who answers for the database.
-enum Asked {
-    Server(Box<Client>),
-    File(Connection),
-}
+struct Asked(Looked);
 
 impl Asked {
     /// The data directory's, or a file that nobody serves.
     fn of(context: &Context, file: Option<&Path>) -> Result<Self> {
-        Ok(match file {
-            None => Self::Server(Box::new(Client::open(context)?)),
-            Some(path) => Self::File(open(path)?),
-        })
+        let looked = Looked::at(context, file)?;
+        if let Looked::File(at_rest) = &looked
+            && at_rest.version < migrate::WITH_TREE
+        {
+            let path = file.map_or_else(|| context.config.database(), Path::to_owned);
+            return Err(Error::usage(
+                format!("{} has schema version {}, which knew no tree", path.display(), at_rest.version),
+                "`mailtrail check` looks at its checksums; the tree begins when a server opens it",
+            ));
+        }
+        Ok(Self(looked))
     }
 
     fn verify(&self) -> Result<Value> {
-        match self {
-            Self::Server(client) => client.get("/api/v1/admin/verify", Vec::new()),
-            Self::File(connection) => proof::verification(connection),
+        match &self.0 {
+            Looked::Server(client) => client.get("/api/v1/admin/verify", Vec::new()),
+            Looked::File(at_rest) => {
+                let mut found = proof::verification(&at_rest.connection)?;
+                if let Some(why) = at_rest.contradiction()? {
+                    add_finding(&mut found, why);
+                }
+                Ok(found)
+            }
         }
     }
 
     fn root(&self, size: u64) -> Result<Value> {
-        match self {
-            Self::Server(client) => client.get("/api/v1/admin/root", vec![("size", size.to_string())]),
-            Self::File(connection) => proof::root(connection, size),
+        match &self.0 {
+            Looked::Server(client) => client.get("/api/v1/admin/root", vec![("size", size.to_string())]),
+            Looked::File(at_rest) => proof::root(&at_rest.connection, size),
         }
     }
 
@@ -122,6 +126,14 @@ impl Asked {
         }
         let is_same = told["root"] == json!(root.to_string());
         Ok((!is_same).then(|| format!("the first {size} entries are not those that were signed for")))
+    }
+}
+
+fn add_finding(found: &mut Value, finding: String) {
+    found["ok"] = false.into();
+    found["n_findings"] = (found["n_findings"].as_u64().unwrap_or(0) + 1).into();
+    if let Some(findings) = found["findings"].as_array_mut() {
+        findings.push(finding.into());
     }
 }
 
@@ -155,17 +167,6 @@ fn read_pins(path: &Path) -> Result<Vec<String>> {
 fn read(path: &Path, hint: &str) -> Result<String> {
     std::fs::read_to_string(path)
         .map_err(|error| Error::usage(format!("cannot read {}: {error}", path.display()), hint))
-}
-
-fn open(path: &Path) -> Result<Connection> {
-    let (connection, version) = open_at_rest(path)?;
-    if version < migrate::WITH_TREE {
-        return Err(Error::usage(
-            format!("{} has schema version {version}, which knew no tree", path.display()),
-            "`mailtrail check FILE` looks at its checksums; the tree begins when a server opens it",
-        ));
-    }
-    Ok(connection)
 }
 
 /// Prints the proof of an entry.

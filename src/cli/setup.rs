@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::arguments::{ClockCommand, RetentionCommand};
-use super::client::Client;
+use super::client::{Client, Looked, must_be_file};
 use super::service::{self, Watchdog};
 use super::table::{card, cell, table};
 use super::{Context, print};
@@ -311,19 +310,6 @@ pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
     })
 }
 
-/// A database that nobody serves, for looking only, and its schema version.
-pub fn open_at_rest(path: &Path) -> Result<(Connection, i64)> {
-    if !path.is_file() {
-        return Err(Error::usage(
-            format!("{} is not a file", path.display()),
-            "name a database that nobody serves, as `mailtrail backup` writes it",
-        ));
-    }
-    let connection = copies::open_at_rest(path)?;
-    let version = migrate::version(&connection, path)?;
-    Ok((connection, version))
-}
-
 struct Examined {
     version: i64,
     last_seq: i64,
@@ -332,7 +318,9 @@ struct Examined {
 
 /// What is in a database nobody serves; a damaged one is refused.
 fn examine(path: &Path) -> Result<Examined> {
-    let (connection, version) = open_at_rest(path)?;
+    must_be_file(path)?;
+    let connection = copies::open_at_rest(path)?;
+    let version = migrate::version(&connection, path)?;
     copies::examine(&connection, path, LOGS)?;
     let n_rows = |table: &'static str| copies::count_rows(&connection, table);
     Ok(Examined {
@@ -400,13 +388,20 @@ pub fn clock(context: &Context, command: Option<ClockCommand>) -> Result<()> {
 }
 
 pub fn check(context: &Context, file: Option<&Path>, repair: bool) -> Result<()> {
-    let found = match file {
-        None => Client::open(context)?.post("/api/v1/admin/check", &json!({ "repair": repair }))?,
-        Some(path) => {
-            let (connection, _) = open_at_rest(path)?;
-            let (problems, miscounts) = crate::admin::appliance::check(&connection)?;
-            json!({ "ok": problems.is_empty() && miscounts.is_empty(), "problems": problems, "miscounts": miscounts })
+    let found = match if repair { None } else { Some(Looked::at(context, file)?) } {
+        Some(Looked::File(at_rest)) => {
+            let (mut problems, miscounts) = crate::admin::appliance::check(&at_rest.connection)?;
+            problems.extend(at_rest.contradiction()?);
+            let mut found = json!({
+                "ok": problems.is_empty() && miscounts.is_empty(), "problems": problems, "miscounts": miscounts,
+            });
+            if file.is_none() {
+                found["repaired"] = 0.into();
+            }
+            found
         }
+        Some(Looked::Server(client)) => client.post("/api/v1/admin/check", &json!({ "repair": false }))?,
+        None => Client::open(context)?.post("/api/v1/admin/check", &json!({ "repair": repair }))?,
     };
     let is_ok = found["ok"] == true;
     context.answer(&found, |found| {

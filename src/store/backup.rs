@@ -242,7 +242,7 @@ pub fn open_at_rest(path: &Path) -> Result<Connection> {
 
 /// Opens a database of whose directory we hold the lock, for looking only: nothing is made beside it where all of it is in
 /// the one file.
-pub(super) fn open_alone(path: &Path) -> Result<Connection> {
+pub fn open_alone(path: &Path) -> Result<Connection> {
     open_to_look(path, !has_more_beside(path)).map_err(migrate::unreadable(path))
 }
 

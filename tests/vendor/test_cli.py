@@ -1173,7 +1173,7 @@ DAMAGES = {
     ),
     "a row added": (
         """INSERT INTO enforcement_events SELECT seq + 1000, id, workspace, tenant, mailbox_address, action, sent_count,
-               limit_value, message, created_at, recorded_at, salt FROM enforcement_events LIMIT 1""",
+               limit_value, message, created_at, recorded_at, salt, recorded_by FROM enforcement_events LIMIT 1""",
         {"stored": 3, "counted": 4},
     ),
     "a row moved": ("UPDATE enforcement_events SET created_at = created_at + 864000000000 WHERE sent_count = 1", None),

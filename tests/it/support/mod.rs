@@ -299,6 +299,22 @@ pub fn restore_sql(path: &std::path::Path, sql: &str) {
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode");
 }
 
+/// Changes rows that nothing lets be changed, and leaves the schema as it was.
+pub fn edit_rows(path: &std::path::Path, sql: &str) {
+    let connection = rusqlite::Connection::open(path).expect("the database");
+    let triggers: Vec<(String, String)> = connection
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+        .and_then(|mut statement| statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+        .expect("triggers");
+    let dropped: String = triggers.iter().map(|(name, _)| format!("DROP TRIGGER {name};")).collect();
+    let made: String = triggers.iter().map(|(_, sql)| format!("{sql};")).collect();
+    connection
+        .execute_batch(&format!(
+            "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; {dropped} {sql}; {made}"
+        ))
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
