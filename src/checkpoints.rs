@@ -20,13 +20,14 @@ use crate::config::Config;
 use crate::data_directory::put;
 use crate::error::{Error, Result};
 use crate::ids;
-use crate::store::backup::sync_directory;
+use crate::store::backup::{self, sync_directory};
 use crate::store::disk::Disk;
 use crate::store::{Note as Activity, Store, backups, migrate};
 use crate::time::{Clock, DAY, Timestamp};
 use crate::tlog::epochs::{self, Epoch};
 use crate::tlog::merkle;
 use crate::tlog::note::{Checkpoint, Note, Signer, Verifier};
+use crate::tlog::number_of;
 use crate::tlog::tree::Stored;
 
 /// In the data directory.
@@ -450,6 +451,16 @@ fn last_signed(data: &Path, connection: &Connection, epoch: &Epoch) -> Result<Op
 /// Whether a database of an older version can be served once it is upgraded: its key is there, and it is the one that was
 /// signed for. What would be refused afterwards is refused as it is.
 pub fn examine(config: &Config, connection: &Connection, version: i64) -> Result<()> {
+    if version >= migrate::WITH_TREE {
+        let (n_leaves, last_seq) = (Stored(connection).n_leaves()?, backup::last_seq(connection)?);
+        if number_of(n_leaves) != last_seq.saturating_add(1) {
+            let path = config.database();
+            return Err(Error::refused(
+                format!("the tree has {n_leaves} leaves, and {last_seq} numbers were given out"),
+                format!("`mailtrail verify {}` says where it was changed; restore a backup", path.display()),
+            ));
+        }
+    }
     if version >= migrate::WITH_CHECKPOINTS {
         known(config, connection)?;
     }

@@ -316,6 +316,56 @@ fn a_row_that_is_not_as_it_was_recorded_is_named() {
     assert_eq!(run_check(&server)["problems"], json!([dropped, gap, line]));
 }
 
+/// A log on a disk that cannot be written, as an auditor gets it. Only root mounts one; for others modes do.
+#[test]
+fn a_log_on_read_only_media_is_verified_as_it_is() {
+    let mut server = Server::start();
+    server.add_tenant(&server.workspace, "Acme");
+    server.stop();
+    let (data, database) = (server.config().data, server.database());
+    let is_root = rustix::process::geteuid().is_root();
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("a mode");
+    };
+    let binary = env!("CARGO_BIN_EXE_mailtrail");
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(if is_root { "unshare" } else { binary });
+        if is_root {
+            let mounted =
+                "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" || exit 99; exec \"$@\"";
+            command.args(["--mount", "sh", "-c", mounted]).arg(&data).arg(binary);
+        }
+        command.args(arguments).output().expect("a run")
+    };
+    for file in ["mailtrail.db", "ballast", "checkpoint"] {
+        mode(&data.join(file), 0o400);
+    }
+    mode(&data, 0o500);
+    let [data_name, file_name] = [&data, &database].map(|path| path.to_str().expect("a path of ASCII"));
+    for arguments in [
+        ["--data", data_name, "verify"].as_slice(),
+        &["--data", data_name, "check"],
+        &["verify", file_name],
+        &["check", file_name],
+    ] {
+        let done = run(arguments);
+        let told = String::from_utf8_lossy(&done.stderr);
+        if done.status.code() == Some(99) || told.starts_with("unshare") {
+            eprintln!("skipped: root may mount nothing here: {told}");
+            return;
+        }
+        assert!(done.status.success() && done.stdout.starts_with(b"ok: "), "{arguments:?}: {done:?}");
+    }
+    mode(&data, 0o700);
+    // What a WAL holds that was not moved would be missing.
+    std::fs::write(data.join("mailtrail.db-wal"), [0; 32]).expect("a file");
+    mode(&data, 0o500);
+    let done = run(&["verify", file_name]);
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert!(String::from_utf8_lossy(&done.stderr).contains("has a WAL or a journal beside it"), "{done:?}");
+    mode(&data, 0o700);
+}
+
 /// `mailtrail check` of a database that nobody serves.
 fn run_check(server: &Server) -> Value {
     let run = std::process::Command::new(env!("CARGO_BIN_EXE_mailtrail"))

@@ -2,16 +2,18 @@
 //! `N.json` what that program answered. They are brought to the schema of today and answer the same.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mailtrail::admin::proof::verification;
 use mailtrail::app::LOGS;
+use mailtrail::data_directory::put;
 use mailtrail::http::Method;
 use mailtrail::store::migrate;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{Server, restore_sql};
+use crate::support::{Server, edit_rows, restore_sql};
 
 const FROZEN: [(i64, &str, &str); 5] = [
     (1, include_str!("../upgrades/1.sql"), include_str!("../upgrades/1.json")),
@@ -109,30 +111,71 @@ fn an_upgraded_database_has_the_schema_of_a_new_one() {
     }
 }
 
-#[test]
-fn a_newer_database_is_refused_and_left_as_it_is() {
-    let mut server = Server::start();
-    server.stop();
-    let database = server.database();
-    Connection::open(&database)
-        .and_then(|connection| connection.pragma_update(None, "user_version", migrate::VERSION + 1))
-        .expect("a newer version");
-    let files = || -> BTreeMap<_, _> {
-        let entries = server.config().data.read_dir().expect("the data directory");
-        let paths = entries.map(|entry| entry.expect("a file").path()).filter(|path| path.is_file());
-        paths.map(|path| (path.clone(), std::fs::read(path).expect("its content"))).collect()
-    };
-    let before = files();
-    for (command, code) in [("serve", 78), ("stats", 1), ("check", 1)] {
-        let data = server.config().data;
+/// Every file of a data directory, but for what is made anew at each start.
+fn files(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = data.read_dir().expect("the data directory").map(|entry| entry.expect("a file").path());
+    let kept = paths
+        .filter(|path| path.is_file() && !path.ends_with("ballast") && !path.ends_with("mailtrail.lock"));
+    kept.map(|path| (path.clone(), std::fs::read(path).expect("its content"))).collect()
+}
+
+/// What is refused says so, with the code of who reads it, and is as it was.
+#[track_caller]
+fn is_refused_untouched(data: &Path, why: &str, hint: &str) {
+    let before = files(data);
+    for (command, code) in [("serve", 78), ("stats", 1)] {
         let run = Command::new(env!("CARGO_BIN_EXE_mailtrail")).arg("--data").arg(data).arg(command).output();
         let run = run.expect("a run");
         let told = String::from_utf8_lossy(&run.stderr).into_owned();
         assert_eq!(run.status.code(), Some(code), "{command}: {told}");
-        assert!(told.contains("has schema version"), "{command}: {told}");
-        assert!(told.contains("hint: install the newer mailtrail"), "{command}: {told}");
+        assert!(told.contains(why) && told.contains(&format!("hint: {hint}")), "{command}: {told}");
+        assert!(files(data) == before, "{command} changed what it refused");
     }
-    assert_eq!(files(), before);
+}
+
+#[test]
+fn a_database_of_another_version_than_it_says_is_refused_and_left_as_it_is() {
+    let mut server = Server::start();
+    server.stop();
+    let whole = std::fs::read(server.database()).expect("the database");
+    let newer = migrate::VERSION + 1;
+    for (version, why, hint) in [
+        (newer, format!("has schema version {newer}"), "install the newer mailtrail"),
+        (0, "has schema version 0, which no mailtrail wrote".into(), "keep the file as it is"),
+        (-1, "has schema version -1, which no mailtrail wrote".into(), "keep the file as it is"),
+        (1, "is not as a mailtrail of schema version 1 made it".into(), "nothing in it was run"),
+        (5, "is not as a mailtrail of schema version 5 made it".into(), "nothing in it was run"),
+    ] {
+        std::fs::write(server.database(), &whole).expect("the database");
+        Connection::open(server.database())
+            .and_then(|connection| connection.pragma_update(None, "user_version", version))
+            .expect("another version");
+        is_refused_untouched(&server.config().data, &why, hint);
+    }
+}
+
+#[test]
+fn what_would_be_refused_after_an_upgrade_is_refused_before() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for (version, sql, told) in FROZEN {
+        if version < migrate::WITH_CHECKPOINTS {
+            continue;
+        }
+        let data = directory.path().join(version.to_string());
+        mailtrail::data_directory::create(&data).expect("a data directory");
+        restore_sql(&data.join("mailtrail.db"), sql);
+        is_refused_untouched(&data, "the key that signs this log cannot be read", "put it back");
+        put(&data.join("checkpoint.key"), &"00".repeat(32)).expect("a key");
+        is_refused_untouched(&data, "is not the key that signs this log", "put the right one back");
+        let told: Value = serde_json::from_str(told).expect("answers");
+        put(&data.join("checkpoint.key"), told["checkpoint_key"].as_str().expect("a key")).expect("a key");
+        put(&data.join("checkpoint"), "x\n1\nAAAA\n\n— x AAAA\n").expect("a file");
+        is_refused_untouched(&data, "is not to be believed", "put the right one back");
+        std::fs::remove_file(data.join("checkpoint")).expect("a removal");
+        // A tree that is not that of the rows.
+        edit_rows(&data.join("mailtrail.db"), "UPDATE sequence SET last_seq = last_seq + 1");
+        is_refused_untouched(&data, " numbers were given out", "");
+    }
 }
 
 fn frozen(sql: &str) -> Connection {
