@@ -431,18 +431,19 @@ fn known(config: &Config, connection: &Connection) -> Result<Option<(Signer, Opt
             "put the right one back, or go on under another name: mailtrail checkpoint renew",
         ));
     }
-    Ok(Some((signer, last_signed(&config.data, connection, &epoch)?)))
+    let last = last_signed(&config.data, connection, std::slice::from_ref(&epoch.verifier))?;
+    Ok(Some((signer, last)))
 }
 
 /// # Errors
 /// `Refused` when the file is not to be believed, or the tree does not begin with what it says.
-fn last_signed(data: &Path, connection: &Connection, epoch: &Epoch) -> Result<Option<Signed>> {
+fn last_signed(data: &Path, connection: &Connection, verifiers: &[Verifier]) -> Result<Option<Signed>> {
     let file = data.join(CHECKPOINT);
     let note = match std::fs::read_to_string(&file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         note => note.map_err(Error::io(format!("cannot read {}", file.display())))?,
     };
-    let checkpoint = Checkpoint::signed(&note, std::slice::from_ref(&epoch.verifier));
+    let checkpoint = Checkpoint::signed(&note, verifiers);
     let checkpoint = checkpoint.map_err(|error| not_signed(&file, &error.to_string()))?;
     must_begin_with(&Stored(connection), &checkpoint)?;
     Ok(Some(Signed { size: checkpoint.size, note }))
@@ -462,6 +463,7 @@ pub fn examine(config: &Config, connection: &Connection, version: i64) -> Result
         }
     }
     if version >= migrate::WITH_CHECKPOINTS {
+        finish_renewal(config, connection)?;
         known(config, connection)?;
     }
     Ok(())
@@ -469,9 +471,13 @@ pub fn examine(config: &Config, connection: &Connection, version: i64) -> Result
 
 /// Why the checkpoint that stands beside a database is not of it; `None`: it is, or there is none.
 pub fn contradiction(data: &Path, connection: &Connection, version: i64) -> Result<Option<String>> {
-    let epoch = if version >= migrate::WITH_CHECKPOINTS { epochs::current(connection)? } else { None };
-    let Some(epoch) = epoch else { return Ok(None) };
-    match last_signed(data, connection, &epoch) {
+    // Of the epoch before too, where a renewal was broken off.
+    let verifiers =
+        if version >= migrate::WITH_CHECKPOINTS { epochs::verifiers(connection)? } else { Vec::new() };
+    if verifiers.is_empty() {
+        return Ok(None);
+    }
+    match last_signed(data, connection, &verifiers) {
         Err(Error::Refused { message, .. } | Error::Mismatch(message)) => Ok(Some(message)),
         Err(error) => Err(error),
         Ok(_) => Ok(None),
