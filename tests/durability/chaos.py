@@ -56,6 +56,8 @@ SETTINGS = (
     "max_requests_per_address=unlimited", "backup_every=6h", "backups_kept=2",
 )
 PER_HOUR = 50
+# Seconds after which any leap of the clock is believed that stood.
+BELIEVED = 900
 # What the server may say of a clock that went back, of more than it can do at once, and of its end.
 TOLD = ("nothing is deleted until they agree", "is busy", "is stopping", "database: interrupted")
 
@@ -65,13 +67,15 @@ class Clock:
 
     def __init__(self, file):
         self.file, self.offset, self.era = file, 0.0, 0
+        # When it was set, by a clock that nobody sets, and the offset before.
+        self.was = []
+        # The latest that a process may have seen since the clock was accepted, and ever.
+        self.may_be = self.ever = time.time()
         self.set(0.0)
-        # The latest that a process may have seen; that a write surely saw; and ever.
-        self.may_be = self.surely = self.ever = time.time()
 
     def set(self, offset):
-        if offset < self.offset:
-            self.may_be = max(self.may_be, self.now() + 1)
+        self.latest()
+        self.was.append((time.monotonic(), self.offset))
         partial = self.file.with_suffix(".partial")
         partial.write_text(f"{offset:+.0f}")
         partial.rename(self.file)
@@ -86,13 +90,10 @@ class Clock:
         self.ever = max(self.ever, self.may_be)
         return self.ever
 
-    def seen(self, text):
-        """A write that was acknowledged was recorded then."""
-        at = time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
-        self.surely = max(self.surely, at)
-
     def first_day(self):
-        return int(max(self.surely, 0) // model.DAY)
+        """No day of sends that is counted now began earlier: a leap may be believed only when it has stood for a while."""
+        offsets = [offset for at, offset in self.was if at > time.monotonic() - BELIEVED]
+        return int((time.time() + min([self.offset, *offsets]) - 1) // model.DAY)
 
     def last_day(self):
         self.latest()
@@ -101,8 +102,12 @@ class Clock:
     def settle(self, latest):
         """The clock stands still where it is, and this is the latest that a write has seen."""
         self.latest()
-        self.surely = latest
         self.may_be = max(latest, self.now()) + 1
+
+    def accepted(self):
+        self.settle(self.now())
+        self.was = []
+        self.era += 1
 
 
 class Service:
@@ -453,13 +458,6 @@ class World:
                 return f"the page at {offset} is not what the cursors gave"
         return None
 
-    def clock_is_right(self, talk):
-        """What the server has seen, where the clock stands still."""
-        offset = self.clock.offset
-        status, _, data = talk.ask("GET", "/api/v1/admin/clock")
-        if status == 200 and offset == self.clock.offset:
-            self.clock.seen(json.loads(data)["latest_write"])
-
     def accept_clock(self, talk):
         """While nobody is at work: times start again at the clock's."""
         status, _, data = talk.ask("POST", "/api/v1/admin/clock/accept", timeout=30)
@@ -467,8 +465,7 @@ class World:
             return False
         if status != 200:
             self.fail(f"clock accept: {status} {data[:300]}")
-        self.clock.era += 1
-        self.clock.settle(self.clock.now() - 1)
+        self.clock.accepted()
         self.tally["clock", "accepted"] += 1
         return True
 
