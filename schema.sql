@@ -22,7 +22,9 @@ CREATE TABLE sequence (
     n_leaves        INTEGER NOT NULL DEFAULT 0,               -- of the tree
     -- Those behind the last full run of `tree`. Every commit writes this page anyway, and so none of the tree's.
     leaves          BLOB    NOT NULL DEFAULT x'',
-    believed        INTEGER                                   -- the time that things end by; null: not known yet
+    believed        INTEGER,                                  -- the time that things end by; null: not known yet
+    uptime          INTEGER,                                  -- what the machine counted then, since its start
+    boot            INTEGER                                   -- which start of the machine that was
 ) STRICT;
 INSERT INTO sequence (one, last_seq, last_now, salt) VALUES (1, 0, 0, random() & 16777215);
 

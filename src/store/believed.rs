@@ -3,10 +3,10 @@
 //! A clock that is ahead for a moment (a battery, a host that wakes up, a hand) must end nothing for good: nothing is
 //! forgotten, freed or removed by a time that nobody believes yet. So a leap ahead is believed once the clock has stood
 //! there for ten minutes. A leap is what goes further than the time since the last look, as the machine itself counts it
-//! from its start; where nobody counted (the program was not running), a week.
+//! from its start, also while the program was not running; where nobody counted (the machine was off), a week.
 //!
 //! The time that is believed never goes back, unless a person says so (`clock_steps`): what has ended stays ended,
-//! whatever the clock says later. It is kept with every commit.
+//! whatever the clock says later. It is kept with every commit, and the machine's count with it.
 //!
 //! Rows are recorded at the clock's own time all the same: it may be right.
 
@@ -69,11 +69,24 @@ impl Believed {
         state.time
     }
 
+    /// Goes on from what was kept with the last commit. `uptime`: the machine's count then, unless it was started since.
+    pub fn go_on(&self, time: Timestamp, uptime: Option<i64>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = State { time, uptime, leap: None };
+    }
+
     /// A person says that it is this time, be it earlier.
     pub fn accept(&self, time: Timestamp) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (state.time, state.leap) = (time, None);
     }
+}
+
+/// What tells one start of the machine from another; `None` where nobody says.
+pub fn boot() -> Option<i64> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let digits: String = id.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    u64::from_str_radix(&digits, 16).ok().map(u64::cast_signed)
 }
 
 #[cfg(test)]
@@ -135,6 +148,18 @@ mod tests {
         // The first look after a start, and one that goes by what is counted from there.
         check(DAY, &[(9 * DAY, Some(5), DAY), (3 * DAY, Some(6), DAY + 1)]);
         check(DAY, &[(3 * DAY, Some(5), 3 * DAY), (5 * DAY, Some(6), 3 * DAY + 1)]);
+    }
+
+    #[test]
+    fn what_the_machine_counted_while_nobody_looked_is_counted() {
+        let believed = Believed::new(Timestamp::MIN);
+        believed.go_on(Timestamp::from_micros(DAY), Some(HOUR));
+        assert_eq!(believed.at(at(3 * DAY, Some(2 * HOUR))).micros(), DAY + HOUR);
+        believed.go_on(Timestamp::from_micros(DAY), Some(HOUR));
+        assert_eq!(believed.at(at(3 * DAY, Some(2 * DAY + HOUR))).micros(), 3 * DAY);
+        believed.go_on(Timestamp::from_micros(DAY), None);
+        assert_eq!(believed.at(at(3 * DAY, Some(2 * HOUR))).micros(), 3 * DAY);
+        assert_eq!(boot(), boot());
     }
 
     #[test]

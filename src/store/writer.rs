@@ -17,7 +17,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::counts::Deltas;
 use super::disk::{is_full, or_full};
 use super::texts::Texts;
-use super::{NoteSink, Shared, Tx};
+use super::{NoteSink, Shared, Tx, believed};
 use crate::error::{Error, Result};
 use crate::time::{Clock, Timestamp};
 use crate::tlog;
@@ -226,6 +226,8 @@ struct State {
     last_seq: i64,
     last_now: Timestamp,
     believed: Timestamp,
+    /// Which start of the machine this is.
+    boot: Option<i64>,
     salt: i64,
     texts: Texts,
     logs: &'static [Rows],
@@ -241,12 +243,15 @@ impl State {
         logs: &'static [Rows],
         shared: Arc<Shared>,
     ) -> Result<Self> {
-        let (last_seq, last_now, believed, salt): (_, Timestamp, Option<Timestamp>, _) = connection
-            .query_row(
-                "SELECT last_seq, last_now, believed, salt FROM sequence WHERE one = 1",
-                [],
+        let boot = believed::boot();
+        let (last_seq, last_now, believed, uptime, salt): (_, Timestamp, Option<Timestamp>, _, _) =
+            connection.query_row(
+                "SELECT last_seq, last_now, believed, iif(boot = ?1, uptime, NULL) AS uptime, salt
+                 FROM sequence WHERE one = 1",
+                [boot],
                 |row| {
-                    Ok((row.get("last_seq")?, row.get("last_now")?, row.get("believed")?, row.get("salt")?))
+                    let (now, believed) = (row.get("last_now")?, row.get("believed")?);
+                    Ok((row.get("last_seq")?, now, believed, row.get("uptime")?, row.get("salt")?))
                 },
             )?;
         if !(Timestamp::MIN..=Timestamp::MAX).contains(&last_now) {
@@ -257,7 +262,7 @@ impl State {
         // Where it was not kept yet: what had ended by the latest time has ended.
         let believed = believed.unwrap_or_else(|| last_now.max(clock.now()));
         shared.last_now.store(last_now.micros(), Ordering::Relaxed);
-        shared.believed.accept(believed);
+        shared.believed.go_on(believed, uptime);
         connection.wal_hook(Some(|_, n_pages| {
             WAL_PAGES.set(n_pages);
             Ok(())
@@ -287,6 +292,7 @@ impl State {
             last_seq,
             last_now,
             believed,
+            boot,
             salt,
             texts,
             logs,
@@ -525,8 +531,10 @@ impl State {
         deltas.flush(&self.connection)?;
         tlog::grow(&self.connection, self.logs, &mut self.tree, &mut self.names, self.last_seq)?;
         self.connection
-            .prepare_cached("UPDATE sequence SET last_seq = ?1, last_now = ?2, believed = ?3 WHERE one = 1")?
-            .execute((self.last_seq, self.last_now, self.believed))?;
+            .prepare_cached(
+                "UPDATE sequence SET last_seq = ?1, last_now = ?2, believed = ?3, uptime = ?4, boot = ?5 WHERE one = 1",
+            )?
+            .execute((self.last_seq, self.last_now, self.believed, clock.uptime, self.boot))?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         for (sum, n) in self.shared.recorded.iter().zip(recorded) {
             sum.fetch_add(n, Ordering::Relaxed);

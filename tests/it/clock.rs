@@ -1,8 +1,11 @@
 //! A clock that is moved: steps of a day and an hour both ways, the hours that daylight saving takes and gives,
 //! midnight, 2038; and the way out after it was wrong.
 
+use std::path::{Path, PathBuf};
+
 use mailtrail::http::Method;
 use mailtrail::time::Timestamp;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::process::{Owners, Serving, agent, mailtrail};
@@ -178,14 +181,46 @@ fn a_mailbox_that_was_blocked_while_the_clock_was_wrong_is_free_on_the_next_day(
     check(&server);
 }
 
-#[test]
-fn a_clock_outside_the_years_1970_to_9999_cuts_no_answer_and_ends_nothing() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let shim = directory.path().join("clock.so");
+/// Preloaded, it lets the system's clock stand at `$CLOCK_AT`.
+fn clock_that_stands(directory: &Path) -> PathBuf {
+    let shim = directory.join("clock.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/clock.c");
     let built =
         std::process::Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&shim).arg(source).status();
     assert!(built.expect("a C compiler").success());
+    shim
+}
+
+#[test]
+fn a_leap_while_nothing_ran_is_seen_by_what_the_machine_counted() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let shim = clock_that_stands(directory.path());
+    let data = directory.path().join("data");
+    Owners::create(&data);
+    let begun = time("2040-11-21T12:00:00Z");
+    let db = || Connection::open(data.join("mailtrail.db")).expect("the database");
+    let (hours, days) = (|n: i64| begun.plus_seconds(n * 3600), |n: i64| begun.plus_seconds(n * DAY));
+    db().execute("UPDATE sequence SET last_now = ?1, believed = ?1", [begun]).expect("an edit");
+    let write_at = |at: Timestamp| {
+        let mut command = mailtrail(&data, &["tenant", "create", "--name", "Acme"]);
+        command.env("LD_PRELOAD", &shim).env("CLOCK_AT", at.seconds().to_string());
+        assert!(command.output().expect("a command").status.success());
+        let believed = db().query_row("SELECT believed FROM sequence", [], |row| row.get(0));
+        believed.expect("the time that is believed")
+    };
+    let believed: Timestamp = write_at(days(3));
+    assert!(believed >= begun && believed < hours(1), "{believed}");
+    let believed: Timestamp = write_at(hours(0));
+    assert!(believed < hours(1), "{believed}");
+    // The machine was off in between: nobody knows for how long.
+    db().execute("UPDATE sequence SET boot = boot + 1", []).expect("an edit");
+    assert_eq!(write_at(days(3)).truncated(), days(3));
+}
+
+#[test]
+fn a_clock_outside_the_years_1970_to_9999_cuts_no_answer_and_ends_nothing() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let shim = clock_that_stands(directory.path());
     // The last instant that can be written, the next second, and the beginning of the year 10000.
     for (place, at) in ["-86400", "0", "253402207200", "253402207201", "253402300800"].into_iter().enumerate()
     {

@@ -752,6 +752,8 @@ fn asking_changes_nothing() {
         "jobs.*",
         "sequence.last_now",
         "sequence.believed",
+        "sequence.uptime",
+        "sequence.boot",
     ];
     let before = content(server, &uses);
     server.clock.set(time(START).plus_seconds(90));

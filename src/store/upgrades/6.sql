@@ -17,6 +17,8 @@ ALTER TABLE activity ADD COLUMN redacted TEXT CHECK (json_valid(redacted));
 
 -- A clock that leaps for a moment ends nothing: the time that was believed last is kept.
 ALTER TABLE sequence ADD COLUMN believed INTEGER;
+ALTER TABLE sequence ADD COLUMN uptime INTEGER;
+ALTER TABLE sequence ADD COLUMN boot INTEGER;
 
 -- Which backups were made, in the order of their making.
 CREATE TABLE backups (
