@@ -52,7 +52,7 @@ DAYS = clients.DAYS
 # The clock is never further ahead than this, so that nothing recorded here comes of age.
 MOST_AHEAD = 12 * model.DAY
 SETTINGS = (
-    "log=warn", f"retention_days={DAYS}", f"activity_retention_days={DAYS}", "idempotency_lifetime=60d",
+    "log=warn", f"retention_days={DAYS}", f"activity_retention_days={DAYS}",
     "max_requests_per_address=unlimited", "backup_every=6h", "backups_kept=2",
 )
 PER_HOUR = 50
