@@ -21,7 +21,7 @@ use crate::jobs::Rounds;
 use crate::jobs::backups::Maker;
 use crate::jobs::witnesses::Witnesses;
 use crate::mask::holds_key;
-use crate::messages::policy::Compiled;
+use crate::messages::guards::Kept;
 use crate::metrics::Requests;
 use crate::seldom::Seldom;
 use crate::store::disk::Disk;
@@ -62,8 +62,8 @@ pub struct App {
     /// Set when the process is to end: a long run ends at its next step, a backup is broken off.
     pub stopping: Arc<AtomicBool>,
     pub keys: Known,
-    /// Policies ready to match, by mailbox and version.
-    pub policies: Mutex<HashMap<i64, Arc<Compiled>>>,
+    /// Policies ready to match.
+    pub policies: Kept,
     license: RwLock<Licensed>,
     /// Held as long as this lives: one process for one data directory.
     pub lock: Lock,
@@ -112,7 +112,7 @@ impl App {
             checkpoints,
             witnesses,
             keys: Known::default(),
-            policies: Mutex::default(),
+            policies: Kept::default(),
             license: RwLock::new(Licensed::No("no license key is configured".into())),
             lock,
             config: Arc::new(config),

@@ -318,7 +318,7 @@ pub fn delete_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Res
     let id = path_number(request)?;
     let workspace = app.store.read(|snapshot| find_known_mailbox(snapshot, admin, id))?.workspace;
     let admin = admin.clone();
-    app.record(workspace, request, move |tx| {
+    let deleted = app.record(workspace, request, move |tx| {
         let mailbox = find_mailbox(tx, &admin, id)?;
         mailboxes::delete(tx, mailbox.id)?;
         let target = ("mailbox", mailbox.id.to_string());
@@ -330,7 +330,9 @@ pub fn delete_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Res
             json!({ "address": mailbox.primary_smtp }),
         ))?;
         Ok(Response::empty(204))
-    })
+    });
+    app.policies.forget(id);
+    deleted
 }
 
 // ---------------------------------------------------------------------------------------------- projects

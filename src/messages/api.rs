@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::gate::{self, Disposal};
+use super::guards;
 use super::policy::{self, Policy};
 use super::sql::{self, Filter, Recorded};
 use super::{COLUMNS, Entry, Kind, LONGEST_REASON, NewEntry, Outcome, Received};
@@ -268,7 +269,7 @@ fn show_policy(app: &App, caller: &Caller, request: &Request) -> Result<Response
     request.query.only(&[])?;
     let mailbox = mailbox_of(app, caller.workspace, request)?;
     let found =
-        app.store.read(|snapshot| policy::in_force(app, snapshot, mailbox.id, mailbox.policy_version))?;
+        app.store.read(|snapshot| guards::in_force(app, snapshot, mailbox.id, mailbox.policy_version))?;
     let compiled = found.ok_or(Error::NotFound(Subject::Policy))?;
     Response::json(200, &shown_policy(mailbox.id, compiled.version, &compiled.policy))
 }

@@ -9,7 +9,8 @@
 
 use serde_json::json;
 
-use super::policy::{Compiled, SenderRule};
+use super::guards::Compiled;
+use super::policy::SenderRule;
 use super::sql::{self, Recorded};
 use super::{NewEntry, Outcome, Received, Verdict};
 use crate::app::App;
@@ -68,7 +69,7 @@ pub fn decide(
     loop {
         let (mailbox, compiled) = app.store.read(|snapshot| {
             let mailbox = super::api::find_living_mailbox(snapshot, workspace, mailbox_id)?;
-            let compiled = super::policy::in_force(app, snapshot, mailbox.id, mailbox.policy_version)?;
+            let compiled = super::guards::in_force(app, snapshot, mailbox.id, mailbox.policy_version)?;
             Ok((mailbox, compiled))
         })?;
         let verdicts = match &compiled {
@@ -123,7 +124,7 @@ fn judge<'a>(compiled: &'a Compiled, received: &Received) -> Result<Verdicts<'a>
                 "is required, since the mailbox's policy has content guards",
             ));
         };
-        if let Some(reason) = compiled.guard_hit(text) {
+        if let Some(reason) = compiled.guard_hit(&[text])? {
             return Ok(Verdicts::Refused(Outcome::RejectedAtContentGuard, reason.to_owned()));
         }
     }

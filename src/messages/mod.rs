@@ -2,10 +2,12 @@
 //!
 //! An entry's own row never changes. A reply, a bounce, the agent's report of tools and tokens are **facts** of
 //! their own, kept in order; the entry shows them folded. `sql` has the one door for writing (`record`, `append`)
-//! and the list, `api` the routes, `policy` the mailbox's policy document, `gate` the decision by it.
+//! and the list, `api` the routes, `policy` the mailbox's policy document, `guards` its
+//! patterns, `gate` the decision by it.
 
 pub mod api;
 pub mod gate;
+pub mod guards;
 pub mod policy;
 pub mod sql;
 

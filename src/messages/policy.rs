@@ -2,27 +2,19 @@
 //!
 //! A document is checked when it is put and stored in one spelling with its defaults filled in. Patterns are run by
 //! a linear-time engine, whatever the text: what that cannot express (look-around, back-references) is refused when
-//! the policy is put, not when a message comes.
+//! the policy is put, not when a message comes. `guards` has them compiled.
 
-use std::sync::{Arc, PoisonError};
-
-use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value, json};
 
-use crate::app::App;
+use super::guards;
 use crate::error::{Error, Result};
 use crate::http::json::{self, Fields};
 use crate::ids::sha256;
-use crate::owners::mailboxes;
-use crate::store::Snapshot;
 
 /// What the vendor's agents know; others are kept and warned of.
 const KNOWN_CAPABILITIES: [&str; 4] =
     ["read_calendar", "propose_meeting", "confirm_meeting", "ingest_conflict_notice"];
-/// Bytes of a compiled pattern, and how deep its groups may nest: deeper ones overflow a small stack.
-const LARGEST_PATTERN: usize = 1 << 20;
-const DEEPEST_PATTERN: u32 = 16;
-/// Guards of one policy: each may take `LARGEST_PATTERN` compiled, and the policy in force stays in memory.
+/// Guards of one policy: each is run over a message's texts.
 const MOST_GUARDS: usize = 50;
 /// Rules of one policy: a sender is held against each of them.
 const MOST_SENDERS: usize = 5000;
@@ -62,6 +54,14 @@ pub struct ContentGuard {
 impl Policy {
     /// Reads and checks a document; also says what to warn of.
     pub fn read(value: Value) -> Result<(Self, Vec<String>)> {
+        let (policy, warnings) = Self::read_stored(value)?;
+        guards::check(&policy.content_guards)
+            .map_err(|(at, why)| Error::invalid(&format!("contentGuards[{at}].reject"), why))?;
+        Ok((policy, warnings))
+    }
+
+    /// Reads a document whose guards were checked when it was put.
+    pub fn read_stored(value: Value) -> Result<(Self, Vec<String>)> {
         let mut fields = Fields::of(value, "")?;
         let drops = fields.word("defaultAction", &[("bounce", false), ("drop", true)])?;
         let drops = fields.required("defaultAction", drops)?;
@@ -223,58 +223,7 @@ impl ContentGuard {
         let reject = fields.required("reject", reject)?;
         let reason = fields.text("reason", 1000)?;
         let guard = Self { reject, reason: fields.required("reason", reason)? };
-        guard.compile().map_err(|why| fields.refuse("reject", why))?;
         fields.done()?;
         Ok(guard)
     }
-
-    fn compile(&self) -> std::result::Result<Regex, String> {
-        RegexBuilder::new(&self.reject).nest_limit(DEEPEST_PATTERN).size_limit(LARGEST_PATTERN).dfa_size_limit(LARGEST_PATTERN).build().map_err(
-            |error| match error {
-                regex::Error::CompiledTooBig(_) => "is too large once compiled; make the pattern smaller".into(),
-                other => {
-                    let text = other.to_string();
-                    let why = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                    format!("cannot be used: {why} (patterns run in linear time: no look-around, no back-references)")
-                }
-            },
-        )
-    }
-}
-
-/// A policy ready to match.
-pub struct Compiled {
-    pub version: i64,
-    pub policy: Policy,
-    guards: Vec<Regex>,
-}
-
-impl Compiled {
-    /// The reason of the first content guard that the text runs into.
-    pub fn guard_hit(&self, text: &str) -> Option<&str> {
-        let at = self.guards.iter().position(|guard| guard.is_match(text))?;
-        Some(self.policy.content_guards[at].reason.as_str())
-    }
-}
-
-/// The policy in force, compiled once for each version; `None` when none was ever put.
-pub fn in_force(
-    app: &App,
-    snapshot: &Snapshot<'_>,
-    mailbox: i64,
-    version: i64,
-) -> Result<Option<Arc<Compiled>>> {
-    let known = app.policies.lock().unwrap_or_else(PoisonError::into_inner).get(&mailbox).cloned();
-    if let Some(known) = known.filter(|known| known.version == version) {
-        return Ok(Some(known));
-    }
-    let Some((version, document)) = mailboxes::policy(snapshot, mailbox)? else { return Ok(None) };
-    let broken = |error: String| Error::Internal(format!("the stored policy of mailbox {mailbox}: {error}"));
-    let (policy, _) =
-        Policy::read(json::parse_stored(document.as_bytes())?).map_err(|error| broken(error.to_string()))?;
-    let guards =
-        policy.content_guards.iter().map(ContentGuard::compile).collect::<Result<_, _>>().map_err(broken)?;
-    let compiled = Arc::new(Compiled { version, policy, guards });
-    app.policies.lock().unwrap_or_else(PoisonError::into_inner).insert(mailbox, Arc::clone(&compiled));
-    Ok(Some(compiled))
 }

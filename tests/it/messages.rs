@@ -642,6 +642,25 @@ fn a_policy_is_put_shown_and_counted() {
     assert_eq!((shown["policy"].clone(), shown["warnings"].clone()), (filled, json!([])));
 }
 
+#[test]
+fn a_policy_whose_guards_take_too_much_compiled_is_refused_and_the_guard_is_named() {
+    let server = Server::start();
+    let mailbox = mailbox(&server);
+    let guards = |pattern: &str, n: usize| {
+        let guard = |at| json!({ "reject": format!("(?:{pattern}|x{at})"), "reason": "r" });
+        let mut put = policy(json!({ "domain": "example.net" }));
+        put["contentGuards"] = (0..n).map(guard).collect();
+        put
+    };
+    server.put_policy(mailbox, &guards("(?i)\\bwire the money\\b", 50)).status(200);
+    // Each of them would do alone.
+    server.put_policy(mailbox, &guards("\\pL{19}", 1)).status(200);
+    let refused = server.put_policy(mailbox, &guards("\\pL{19}", 50)).status(422).json();
+    let why = "contentGuards[9].reject takes the policy's guards past 8388608 bytes once compiled; make the patterns smaller or fewer";
+    assert_eq!(refused, json!({ "errors": [why] }));
+    assert_eq!(server.db_number("SELECT max(version) FROM policies"), 2);
+}
+
 // ---------------------------------------------------------------------------------------------- the gate
 
 /// Asks the gate about a message from `sender`, with `more` facts.
