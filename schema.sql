@@ -300,6 +300,7 @@ CREATE TABLE messages (
     recorded_at       INTEGER NOT NULL,
     salt              BLOB CHECK (length(salt) = 16),
     recorded_by       INTEGER,                                -- of texts
+    text_problem      INTEGER CHECK (text_problem BETWEEN 1 AND 6), -- why the text was not read, see messages/mod.rs
     CHECK (capabilities IS NULL OR outcome = 1)
 ) STRICT;
 CREATE UNIQUE INDEX messages_message ON messages (mailbox, message_id); -- exactly one entry a message

@@ -16,7 +16,7 @@ use mailtrail::error::Error;
 use mailtrail::http::framing::{self, BodyLength, Fault, HeadLimits, RequestHead, Version};
 use mailtrail::http::{Line, Method, Peer, Query, Request, json};
 use mailtrail::ids::{Uuid, sha256};
-use mailtrail::ingest::{authres, eml};
+use mailtrail::ingest::{authres, eml, parts};
 use mailtrail::mask;
 use mailtrail::messages::policy::Policy;
 use mailtrail::time::Timestamp;
@@ -354,12 +354,13 @@ pub fn message(bytes: &[u8]) {
         assert!((Timestamp::MIN..=Timestamp::MAX).contains(&at));
     }
     // A byte of the message becomes at most two characters of up to four bytes.
-    assert!(facts.text_body.len() <= 8 * bytes.len());
+    let text = facts.texts.body.clone().unwrap_or_default();
+    assert!(text.len() <= (8 * bytes.len()).min(parts::MAX_TEXT));
 
     let unverified = eml::read(bytes, &[]).expect("it was read before");
     assert_eq!(unverified.verification_dkim.or(unverified.verification_spf), None);
     assert_eq!((unverified.verification_dmarc, unverified.from_alignment), (None, None));
-    assert_eq!(unverified.text_body, facts.text_body);
+    assert_eq!(unverified.texts, facts.texts);
     if !bytes.starts_with(b"From ") && !bytes.starts_with(b">From ") {
         assert_eq!(facts.message_hash, sha256(bytes));
     }

@@ -255,6 +255,7 @@ fn may_go_on(error: &Error, call: &Call<'_>) -> bool {
         UnexpectedEof | ConnectionReset | BrokenPipe => {
             call.method == Method::Get
                 || has("content-type", Some("message/rfc822"))
+                || has("content-type", Some("text/rfc822-headers"))
                 || has("idempotency-key", None)
         }
         _ => false,
@@ -368,6 +369,9 @@ fn refusal(answer: Answer) -> Error {
         .find_map(|value| value.as_str().map(str::to_owned))
         .or_else(|| list(&body["errors"]))
         .unwrap_or_else(|| format!("the server answered {status}"));
+    if status == 413 {
+        return Error::http(status, message);
+    }
     if status >= 500 {
         return match status {
             503 => Error::Unavailable { retry_after: 1, message },

@@ -15,25 +15,75 @@ use super::table::{card, table};
 use super::{Context, bundle, print, write_out};
 use crate::error::{Error, Result};
 use crate::http::{Method, stream};
-use crate::ids::{hex, sha256};
+use crate::ids::{Hasher, hex, sha256};
+use crate::ingest::eml;
 
 // ---------------------------------------------------------------------------------------------- record
 
 pub fn record(context: &Context, command: &RecordCommand) -> Result<()> {
     let RecordCommand::Message { mailbox, outcome, reason, sysexits: _ } = command;
-    let mut message = Vec::new();
-    std::io::stdin()
-        .lock()
-        .read_to_end(&mut message)
-        .map_err(Error::io("cannot read the message from standard input"))?;
+    let most = context.config.max_bulk_body;
+    let unread = || Error::io("cannot read the message from standard input");
+    let message = Message::read(&mut std::io::stdin().lock(), most).map_err(unread())?;
     let client = Client::open(context)?;
     let id = number(&client, context, mailbox)?;
     let mut query = vec![("outcome", outcome.clone())];
     query.extend(reason.iter().map(|reason| ("reason", reason.clone())));
-    let headers = vec![("content-type", "message/rfc822".to_owned())];
-    let path = format!("/v1/mailboxes/{id}/audit-logs");
-    let entry = client.send(Call { method: Method::Post, path, query, headers, body: message })?.json()?;
-    context.answer(&entry, card)
+    let send = |message: Message| {
+        let (mut query, path) = (query.clone(), format!("/v1/mailboxes/{id}/audit-logs"));
+        let (media_type, body) = match message {
+            Message::Whole(message) => ("message/rfc822", message),
+            Message::Head(head, hash) => {
+                query.push(("message_hash", hex(&hash)));
+                ("text/rfc822-headers", head)
+            }
+        };
+        let headers = vec![("content-type", media_type.to_owned())];
+        client.send(Call { method: Method::Post, path, query, headers, body })
+    };
+    let answer = match message {
+        Message::Whole(whole) => match send(Message::Whole(whole.clone())) {
+            // The server takes less than we think.
+            Err(Error::Http { status: 413, .. }) => {
+                send(Message::head(whole, &mut std::io::empty(), most).map_err(unread())?)
+            }
+            answer => answer,
+        },
+        head => send(head),
+    };
+    context.answer(&answer?.json()?, card)
+}
+
+/// A message as it is handed over. One that is too large is recorded all the same, for a mail server must not send it
+/// back for our sake: by its head, with the hash of all its bytes.
+enum Message {
+    Whole(Vec<u8>),
+    Head(Vec<u8>, [u8; 32]),
+}
+
+impl Message {
+    /// Holds no more than `most` bytes of it.
+    fn read(input: &mut dyn Read, most: usize) -> std::io::Result<Self> {
+        let mut message = Vec::new();
+        input.take(most as u64 + 1).read_to_end(&mut message)?;
+        if message.len() <= most { Ok(Self::Whole(message)) } else { Self::head(message, input, most) }
+    }
+
+    fn head(mut message: Vec<u8>, rest: &mut dyn Read, most: usize) -> std::io::Result<Self> {
+        let mut hasher = Hasher::default();
+        hasher.add(eml::without_mbox_line(&message));
+        let length = eml::head(&message).len().min(most);
+        message.truncate(length);
+        let mut piece = vec![0; 64 * 1024];
+        loop {
+            match rest.read(&mut piece) {
+                Ok(0) => return Ok(Self::Head(message, hasher.done())),
+                Ok(n) => hasher.add(&piece[..n]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 // ---------------------------------------------------------------------------------------------- routes and filters

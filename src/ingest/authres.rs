@@ -9,9 +9,13 @@
 //!
 //! # Bounds
 //!
-//! Time and memory are linear in the length of the value. Comments nest to any depth: the depth is a number, not a
-//! stack. There is nothing that panics, whatever the text.
+//! Time is linear in the length of the value, and so is the memory of `parse`; that of `parse_wanted` has a bound.
+//! Comments nest to any depth: the depth is a number, not a stack. There is nothing that panics, whatever the text.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::words::{comment_end, quoted_end, unescaped};
 use crate::messages::Verdict;
 
 /// One field, as read. The texts are unquoted; methods, results, property types and names are in lower case.
@@ -81,6 +85,19 @@ impl MethodResult {
     }
 }
 
+/// What is kept of a field: whoever needs three properties does not pay for a million.
+pub struct Wanted {
+    /// The servers that are believed, in lower case. What another has written is not read at all.
+    pub believed: HashSet<String>,
+    pub methods: &'static [&'static str],
+    /// Types and names, the first of each in a result.
+    pub properties: &'static [(&'static str, &'static str)],
+    /// Results of a field.
+    pub most_results: usize,
+    /// Bytes of a name and of a value; a longer value is left out.
+    pub longest_value: usize,
+}
+
 /// Reads the value of one field: what follows the colon, with or without its folding.
 ///
 /// `None` when it does not say who wrote it (Microsoft 365 leaves the authserv-id out), or is of a version other
@@ -88,13 +105,29 @@ impl MethodResult {
 /// (`;;` and a last `;`), a `reason` after properties, words that are no property (`action=none`, passed over), any
 /// character in an unquoted value that does not end it, and UTF-8 (RFC 8616).
 pub fn parse(value: &str) -> Option<AuthenticationResults> {
-    let mut reader = Reader { text: value, at: 0 };
+    read(value.as_bytes(), None)
+}
+
+/// The same of what is wanted alone; `None` also when nobody who is believed has written it.
+pub fn parse_wanted(value: &[u8], wanted: &Wanted) -> Option<AuthenticationResults> {
+    read(value, Some(wanted))
+}
+
+fn read(value: &[u8], wanted: Option<&Wanted>) -> Option<AuthenticationResults> {
+    let mut reader = Reader { text: value, at: 0, wanted };
     reader.space().ok()?;
     let authserv_id = match reader.peek() {
         Some(b'"') => reader.quoted().ok()?,
-        _ => reader.run(is_token).to_owned(),
+        _ => Cow::Borrowed(reader.run(is_token)),
     };
     if authserv_id.is_empty() || !reader.at_word_end() {
+        return None;
+    }
+    if wanted.is_some_and(|wanted| authserv_id.len() > wanted.longest_value) {
+        return None;
+    }
+    let authserv_id = text(&authserv_id);
+    if wanted.is_some_and(|wanted| !wanted.believed.contains(&authserv_id.to_lowercase())) {
         return None;
     }
     let mut field = AuthenticationResults { authserv_id, version: None, results: Vec::new(), defects: 0 };
@@ -104,7 +137,7 @@ pub fn parse(value: &str) -> Option<AuthenticationResults> {
     }
     let digits = reader.run(|byte| byte.is_ascii_digit());
     if !digits.is_empty() && reader.at_word_end() {
-        if digits.parse() != Ok(1) {
+        if number(digits) != Some(1) {
             return None;
         }
         field.version = Some(1);
@@ -116,9 +149,12 @@ pub fn parse(value: &str) -> Option<AuthenticationResults> {
 
     let mut said_something = false;
     while reader.take(b';') {
+        if wanted.is_some_and(|wanted| field.results.len() == wanted.most_results) {
+            break;
+        }
         match reader.result() {
             Ok(Said::Nothing) => {}
-            Ok(Said::NoResults) => said_something = true,
+            Ok(Said::NoResults | Said::Unwanted) => said_something = true,
             Ok(Said::Result(result)) => {
                 said_something = true;
                 field.results.push(result);
@@ -145,14 +181,41 @@ enum Said {
     Nothing,
     /// `none`: no method was tried.
     NoResults,
+    /// A result of a method that nobody asked for.
+    Unwanted,
     Result(MethodResult),
 }
 
-/// A place in the text. It only ever moves forward, over whole characters: every class of bytes below takes either
-/// all bytes from 0x80 up or none.
+/// A place in the text, which only ever moves forward.
 struct Reader<'a> {
-    text: &'a str,
+    text: &'a [u8],
     at: usize,
+    wanted: Option<&'a Wanted>,
+}
+
+/// What follows an equals sign: in quotes, behind them, or without.
+struct Value<'a>(Cow<'a, [u8]>, &'a [u8]);
+
+impl Value<'_> {
+    fn text(&self) -> String {
+        text(&self.0) + &text(self.1)
+    }
+
+    fn length(&self) -> usize {
+        self.0.len() + self.1.len()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn lower(bytes: &[u8]) -> String {
+    text(bytes).to_ascii_lowercase()
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 impl<'a> Reader<'a> {
@@ -164,13 +227,13 @@ impl<'a> Reader<'a> {
         }
         let method = self.keyword()?;
         self.space()?;
-        if method == "none" && self.at_end_of_result() {
+        if method.eq_ignore_ascii_case(b"none") && self.at_end_of_result() {
             return Ok(Said::NoResults);
         }
         let mut version = None;
         if self.take(b'/') {
             self.space()?;
-            version = Some(self.run(|byte| byte.is_ascii_digit()).parse().map_err(|_| Defect)?);
+            version = Some(number(self.run(|byte| byte.is_ascii_digit())).ok_or(Defect)?);
             self.space()?;
         }
         if !self.take(b'=') {
@@ -181,7 +244,22 @@ impl<'a> Reader<'a> {
         if !self.at_word_end() {
             return Err(Defect);
         }
-        let mut result = MethodResult { method, version, result, reason: None, properties: Vec::new() };
+        let is_wanted = |method: &[u8]| {
+            let methods = self.wanted.map(|wanted| wanted.methods);
+            methods
+                .is_none_or(|methods| methods.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(method)))
+        };
+        if !is_wanted(method) {
+            self.skip_result();
+            return Ok(Said::Unwanted);
+        }
+        let mut result = MethodResult {
+            method: lower(method),
+            version,
+            result: lower(result),
+            reason: None,
+            properties: Vec::new(),
+        };
         loop {
             self.space()?;
             if self.at_end_of_result() {
@@ -193,7 +271,7 @@ impl<'a> Reader<'a> {
 
     /// `reason=value` or `ptype.property=pvalue` goes into `result`; another word, with or without a value, nowhere.
     fn property(&mut self, result: &mut MethodResult) -> Result<(), Defect> {
-        let word = self.run(is_keyword).to_ascii_lowercase();
+        let word = self.run(is_keyword);
         if word.is_empty() {
             return Err(Defect);
         }
@@ -201,7 +279,7 @@ impl<'a> Reader<'a> {
         let mut name = None;
         if self.take(b'.') {
             self.space()?;
-            name = Some(self.run(|byte| is_keyword(byte) || byte == b'.').to_ascii_lowercase());
+            name = Some(self.run(|byte| is_keyword(byte) || byte == b'.'));
             self.space()?;
         }
         if !self.take(b'=') {
@@ -209,85 +287,92 @@ impl<'a> Reader<'a> {
         }
         let value = self.value()?;
         match name {
-            Some(name) if !name.is_empty() => {
-                result.properties.push(Property { ptype: word, name, value });
+            Some(name) if !name.is_empty() && self.wants(word, name, &value, result) => {
+                result.properties.push(Property {
+                    ptype: lower(word),
+                    name: lower(name),
+                    value: value.text(),
+                });
             }
-            None if word == "reason" && result.reason.is_none() => result.reason = Some(value),
+            None if self.wanted.is_none()
+                && word.eq_ignore_ascii_case(b"reason")
+                && result.reason.is_none() =>
+            {
+                result.reason = Some(value.text());
+            }
             _ => {}
         }
         Ok(())
     }
 
+    fn wants(&self, ptype: &[u8], name: &[u8], value: &Value<'_>, result: &MethodResult) -> bool {
+        let Some(wanted) = self.wanted else { return true };
+        let is = |known: &str, got: &[u8]| known.as_bytes().eq_ignore_ascii_case(got);
+        value.length() <= wanted.longest_value
+            && wanted.properties.iter().any(|(known, its_name)| is(known, ptype) && is(its_name, name))
+            && !result.properties.iter().any(|known| is(&known.ptype, ptype) && is(&known.name, name))
+    }
+
     /// What follows an equals sign: a quoted string, one with `@domain` after it, or all up to the next space.
-    fn value(&mut self) -> Result<String, Defect> {
+    fn value(&mut self) -> Result<Value<'a>, Defect> {
         let before = self.at;
         self.space()?;
         // `smtp.mailfrom= smtp.helo=mx.example.com`: a null sender. No value looks like a property unless quoted.
         if self.at > before && self.at_property() {
-            return Ok(String::new());
+            return Ok(Value(Cow::Borrowed(b""), b""));
         }
-        let mut value = String::new();
+        let mut value = Value(Cow::Borrowed(b""), b"");
         if self.peek() == Some(b'"') {
-            value = self.quoted()?;
+            value.0 = self.quoted()?;
             if self.peek() == Some(b'@') {
-                value.push_str(self.run(is_value));
+                value.1 = self.run(is_value);
             }
         } else {
-            value.push_str(self.run(is_value));
+            value.1 = self.run(is_value);
         }
         if self.at_word_end() { Ok(value) } else { Err(Defect) }
     }
 
     /// The name of a method or a result. With dots, which RFC 8601 does not give them, as the wild does.
-    fn keyword(&mut self) -> Result<String, Defect> {
+    fn keyword(&mut self) -> Result<&'a [u8], Defect> {
         match self.run(|byte| is_keyword(byte) || byte == b'.') {
-            "" => Err(Defect),
-            word => Ok(word.to_ascii_lowercase()),
+            b"" => Err(Defect),
+            word => Ok(word),
         }
     }
 
     /// The inside of a quoted string whose opening quote comes next (RFC 5322 section 3.2.4): without the escapes,
     /// and without the line ends of its folding.
-    fn quoted(&mut self) -> Result<String, Defect> {
-        let mut content = String::new();
-        let mut escaped = false;
-        for (offset, character) in self.text[self.at..].char_indices().skip(1) {
-            match character {
-                _ if escaped => {
-                    content.push(character);
-                    escaped = false;
-                }
-                '\\' => escaped = true,
-                '"' => {
-                    self.at += offset + 1;
-                    return Ok(content);
-                }
-                '\r' | '\n' => {}
-                _ => content.push(character),
+    fn quoted(&mut self) -> Result<Cow<'a, [u8]>, Defect> {
+        match quoted_end(self.text, self.at) {
+            Some(end) => {
+                let inside = &self.text[self.at + 1..end - 1];
+                self.at = end;
+                Ok(unescaped(inside))
+            }
+            None => {
+                self.at = self.text.len();
+                Err(Defect)
             }
         }
-        self.at = self.text.len();
-        Err(Defect)
     }
 
     /// Passes over white space, line ends and comments, however they nest. A comment without an end takes the rest.
     fn space(&mut self) -> Result<(), Defect> {
-        let bytes = self.text.as_bytes();
-        let mut depth = 0_usize;
-        while let Some(byte) = bytes.get(self.at) {
+        while let Some(byte) = self.peek() {
             match byte {
-                b'(' => depth += 1,
-                b')' if depth > 0 => depth -= 1,
-                b'\\' if depth > 0 => self.at += 1,
-                b' ' | b'\t' | b'\r' | b'\n' => {}
-                _ if depth > 0 => {}
-                _ => return Ok(()),
+                b' ' | b'\t' | b'\r' | b'\n' => self.at += 1,
+                b'(' => match comment_end(self.text, self.at) {
+                    Some(end) => self.at = end,
+                    None => {
+                        self.at = self.text.len();
+                        return Err(Defect);
+                    }
+                },
+                _ => break,
             }
-            self.at += 1;
         }
-        // An escape as the last byte has stepped over the end.
-        self.at = self.text.len();
-        if depth == 0 { Ok(()) } else { Err(Defect) }
+        Ok(())
     }
 
     /// Moves to the next semicolon that is not inside a comment or a quoted string, or to the end.
@@ -300,16 +385,13 @@ impl<'a> Reader<'a> {
             };
             if self.at == before {
                 self.at += 1;
-                while !self.text.is_char_boundary(self.at) {
-                    self.at += 1;
-                }
             }
         }
     }
 
     /// Whether `word.word=` comes next. Looks at no more than the word, which is then read over once.
     fn at_property(&self) -> bool {
-        let mut ahead = Reader { text: self.text, at: self.at };
+        let mut ahead = Reader { text: self.text, at: self.at, wanted: None };
         !ahead.run(is_keyword).is_empty()
             && ahead.take(b'.')
             && !ahead.run(is_keyword).is_empty()
@@ -326,7 +408,7 @@ impl<'a> Reader<'a> {
     }
 
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.text.get(self.at).copied()
     }
 
     fn take(&mut self, byte: u8) -> bool {
@@ -335,9 +417,9 @@ impl<'a> Reader<'a> {
         found
     }
 
-    fn run(&mut self, class: impl Fn(u8) -> bool) -> &'a str {
+    fn run(&mut self, class: impl Fn(u8) -> bool) -> &'a [u8] {
         let rest = &self.text[self.at..];
-        let length = rest.bytes().position(|byte| !class(byte)).unwrap_or(rest.len());
+        let length = rest.iter().position(|byte| !class(*byte)).unwrap_or(rest.len());
         self.at += length;
         &rest[..length]
     }

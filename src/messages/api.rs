@@ -17,6 +17,7 @@ use crate::http::json::{self, Fields};
 use crate::http::route::{Dialect, Handler, Route, bulk, limit, route, single};
 use crate::http::stream::{self, Format};
 use crate::http::{Method, Request, Response, listing};
+use crate::ids::unhex;
 use crate::owners::mailboxes::{self, Mailbox};
 use crate::proofs;
 use crate::store::{Note, Sharing, Tx};
@@ -193,7 +194,7 @@ fn prove_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response
 fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     let (workspace, id) = (caller.workspace, living_mailbox_id(app, caller.workspace, request)?);
     let by = caller.by.recorded_by.clone();
-    let batch = if request.media_type() == "message/rfc822" {
+    let batch = if is_raw(request) {
         Batch::one("items", raw_entry(app, request)?)
     } else {
         request.query.only(&[])?;
@@ -214,9 +215,34 @@ fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     })
 }
 
+/// Of a head alone (RFC 6522 section 4), with the parameter `message_hash`.
+const HEAD: &str = "text/rfc822-headers";
+
+/// Whether the body is a message as it arrived, or its head.
+fn is_raw(request: &Request) -> bool {
+    // RFC 6532 section 3.7: a message whose header is in UTF-8, which ours are read as anyway.
+    matches!(&*request.media_type(), "message/rfc822" | "message/global" | HEAD)
+}
+
+fn raw_message(app: &App, request: &Request) -> Result<Received> {
+    let trusted = &app.config.authserv_ids;
+    let hash = request.query.text("message_hash")?;
+    if request.media_type() != HEAD {
+        if hash.is_some() {
+            let message = format!("is only for {HEAD}: of a whole message it is found out here");
+            return Err(Error::invalid("message_hash", message));
+        }
+        return Received::from_raw(&request.body, trusted);
+    }
+    let hash = hash.and_then(unhex::<32>).ok_or_else(|| {
+        Error::invalid("message_hash", "is required: 64 hex digits, the SHA-256 of the whole message")
+    })?;
+    Received::from_head(&request.body, hash, trusted)
+}
+
 /// A raw message; its outcome and reason are parameters, `delivered` unless given.
 fn raw_entry(app: &App, request: &Request) -> Result<NewEntry> {
-    request.query.only(&["outcome", "reason"])?;
+    request.query.only(&["outcome", "reason", "message_hash"])?;
     let outcome = request.query.word("outcome", &Outcome::WORDS)?.unwrap_or(Outcome::Delivered);
     let reason = request.query.text("reason")?.map(str::to_owned);
     if let Some(length) = reason.as_ref().map(|reason| reason.chars().count()).filter(|n| *n > LONGEST_REASON)
@@ -224,8 +250,7 @@ fn raw_entry(app: &App, request: &Request) -> Result<NewEntry> {
         let message = format!("has {length} characters; accepted: up to {LONGEST_REASON}");
         return Err(Error::invalid("reason", message));
     }
-    let received = Received::from_raw(&request.body, &app.config.authserv_ids)?;
-    Ok(received.entry.decided(outcome, reason))
+    Ok(raw_message(app, request)?.entry.decided(outcome, reason))
 }
 
 fn patch_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
@@ -248,10 +273,11 @@ fn patch_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response
 }
 
 fn post_inbound(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
+    let is_raw = is_raw(request);
+    request.query.only(if is_raw { &["message_hash"] } else { &[] })?;
     let id = living_mailbox_id(app, caller.workspace, request)?;
-    let received = if request.media_type() == "message/rfc822" {
-        Received::from_raw(&request.body, &app.config.authserv_ids)?
+    let received = if is_raw {
+        raw_message(app, request)?
     } else {
         Received::read(Fields::of(json::body(request)?, "")?)?
     };

@@ -1,7 +1,7 @@
 //! The gate: decides an inbound message by the mailbox's policy and records it, in one transaction.
 //!
 //! In the vendor's order: the first sender rule that matches, else `rejected_at_policy`; its verification; the
-//! content guards; its rate limits; its token budgets; else `delivered`, with what the rule grants. Limits are
+//! content guards, which refuse also what they cannot see to its end (`text_unreadable`); its rate limits; its token budgets; else `delivered`, with what the rule grants. Limits are
 //! counted from the log itself, so that they hold across restarts and cannot drift from what is shown.
 //!
 //! Guards run before the transaction, so that a long text never holds the writer; if the policy changed meanwhile,
@@ -12,7 +12,7 @@ use serde_json::json;
 use super::guards::Compiled;
 use super::policy::SenderRule;
 use super::sql::{self, Recorded};
-use super::{NewEntry, Outcome, Received, Verdict};
+use super::{NewEntry, Outcome, Received, TextProblem, Verdict};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Error, Result};
@@ -50,7 +50,12 @@ impl Disposal {
 /// The decision as far as the text and the verdicts go; what must be counted is left for the transaction.
 enum Verdicts<'a> {
     Refused(Outcome, String),
-    Passed { rule: &'a SenderRule, index: usize },
+    /// There are content guards, and something of the message that they are to see could not be read.
+    Unreadable(TextProblem),
+    Passed {
+        rule: &'a SenderRule,
+        index: usize,
+    },
 }
 
 /// What says, inside, that the decision starts over.
@@ -86,6 +91,12 @@ pub fn decide(
                 entry.reason = Some(reason);
                 None
             }
+            Verdicts::Unreadable(problem) => {
+                entry.outcome = Some(Outcome::RejectedAtContentGuard);
+                entry.reason = Some("text_unreadable".into());
+                entry.text_problem.get_or_insert(problem);
+                None
+            }
             Verdicts::Passed { rule, index } => Some((rule.clone(), index)),
         };
         let by = caller.by.recorded_by.clone();
@@ -118,13 +129,16 @@ fn judge<'a>(compiled: &'a Compiled, received: &Received) -> Result<Verdicts<'a>
         return Ok(Verdicts::Refused(Outcome::RejectedAtVerification, reason.into()));
     }
     if !compiled.policy.content_guards.is_empty() {
-        let Some(text) = &received.text_body else {
+        let Some(seen) = &received.seen else {
             return Err(Error::invalid(
                 "text_body",
                 "is required, since the mailbox's policy has content guards",
             ));
         };
-        if let Some(reason) = compiled.guard_hit(&[text])? {
+        if let Some(problem) = seen.problem {
+            return Ok(Verdicts::Unreadable(problem));
+        }
+        if let Some(reason) = compiled.guard_hit(&seen.texts)? {
             return Ok(Verdicts::Refused(Outcome::RejectedAtContentGuard, reason.to_owned()));
         }
     }

@@ -91,7 +91,7 @@ impl Compiled {
     }
 
     /// The reason of the first content guard that one of the texts runs into.
-    pub fn guard_hit(&self, texts: &[&str]) -> Result<Option<&str>> {
+    pub fn guard_hit(&self, texts: &[String]) -> Result<Option<&str>> {
         for (at, guard) in self.policy.content_guards.iter().enumerate() {
             let hit = match self.guards.get(at) {
                 Some(regex) => is_in(regex, texts),
@@ -106,9 +106,9 @@ impl Compiled {
 }
 
 /// The regex's own pool would keep what a search needed for ever, as often as there are threads.
-fn is_in(regex: &Regex, texts: &[&str]) -> bool {
+fn is_in(regex: &Regex, texts: &[String]) -> bool {
     let mut cache = regex.create_cache();
-    texts.iter().any(|text| regex.search_half_with(&mut cache, &Input::new(*text).earliest(true)).is_some())
+    texts.iter().any(|text| regex.search_half_with(&mut cache, &Input::new(text).earliest(true)).is_some())
 }
 
 /// Policies that were used lately, by mailbox.
@@ -216,7 +216,7 @@ mod tests {
         let compiled = Compiled::new(1, policy(guards("\\pL{19}", 50)), 100).unwrap();
         assert!(compiled.guards.len() < 20 && compiled.bytes <= LARGEST_POLICY + DOCUMENT_FACTOR * 100);
         for (text, hit) in [("x0", Some("guard 0")), ("-x49", Some("guard 4")), ("x-50", None)] {
-            assert_eq!(compiled.guard_hit(&["-", text]).unwrap(), hit, "{text}");
+            assert_eq!(compiled.guard_hit(&["-".to_owned(), text.to_owned()]).unwrap(), hit, "{text}");
         }
     }
 

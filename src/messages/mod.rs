@@ -46,6 +46,35 @@ impl Verdict {
     ];
 }
 
+/// What kept a text from being read. Beside it there is no hash of the text: that of another would be a lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i64)]
+pub enum TextProblem {
+    /// Its character set is not known.
+    Charset = 1,
+    /// Its `Content-Transfer-Encoding` is not known.
+    TransferEncoding = 2,
+    /// The parts of the message are not as they should be, so that others may see another text.
+    Structure = 3,
+    /// There are more parts than are looked at.
+    TooManyParts = 4,
+    /// It is longer than what is looked at.
+    TooLong = 5,
+    /// The message is larger than what is taken: only its head came.
+    MessageTooLong = 6,
+}
+
+impl TextProblem {
+    pub const WORDS: [(&'static str, Self); 6] = [
+        ("charset", Self::Charset),
+        ("transfer_encoding", Self::TransferEncoding),
+        ("structure", Self::Structure),
+        ("too_many_parts", Self::TooManyParts),
+        ("too_long", Self::TooLong),
+        ("message_too_long", Self::MessageTooLong),
+    ];
+}
+
 /// What happened to the message. The words are the vendor's, the numbers are ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
@@ -89,6 +118,7 @@ macro_rules! closed_list {
 }
 closed_list!(Verdict);
 closed_list!(Outcome);
+closed_list!(TextProblem);
 
 /// An entry as the wire shows it: the vendor's fields in the vendor's order, ours after them.
 #[derive(Debug, Clone, Serialize)]
@@ -123,6 +153,8 @@ pub struct Entry {
     pub appended: Vec<Value>,
     /// Who recorded it; `None`: recorded before this was kept.
     pub recorded_by: Option<String>,
+    /// Why the text could not be read, if it could not.
+    pub text_problem: Option<TextProblem>,
     #[serde(skip)]
     fingerprint: [u8; 32],
 }
@@ -152,6 +184,7 @@ pub const COLUMNS: &[&str] = &[
     "recorded_at",
     "appended",
     "recorded_by",
+    "text_problem",
 ];
 
 fn seconds<S: serde::Serializer>(at: &Timestamp, serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -210,6 +243,7 @@ pub struct NewEntry {
     pub from_alignment: Option<bool>,
     /// SHA-256 of the text body, stored when the mailbox's policy says so.
     pub body_hash: Option<[u8; 32]>,
+    pub text_problem: Option<TextProblem>,
     pub message_hash: Option<[u8; 32]>,
     pub capabilities: Option<Value>,
     pub policy_version: Option<i64>,
@@ -222,8 +256,16 @@ pub struct NewEntry {
 /// What is said of a message before anything is decided about it.
 pub struct Received {
     pub entry: NewEntry,
-    /// For content guards and the hash; never stored. `None`: not given.
-    pub text_body: Option<String>,
+    /// For content guards; never stored. `None`: not given.
+    pub seen: Option<Seen>,
+}
+
+/// What content guards see of a message: its text, and of a raw one also its subject and its HTML as text.
+#[derive(Default)]
+pub struct Seen {
+    pub texts: Vec<String>,
+    /// What kept them from seeing all of it.
+    pub problem: Option<TextProblem>,
 }
 
 impl Received {
@@ -247,9 +289,12 @@ impl Received {
             dmarc: fields.word("verification_dmarc", &Verdict::WORDS)?,
             from_alignment: fields.boolean("from_alignment")?,
             body_hash: text_body.as_ref().map(|text| sha256(text.as_bytes())),
+            text_problem: fields.word("text_problem", &TextProblem::WORDS)?,
             ..NewEntry::default()
         };
-        Ok(Self { entry, text_body })
+        let is_given = text_body.is_some() || entry.text_problem.is_some();
+        let seen = Seen { texts: text_body.into_iter().collect(), problem: entry.text_problem };
+        Ok(Self { entry, seen: is_given.then_some(seen) })
     }
 
     /// Facts given to the gate.
@@ -262,7 +307,15 @@ impl Received {
 
     /// A raw message; the verdicts of the servers in `trusted` only.
     pub fn from_raw(raw: &[u8], trusted: &[String]) -> Result<Self> {
-        let facts = eml::read(raw, trusted)?;
+        Ok(Self::from_facts(eml::read(raw, trusted)?))
+    }
+
+    /// The head of a raw message that is too large to be handed over, with the hash of all its bytes.
+    pub fn from_head(head: &[u8], message_hash: [u8; 32], trusted: &[String]) -> Result<Self> {
+        Ok(Self::from_facts(eml::read_head(head, message_hash, trusted)?))
+    }
+
+    fn from_facts(facts: eml::Facts) -> Self {
         let mut references = facts.references;
         if references.is_empty() {
             // It begins a thread, which answers to it will name.
@@ -278,19 +331,25 @@ impl Received {
             spf: facts.verification_spf,
             dmarc: facts.verification_dmarc,
             from_alignment: facts.from_alignment,
-            body_hash: Some(sha256(facts.text_body.as_bytes())),
+            body_hash: facts.texts.body.as_ref().ok().map(|text| sha256(text.as_bytes())),
+            text_problem: facts.texts.body.as_ref().err().copied(),
             message_hash: Some(facts.message_hash),
             fingerprint: sha256(&facts.message_hash),
             ..NewEntry::default()
         };
-        Ok(Self { entry, text_body: Some(facts.text_body) })
+        let mut texts = vec![facts.subject];
+        texts.extend(facts.texts.body);
+        texts.extend(facts.texts.others);
+        let problem = entry.text_problem.or(facts.texts.others_problem);
+        Self { entry, seen: Some(Seen { texts, problem }) }
     }
 }
 
 impl NewEntry {
     /// An entry whose outcome the caller decided.
     pub fn read(mut fields: Fields) -> Result<Self> {
-        let Received { mut entry, text_body } = Received::take(&mut fields)?;
+        let Received { mut entry, seen } = Received::take(&mut fields)?;
+        let has_text = seen.is_some_and(|seen| !seen.texts.is_empty());
         let outcome = fields.word("outcome", &Outcome::WORDS)?;
         entry.outcome = Some(fields.required("outcome", outcome)?);
         entry.reason = fields.text("reason", LONGEST_REASON)?;
@@ -298,7 +357,7 @@ impl NewEntry {
             let hash = unhex::<32>(&text).ok_or_else(|| {
                 fields.refuse("body_hash", format!("{} is not 64 hex digits (SHA-256)", quoted(&text)))
             })?;
-            if text_body.is_some() && entry.body_hash != Some(hash) {
+            if has_text && entry.body_hash != Some(hash) {
                 return Err(
                     fields.refuse("body_hash", "is not the SHA-256 of text_body; give one of the two")
                 );
@@ -318,7 +377,7 @@ impl NewEntry {
     /// Fixes the fingerprint over everything given so far.
     fn seal(&mut self) {
         let facts: Vec<Value> = self.facts.iter().map(|(kind, data)| json!([kind, data])).collect();
-        let given = json!([
+        let mut given = vec![json!([
             self.message_id,
             self.thread_id,
             self.sender_address,
@@ -331,8 +390,11 @@ impl NewEntry {
             self.body_hash.map(|hash| hex(&hash)),
             self.capabilities,
             facts,
-        ]);
-        self.fingerprint = sha256(given.to_string().as_bytes());
+        ])];
+        // What a later version added takes part where it was given, so that the same of before is still the same.
+        given.extend(self.text_problem.map(|problem| json!(problem)));
+        let given: Vec<String> = given.iter().map(Value::to_string).collect();
+        self.fingerprint = sha256(given.join("\n").as_bytes());
     }
 
     /// An outcome for a raw message, by the caller.

@@ -56,7 +56,7 @@ impl Policy {
     pub fn read(value: Value) -> Result<(Self, Vec<String>)> {
         let (policy, warnings) = Self::read_stored(value)?;
         guards::check(&policy.content_guards)
-            .map_err(|(at, why)| Error::invalid(&format!("contentGuards[{at}].reject"), why))?;
+            .map_err(|(at, why)| Error::invalid(format!("contentGuards[{at}].reject"), why))?;
         Ok((policy, warnings))
     }
 

@@ -4,7 +4,7 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use serde_json::{Value, json};
 
-use super::{Entry, Kind, NewEntry, NewFact, Outcome, Verdict, fold, n_tokens};
+use super::{Entry, Kind, NewEntry, NewFact, Outcome, TextProblem, Verdict, fold, n_tokens};
 use crate::app::{MOST_AHEAD, check_not_ahead};
 use crate::error::{Error, Result, Subject};
 use crate::ids::hex;
@@ -18,7 +18,7 @@ use crate::tlog::rows::{Column, Rows};
 
 const COLUMNS: &str = "seq, mailbox, message_id, thread_id, sender_address, recipient_address, received_at, outcome,
      reason, dkim, spf, dmarc, from_alignment, body_hash, message_hash, capabilities, policy_version, fingerprint,
-     recorded_at, (SELECT text FROM texts WHERE texts.id = recorded_by) AS recorded_by";
+     text_problem, recorded_at, (SELECT text FROM texts WHERE texts.id = recorded_by) AS recorded_by";
 
 impl Entry {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -51,6 +51,7 @@ impl Entry {
             recorded_at: row.get("recorded_at")?,
             appended: Vec::new(),
             recorded_by: row.get("recorded_by")?,
+            text_problem: row.get::<_, Option<i64>>("text_problem")?.and_then(TextProblem::from_number),
             fingerprint: row.get("fingerprint")?,
         })
     }
@@ -292,7 +293,10 @@ pub const ROWS: Rows = Rows {
         Column::Value("fingerprint"),
         Column::Value("recorded_at"),
     ],
-    added: &[(6, Column::Text("recorded_by", texts::of))],
+    added: &[
+        (6, Column::Text("recorded_by", texts::of)),
+        (6, Column::Word("text_problem", |number| TextProblem::from_number(number).map(TextProblem::as_str))),
+    ],
 };
 
 /// What came later, each a leaf of its own.
@@ -371,9 +375,9 @@ fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry, recorded_by: &str) 
     tx.prepare_cached(
         "INSERT INTO messages (seq, workspace, mailbox, message_id, thread_id, sender_address, recipient_address,
              received_at, outcome, reason, dkim, spf, dmarc, from_alignment, body_hash, message_hash, capabilities,
-             policy_version, sender_rule, fingerprint, recorded_at, recorded_by, salt)
+             policy_version, sender_rule, fingerprint, recorded_at, recorded_by, text_problem, salt)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-             randomblob(16))",
+             ?23, randomblob(16))",
     )?
     .execute(rusqlite::params![
         seq,
@@ -398,6 +402,7 @@ fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry, recorded_by: &str) 
         &new.fingerprint[..],
         tx.now.truncated(),
         by,
+        new.text_problem.map(|problem| problem as i64),
     ])?;
     for series in series(mailbox.id, outcome) {
         tx.count(series, received_at, 1);

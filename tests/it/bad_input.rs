@@ -859,7 +859,8 @@ fn writing_messages(at: &Place) -> Vec<Row> {
         raw("reason=").mailbuttons(422, "reason: is empty; leave the parameter out or give it a value"),
         raw(&format!("reason={}", "r".repeat(1001)))
             .mailbuttons(422, "reason: has 1001 characters; accepted: up to 1000"),
-        raw("result=x").mailbuttons(422, "result: unknown parameter; accepted: outcome, reason"),
+        raw("result=x")
+            .mailbuttons(422, "result: unknown parameter; accepted: outcome, reason, message_hash"),
     ]);
     let inbound =
         |id: i64, body: Value| ask("POST", format!("/v1/mailboxes/{id}/inbound")).key(at).json(&body);

@@ -19,7 +19,9 @@ fn the_properties_hold_for_every_seed() {
             .collect();
         if name == "message" {
             let mail = std::fs::read_dir(folder.join("../../tests/mail")).expect("messages");
-            seeds.extend(mail.map(|entry| entry.expect("an entry").path()));
+            seeds.extend(mail.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file()));
+            let faults = std::fs::read_dir(folder.join("../../tests/mail/faults")).expect("messages");
+            seeds.extend(faults.map(|entry| entry.expect("an entry").path()));
         }
         assert!(seeds.len() >= 3, "{name} has {} seeds", seeds.len());
         for seed in seeds {

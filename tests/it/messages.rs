@@ -91,7 +91,15 @@ fn an_entry_has_the_vendors_fields_in_the_vendors_order() {
     );
     assert_eq!(
         keys(&made)[17..],
-        ["mailbox_id", "message_hash", "policy_version", "recorded_at", "appended", "recorded_by"]
+        [
+            "mailbox_id",
+            "message_hash",
+            "policy_version",
+            "recorded_at",
+            "appended",
+            "recorded_by",
+            "text_problem"
+        ]
     );
     for (name, value) in given.as_object().expect("an object") {
         assert_eq!(made[name], *value, "{name}");
@@ -122,7 +130,7 @@ fn what_was_not_said_is_null_or_now() {
             "verification_dmarc": null, "from_alignment": null, "body_hash": null, "capabilities_granted": null,
             "tools_used": null, "tokens_consumed": null, "reply_sent": null, "mailbox_id": mailbox,
             "message_hash": null, "policy_version": null, "recorded_at": now, "appended": [],
-            "recorded_by": "key test",
+            "recorded_by": "key test", "text_problem": null,
         })
     );
 }
@@ -205,7 +213,7 @@ fn a_raw_message_gives_its_own_facts_and_the_callers_outcome() {
         "verification_dmarc": "pass", "from_alignment": true, "body_hash": null, "capabilities_granted": null,
         "tools_used": null, "tokens_consumed": null, "reply_sent": null, "mailbox_id": mailbox,
         "message_hash": sha256(message.as_bytes()), "policy_version": null,
-        "recorded_at": time(START).seconds(), "appended": [], "recorded_by": "key test",
+        "recorded_at": time(START).seconds(), "appended": [], "recorded_by": "key test", "text_problem": null,
     });
     assert_eq!(made, expected);
     assert_eq!(post_raw(&server, &path, message.as_bytes()).status(200).json(), made);
@@ -656,7 +664,7 @@ fn a_policy_whose_guards_take_too_much_compiled_is_refused_and_the_guard_is_name
     // Each of them would do alone.
     server.put_policy(mailbox, &guards("\\pL{19}", 1)).status(200);
     let refused = server.put_policy(mailbox, &guards("\\pL{19}", 50)).status(422).json();
-    let why = "contentGuards[9].reject takes the policy's guards past 8388608 bytes once compiled; make the patterns smaller or fewer";
+    let why = "contentGuards[9].reject: takes the policy's guards past 8388608 bytes once compiled; make the patterns smaller or fewer";
     assert_eq!(refused, json!({ "errors": [why] }));
     assert_eq!(server.db_number("SELECT max(version) FROM policies"), 2);
 }
@@ -941,4 +949,169 @@ fn a_raw_message_is_believed_as_far_as_its_trusted_server() {
     assert_eq!(decide(raw("m1@example.net", "Hi\r\n")).0, "delivered");
     let forged = raw("m2@example.net", "Hi\r\n").replace("mx.example.org; dkim", "mx.example.com; dkim");
     assert_eq!(decide(forged).1.as_deref(), Some("dkim_not_passed"));
+}
+
+// ---------------------------------------------------------------------------------------------- texts
+
+/// One rule, two guards, and hashes kept.
+fn guarded() -> Value {
+    let mut put = policy(json!({ "domain": "example.net" }));
+    put["contentGuards"] = json!([
+        { "reject": "(?i)wire the money", "reason": "fraud" },
+        { "reject": "^$", "reason": "empty" },
+    ]);
+    put["auditLog"]["includeBodyHash"] = json!(true);
+    put
+}
+
+/// A message of Bob's with more fields and a body.
+fn from_bob(id: &str, more: &str) -> String {
+    format!("From: bob@example.net\r\nMessage-ID: <{id}@example.net>\r\n{more}")
+}
+
+#[test]
+fn a_text_that_cannot_be_read_is_told_and_refused_where_there_are_guards() {
+    let server = Server::start();
+    let (open, guarded_one) =
+        (mailbox(&server), server.add_mailbox(&server.workspace, "g@example.org", None, None));
+    let mut put = guarded();
+    server.put_policy(guarded_one, &put).status(200);
+    put["contentGuards"] = json!([]);
+    server.put_policy(open, &put).status(200);
+    let part =
+        |part: &str| format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{part}\r\n--b--\r\n");
+    for (id, more, problem) in [
+        ("charset", "Content-Type: text/plain; charset=nonsense\r\n\r\nHi".to_owned(), "charset"),
+        ("coding", "Content-Transfer-Encoding: x-uuencode\r\n\r\nHi".into(), "transfer_encoding"),
+        ("lost", "Content-Type: multipart/mixed; boundary=b\r\n\r\nHi".into(), "structure"),
+        ("inner", part("Content-Type: multipart/mixed\r\n\r\nHi"), "structure"),
+        (
+            "parts",
+            format!("Content-Type: multipart/mixed; boundary=b\n\n{}", "--b\n\nx\n".repeat(10_000)),
+            "too_many_parts",
+        ),
+        ("long", format!("\r\n{}", "x".repeat((1 << 20) + 1)), "too_long"),
+    ] {
+        let raw = from_bob(id, &more);
+        let recorded = post_raw(&server, &log(open), raw.as_bytes()).status(201).json();
+        assert_eq!(
+            (&recorded["text_problem"], &recorded["body_hash"]),
+            (&json!(problem), &Value::Null),
+            "{id}"
+        );
+        let path = |mailbox| format!("/v1/mailboxes/{mailbox}/inbound");
+        let decided = post_raw(&server, &path(guarded_one), raw.as_bytes()).status(201).json();
+        let refused =
+            ("rejected_at_content_guard".to_owned(), Some("text_unreadable".to_owned()), "bounce".to_owned());
+        assert_eq!(decision(&decided), refused, "{id}");
+        assert_eq!(
+            (&decided["text_problem"], &decided["body_hash"]),
+            (&json!(problem), &Value::Null),
+            "{id}"
+        );
+        // Without guards nobody looks at the text.
+        let raw = from_bob(&format!("{id}2"), &more);
+        let decided = post_raw(&server, &path(open), raw.as_bytes()).status(201).json();
+        assert_eq!(
+            (&decided["outcome"], &decided["text_problem"]),
+            (&json!("delivered"), &json!(problem)),
+            "{id}"
+        );
+        let shown = server.get(&one(open, &format!("{id}2@example.net"))).status(200).json();
+        assert_eq!(shown["text_problem"], problem, "{id}");
+    }
+    // A caller that reads messages itself may tell the same.
+    let told = |outcome: Option<&str>| {
+        let mut given =
+            json!({ "message_id": "told", "sender_address": "bob@example.net", "text_problem": "charset" });
+        if let Some(outcome) = outcome {
+            given["outcome"] = json!(outcome);
+        }
+        given
+    };
+    let decided =
+        server.post(&format!("/v1/mailboxes/{guarded_one}/inbound"), &told(None)).status(201).json();
+    assert_eq!(
+        (&decided["reason"], &decided["text_problem"]),
+        (&json!("text_unreadable"), &json!("charset"))
+    );
+    server.post(&log(open), &told(Some("delivered"))).status(201);
+    server.post(&log(open), &told(Some("delivered"))).status(200);
+    let mut other = told(Some("delivered"));
+    other["text_problem"] = Value::Null;
+    server.post(&log(open), &other).status(409);
+}
+
+#[test]
+fn guards_see_the_subject_the_text_and_html_and_what_was_read_wrongly_once() {
+    let server = Server::start();
+    let mailbox = mailbox(&server);
+    server.put_policy(mailbox, &guarded()).status(200);
+    let alternative = |html: &str| {
+        format!(
+            "Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nHi\r\n--b\r\n\
+             Content-Type: text/html\r\n\r\n{html}\r\n--b--\r\n"
+        )
+    };
+    for (id, more, reason) in [
+        ("none", "Subject: hi\r\n\r\nHi".to_owned(), Value::Null),
+        ("subject", "Subject: =?utf-8?q?Wire_the?=\r\n money\r\n\r\nHi".into(), json!("fraud")),
+        ("text", "Subject: hi\r\n\r\nwire the money".into(), json!("fraud")),
+        ("html", format!("Subject: hi\r\n{}", alternative("wi<b>re</b> t&#104;e mon<!-- x -->ey")), json!("fraud")),
+        ("empty", "Subject: hi\r\n\r\n".into(), json!("empty")),
+        ("html2", format!("Subject: hi\r\n{}", alternative("Hi")), Value::Null),
+        ("html3", alternative("Hi").replace("text/html", "text/html; charset=nonsense"), json!("text_unreadable")),
+        ("folded", "Subject: hi\r\nContent-Type: multipart/mixed; boundary=\r\n \"b\"\r\n\r\n--b\r\n\r\nwire the money".into(), json!("fraud")),
+    ] {
+        let raw = from_bob(id, &more);
+        let decided = post_raw(&server, &format!("/v1/mailboxes/{mailbox}/inbound"), raw.as_bytes());
+        let decided = decided.status(201).json();
+        assert_eq!(decided["reason"], reason, "{id}");
+        // Of a text that was read there is the hash, whatever became of the HTML beside it.
+        assert!(decided["body_hash"].is_string(), "{id}");
+        let problem = if id == "html3" { json!("charset") } else { Value::Null };
+        assert_eq!(decided["text_problem"], problem, "{id}");
+    }
+}
+
+#[test]
+fn a_message_in_utf8_and_the_head_of_a_large_one_are_taken() {
+    let server = Server::start();
+    let mailbox = mailbox(&server);
+    let send = |media_type: &str, query: &str, body: &str| {
+        let path = format!("{}{query}", log(mailbox));
+        server.request(Method::Post, &path).key(&server.key).body(media_type, body).send()
+    };
+    let raw = "From: ann@b\u{fc}cher.example\r\nMessage-ID: <1@x>\r\n\r\nHi";
+    let global = send("message/global", "", raw).status(201).json();
+    assert_eq!(global["sender_address"], "ann@b\u{fc}cher.example");
+    assert_eq!(send("message/rfc822", "", raw).status(200).json(), global);
+
+    let head = "From: ann@example.org\r\nMessage-ID: <2@x>\r\n\r\n";
+    let large = send("text/rfc822-headers", &format!("?message_hash={HELLO}"), head).status(201).json();
+    assert_eq!((&large["message_hash"], &large["body_hash"]), (&json!(HELLO), &Value::Null));
+    assert_eq!((&large["text_problem"], &large["message_id"]), (&json!("message_too_long"), &json!("2@x")));
+    // The same again, and another message with this head.
+    send("text/rfc822-headers", &format!("?message_hash={HELLO}"), head).status(200);
+    let other = send("text/rfc822-headers", &format!("?message_hash={HELLO_WORLD}"), head).status(201).json();
+    assert_eq!(other["message_id"], format!("2@x#{}", &HELLO_WORLD[..16]));
+    for (media_type, query, why) in [
+        (
+            "text/rfc822-headers",
+            "",
+            "message_hash: is required: 64 hex digits, the SHA-256 of the whole message",
+        ),
+        (
+            "text/rfc822-headers",
+            "?message_hash=00",
+            "message_hash: is required: 64 hex digits, the SHA-256 of the whole message",
+        ),
+        (
+            "message/rfc822",
+            &*format!("?message_hash={HELLO}"),
+            "message_hash: is only for text/rfc822-headers: of a whole message it is found out here",
+        ),
+    ] {
+        assert_eq!(send(media_type, query, head).status(422).json(), json!({ "errors": [why] }), "{query}");
+    }
 }

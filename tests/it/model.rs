@@ -1094,7 +1094,7 @@ impl<'a> Case<'a> {
             "body_hash": hash.filter(|_| keeps_hash), "capabilities_granted": object.get("capabilities_granted"),
             "tools_used": null, "tokens_consumed": object.get("tokens_consumed"),
             "reply_sent": object.get("reply_sent"), "mailbox_id": self.mailboxes[mailbox], "message_hash": null,
-            "policy_version": null, "recorded_at": recorded_at, "appended": appended, "recorded_by": "key test",
+            "policy_version": null, "recorded_at": recorded_at, "appended": appended, "recorded_by": "key test", "text_problem": null,
         });
         let at = at.unwrap_or(whole_seconds(now));
         (object.clone(), object, Entry { mailbox, given: Value::Null, at, shown })

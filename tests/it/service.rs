@@ -245,3 +245,34 @@ fn a_command_line_that_is_wrong_has_the_code_of_who_reads_it() {
         assert_eq!(run.status.code(), Some(code), "{arguments:?}: {run:?}");
     }
 }
+
+/// A mail server must not send a message back because it is too large for us: its head is recorded, with the hash of all.
+#[test]
+fn a_message_that_is_too_large_is_recorded_by_its_head() {
+    let server = crate::support::Server::start_with(&[("max_bulk_body", "64KiB")]);
+    let mailbox = server.add_mailbox(&server.workspace, "ada@example.org", None, None);
+    let message =
+        |n: usize| format!("From x\nFrom: ann@example.org\nMessage-ID: <{n}@x>\n\n{}", "line\n".repeat(n));
+    // What fits; what the command knows to be too large, by the configuration that it has; what the server refuses.
+    for (n, setting, problem) in [
+        (1000, "64KiB", None),
+        (20_000, "64KiB", Some("message_too_long")),
+        (20_001, "16MiB", Some("message_too_long")),
+    ] {
+        let message = message(n);
+        let arguments = ["record", "message", "--sysexits", "--json", "--mailbox", "ada@example.org"];
+        let mut command = mailtrail(&server.config().data, &arguments);
+        let mut child =
+            command.env("MAILTRAIL_MAX_BULK_BODY", setting).stdin(Stdio::piped()).spawn().expect("starts");
+        child.stdin.take().expect("a pipe").write_all(message.as_bytes()).expect("it is read");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{n}: {output:?}");
+        let entry: serde_json::Value = serde_json::from_slice(&output.stdout).expect("an entry");
+        let whole = mailtrail::ids::sha256(message.strip_prefix("From x\n").expect("a line").as_bytes());
+        assert_eq!(entry["message_hash"], mailtrail::ids::hex(&whole), "{n}");
+        assert_eq!(entry["text_problem"].as_str(), problem, "{n}");
+        assert_eq!(entry["message_id"], format!("{n}@x"), "{n}");
+    }
+    let found = server.get(&format!("/v1/mailboxes/{mailbox}/audit-logs")).json();
+    assert_eq!(found["items"].as_array().map(Vec::len), Some(3));
+}

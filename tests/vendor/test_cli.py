@@ -622,7 +622,7 @@ def test_record_sysexits_while_the_server_hangs_up(tmp_path):
 # What the server makes itself; the rest comes back as it went.
 MADE_HERE = {
     "enforcement": {"id", "seq", "recorded_at", "recorded_by"},
-    "messages": {"id", "mailbox_id", "message_hash", "policy_version", "recorded_at", "appended", "recorded_by"},
+    "messages": {"id", "mailbox_id", "message_hash", "policy_version", "recorded_at", "appended", "recorded_by", "text_problem"},
     "activity": {"id", "seq", "recorded_at", "project_id", "actor", "redacted", "recorded_by"},
 }
 

@@ -6,6 +6,9 @@ ALTER TABLE messages ADD COLUMN recorded_by INTEGER;
 ALTER TABLE message_facts ADD COLUMN recorded_by INTEGER;
 ALTER TABLE activity ADD COLUMN recorded_by INTEGER;
 
+-- What kept a message's text from being read. Before, it was taken for empty.
+ALTER TABLE messages ADD COLUMN text_problem INTEGER CHECK (text_problem BETWEEN 1 AND 6);
+
 -- The settings of the last start, as `mailtrail config` shows them: the next start tells what was changed in between.
 CREATE TABLE seen_settings (
     name  TEXT PRIMARY KEY,
