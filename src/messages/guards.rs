@@ -180,8 +180,8 @@ pub fn in_force(
     }
     let Some((version, document)) = mailboxes::policy(snapshot, mailbox)? else { return Ok(None) };
     let broken = |error: String| Error::Internal(format!("the stored policy of mailbox {mailbox}: {error}"));
-    let (policy, _) =
-        Policy::read_stored(json::parse_stored(document.as_bytes())?).map_err(|error| broken(error.to_string()))?;
+    let (policy, _) = Policy::read_stored(json::parse_stored(document.as_bytes())?)
+        .map_err(|error| broken(error.to_string()))?;
     let compiled = Arc::new(Compiled::new(version, policy, document.len()).map_err(broken)?);
     app.policies.put(mailbox, Arc::clone(&compiled));
     Ok(Some(compiled))
