@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use super::Context;
+use super::terminal::tell;
 use crate::app::App;
 use crate::auth::WORKSPACE_HEADER;
 use crate::auth::operator::{self, OPERATOR_HEADER};
@@ -155,7 +156,7 @@ impl Found {
         let is_watched = std::io::stderr().is_terminal();
         let wait = |what: &str| {
             if is_watched {
-                eprintln!("{what}");
+                tell(what);
             }
         };
         match Lock::wait(&config.data, State::Command, patience, is_served, wait)? {

@@ -12,7 +12,8 @@ use super::arguments::{Export, FileFormat, Filters, Import, Log, Query, RecordCo
 use super::client::{Call, Client};
 use super::owners::number;
 use super::table::{card, table};
-use super::{Context, bundle, print, write_out};
+use super::terminal::{print, tell, tell_over, write_out};
+use super::{Context, bundle};
 use crate::error::{Error, Result};
 use crate::http::{Method, stream};
 use crate::ids::{Hasher, hex, sha256};
@@ -418,11 +419,11 @@ pub fn import(context: &Context, import: &Import) -> Result<()> {
         chunk.push((line, row.map(|row| row.to_string())));
         if chunk.len() == CHUNK {
             send_chunk(&client, &path, &std::mem::take(&mut chunk), &mut tally)?;
-            eprint!("\r{tally}");
+            tell_over(&tally.to_string(), "");
         }
     }
     send_chunk(&client, &path, &chunk, &mut tally)?;
-    eprintln!("\r{tally}");
+    tell_over(&tally.to_string(), "\n");
     let shown = json!(tally);
     if context.json {
         print(&shown.to_string())?;
@@ -456,7 +457,7 @@ fn send_chunk(
     // Not the input's fault: stop, and say where. From the chunk's own first line on, the next run makes the same
     // chunks with the same idempotency keys.
     let stopped = |error: Error| {
-        eprintln!("\nstopped; go on with --from-line {}", chunk[0].0);
+        tell(&format!("\nstopped; go on with --from-line {}", chunk[0].0));
         Err(error)
     };
     match send(client, path, &good) {
@@ -479,7 +480,8 @@ fn send_chunk(
 
 fn refuse(tally: &mut Tally, line: usize, error: &Error) {
     tally.refused += 1;
-    eprintln!("\rline {line}: {}", error.to_string().trim_start_matches("line 1."));
+    let error = error.to_string();
+    tell_over(&format!("line {line}: {}", error.trim_start_matches("line 1.")), "\n");
 }
 
 impl Tally {

@@ -5,9 +5,10 @@
 
 use serde_json::{Value, json};
 
+use super::Context;
 use super::client::{Call, Client};
 use super::setup::{make, signals, wait};
-use super::{Context, print};
+use super::terminal::print;
 use crate::error::{Error, Result};
 use crate::http::Method;
 use crate::ids::random_hex;

@@ -5,7 +5,8 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
-use super::{command, write_out};
+use super::command;
+use super::terminal::write_out;
 use crate::config::SETTINGS;
 use crate::error::{Error, Result};
 

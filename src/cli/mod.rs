@@ -17,6 +17,7 @@ mod proof;
 mod service;
 mod setup;
 mod table;
+mod terminal;
 mod witness;
 
 use std::ffi::OsString;
@@ -33,6 +34,7 @@ use crate::error::{Error, Result};
 use crate::mask::masked;
 pub use arguments::command;
 use arguments::{Arguments, CheckpointCommand, Command};
+use terminal::{print, tell, visible_line};
 
 /// Everything a command needs besides its own arguments.
 struct Context {
@@ -53,14 +55,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // Past the limit on file sizes a write shall fail, which is reported, not kill us.
     if let Err(error) = signal_hook::flag::register(SIGXFSZ, Arc::default()) {
-        eprintln!("warning: a limit on file sizes would end this process: {error}");
+        tell(&format!("warning: a limit on file sizes would end this process: {error}"));
     }
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
-            eprintln!();
-            eprintln!("hint: {}", error.hint());
+            tell(&format!("error: {error}\n\nhint: {}", error.hint()));
             ExitCode::from(reader.code(&error))
         }
     }
@@ -125,12 +125,13 @@ fn settings_first(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString
 
 /// clap's own message (help, version, a wrong argument) with our exit codes.
 fn show_usage(error: &clap::Error, reader: Reader) -> ExitCode {
-    let _ = error.print();
     if !error.use_stderr() {
+        // Our own words, with clap's own colours.
+        let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    eprintln!();
-    eprintln!("hint: `mailtrail --help` lists the commands, `mailtrail COMMAND --help` what one takes");
+    let hint = "hint: `mailtrail --help` lists the commands, `mailtrail COMMAND --help` what one takes";
+    tell(&format!("{}\n{hint}", error.render()));
     ExitCode::from(match reader {
         Reader::Person => 1,
         Reader::Unit => 78,
@@ -260,10 +261,9 @@ fn start_log(level: log::LevelFilter) {
         .filter_level(log::LevelFilter::Warn)
         .filter_module("mailtrail", level)
         .format(move |out, record| {
-            let text: String = masked(&record.args().to_string())
-                .chars()
-                .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
-                .collect();
+            let args = record.args().to_string();
+            let masked = masked(&args);
+            let text = visible_line(&masked);
             let level = record.level();
             if in_journal {
                 writeln!(out, "{level:<5} {text}")
@@ -277,19 +277,6 @@ fn start_log(level: log::LevelFilter) {
         let what = panic.to_string().replace('\n', " ");
         log::error!("thread {}: {what}", thread.name().unwrap_or("without a name"));
     }));
-}
-
-/// Writes a line to standard output. A reader that went away (`| head`) is success.
-fn print(line: &str) -> Result<()> {
-    write_out(format!("{line}\n").as_bytes())
-}
-
-fn write_out(bytes: &[u8]) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        result => result.map_err(Error::io("cannot write to standard output")),
-    }
 }
 
 impl Context {

@@ -11,6 +11,7 @@ use super::arguments::{Erase, Log, Provable};
 use super::client::{Call, Client, Looked};
 use super::data::{Owner, route};
 use super::table::cell;
+use super::terminal::tell;
 use crate::admin::proof;
 use crate::checkpoints;
 use crate::data_directory::{self, Lock, PATIENCE, State, Turn, still_taken};
@@ -117,9 +118,9 @@ impl Asked {
         if told["root"].is_null() {
             let n_leaves = told["leaves"].as_u64().unwrap_or(0);
             if size <= n_leaves {
-                eprintln!(
+                tell(&format!(
                     "the checkpoint of {size} entries cannot be compared: those around its end were removed by rule"
-                );
+                ));
                 return Ok(None);
             }
             return Ok(Some(format!("{size} entries were signed for, and there are {n_leaves}")));
@@ -296,7 +297,7 @@ pub fn renew(context: &Context, why: &str, is_new_key: bool) -> Result<()> {
     let data = &context.config.data;
     let socket = context.config.socket();
     let is_served = |_| is_answered(&socket);
-    let told = match Lock::wait(data, State::Command, PATIENCE, is_served, |what| eprintln!("{what}"))? {
+    let told = match Lock::wait(data, State::Command, PATIENCE, is_served, tell)? {
         Turn::Served => {
             let body = json!({ "why": why, "new_key": is_new_key });
             Client::of_server(context).post("/api/v1/admin/epochs", &body)?

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::Context;
 use super::arguments::{ClockCommand, RetentionCommand};
 use super::client::{Client, Looked, must_be_file};
 use super::service::{self, Watchdog};
 use super::table::{card, cell, table};
-use super::{Context, print};
+use super::terminal::{print, tell};
 use crate::app::{App, LOGS};
 use crate::auth::{Scope, license, password};
 use crate::checkpoints;
@@ -76,7 +77,7 @@ pub fn init(context: &Context, email: &str, password_stdin: bool) -> Result<()> 
 pub fn take_lock(config: &Config, served: impl FnOnce(&Path) -> Error) -> Result<Lock> {
     let (data, socket) = (&config.data, config.socket());
     let is_served = |_| is_answered(&socket);
-    match Lock::wait(data, State::Command, PATIENCE, is_served, |what| eprintln!("{what}"))? {
+    match Lock::wait(data, State::Command, PATIENCE, is_served, tell)? {
         Turn::Ours(lock) => Ok(lock),
         Turn::Served => Err(served(data)),
         Turn::Taken(holder) => Err(still_taken(data, holder)),
@@ -292,12 +293,12 @@ pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
         checkpoints::renew(&context.config, &why, false)?;
     }
     if !data.join(license::LICENSE).exists() {
-        eprintln!(
+        tell(&format!(
             "There is no license in {}: a backup holds no keys. Put issuer.key, issuer.pub and {} back too, or make \
              new ones with `mailtrail license issue`.",
             data.display(),
             license::LICENSE
-        );
+        ));
     }
     context.answer(&shown, |shown| {
         let verb = if dry_run { "Would put" } else { "Put" };
@@ -415,7 +416,7 @@ pub fn check(context: &Context, file: Option<&Path>, repair: bool) -> Result<()>
     // Repaired counts are right now; what SQLite found is not.
     let is_repaired = repair && found["problems"].as_array().is_some_and(Vec::is_empty);
     if is_repaired && !is_ok {
-        eprintln!("{} counts were put right", cell(&found["repaired"]));
+        tell(&format!("{} counts were put right", cell(&found["repaired"])));
     }
     if is_ok || is_repaired {
         Ok(())

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::terminal::visible_line;
+
 /// Rows of objects; `columns` are (heading, pointer into the row).
 pub fn table(rows: &[Value], columns: &[(&str, &str)]) -> String {
     if rows.is_empty() {
@@ -39,7 +41,7 @@ pub fn card(value: &Value) -> String {
     members.iter().map(|(name, value)| format!("{name:<width$}  {}\n", cell(value))).collect()
 }
 
-/// A value in a terminal. Control characters are shown and not obeyed: senders choose some of these texts.
+/// A value in one line. What a terminal would obey is shown: senders choose some of these texts.
 pub fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => "-".to_owned(),
@@ -49,5 +51,5 @@ pub fn cell(value: &Value) -> String {
         }
         other => other.to_string(),
     };
-    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+    visible_line(&text).into_owned()
 }

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::arguments::Witness;
 use super::setup::signals;
-use super::{Context, print, service};
+use super::terminal::print;
+use super::{Context, service};
 use crate::error::{Error, Result};
 use crate::time::Clock;
 use crate::tlog::note::{Kind, Verifier};

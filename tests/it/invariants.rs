@@ -168,6 +168,21 @@ fn only_the_command_line_prints_or_exits() {
     assert_none("something outside cli/ prints or exits", found);
 }
 
+/// What a sender wrote must not steer a terminal: `cli/terminal.rs` shows it.
+#[test]
+fn the_command_line_prints_in_one_place() {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| source.is_in("cli") && source.path != "cli/terminal.rs") {
+        for (line, text) in source.lines() {
+            let words = ["println!", "print!(", "eprintln!", "eprint!(", "io::stdout", "stderr().lock"];
+            if words.iter().any(|word| text.contains(word)) {
+                found.push(format!("src/{}:{line}: {}", source.path, text.trim()));
+            }
+        }
+    }
+    assert_none("something in cli/ prints beside terminal.rs", found);
+}
+
 #[test]
 fn nothing_below_a_handler_or_a_job_asks_the_clock() {
     let may = |source: &Source| {

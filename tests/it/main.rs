@@ -38,6 +38,7 @@ mod retention;
 mod secrets;
 mod service;
 mod streams;
+mod terminal;
 mod support;
 mod tree;
 mod upgrades;

@@ -542,12 +542,15 @@ def test_export_with_proofs(world, log, tmp_path):
     for seq in world.some(log):
         assert found[seq] == world.proves(seq)
 
-    def verified():
-        command = [sys.executable, "-I", bundle / "verify.py"]
+    def verified(*key):
+        command = [sys.executable, "-I", bundle / "verify.py", *key]
         return subprocess.run(command, cwd=bundle, capture_output=True, encoding="utf-8", timeout=PATIENCE)
 
-    done = verified()
-    assert done.returncode == 0, done.stdout + done.stderr
+    for key in ([], [vkey]):
+        done = verified(*key)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.startswith("ok: ") and vkey in done.stdout
+        assert ("nothing in here can show" in done.stderr) == (key == [])
     size = verify_checkpoint((bundle / "checkpoint").read_bytes(), vkey).size
     # A byte of a record's salt, of a hash of a path, of the root.
     places = {"entries.jsonl": b'"salt":"', "proofs.jsonl": b'"path":["', "checkpoint": b"\n%d\n" % size}
@@ -560,6 +563,31 @@ def test_export_with_proofs(world, log, tmp_path):
         with pytest.raises(NotVerified):
             read_bundle(bundle, vkey)
         (bundle / name).write_bytes(whole)
+    # A checkpoint that the log did not sign: of another text, without a signature, with another's, or by another key.
+    whole, keys = (bundle / "checkpoint").read_bytes(), (bundle / "keys").read_bytes()
+    text, _, signature = whole.partition(b"\n\n")
+    name = text.split(b"\n")[0].decode()
+    forger = Ed25519PrivateKey.generate()
+    public = bytes([tlog.NOTE]) + forger.public_key().public_bytes_raw()
+    number = tlog.key_id(name, tlog.NOTE, public[1:])
+    [forged, forgers] = base64s([number + forger.sign(text + b"\n"), public])
+    forged = text + f"\n\n\u2014 {name} {forged}\n".encode()
+    cut = whole[: whole.rindex(b" ") + 1] + base64.b64encode(base64.b64decode(whole.split()[-1])[:-1]) + b"\n"
+    for other in (text + b"\nmore\n\n" + signature, text + b"\n", text + b"\n\n", forged, cut):
+        (bundle / "checkpoint").write_bytes(other)
+        done = verified()
+        assert done.returncode == 1 and done.stderr.startswith("not verified: "), done.stdout + done.stderr
+    # Who makes up the key too is found by whoever has the log's.
+    (bundle / "checkpoint").write_bytes(forged)
+    (bundle / "keys").write_text(f"{name}+{number.hex()}+{forgers}\n")
+    done = verified()
+    assert done.returncode == 0 and forgers in done.stdout and "nothing in here can show" in done.stderr
+    assert verified(vkey).returncode == 1
+    # Under the number of the log's own key neither.
+    (bundle / "keys").write_text(f"{name}+{vkey.split('+', 2)[1]}+{forgers}\n")
+    assert verified().returncode == 1
+    (bundle / "checkpoint").write_bytes(whole)
+    (bundle / "keys").write_bytes(keys)
     # A line that is missing, or there twice, or in another's place.
     lines = (bundle / "entries.jsonl").read_bytes().splitlines(keepends=True)
     for other in (lines[1:], [lines[0], *lines], [lines[1], lines[0], *lines[2:]]):

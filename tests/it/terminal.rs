@@ -1,0 +1,88 @@
+//! What others wrote does not steer the terminal of whoever reads it: the real binary, writing to a real terminal.
+
+use std::fs::File;
+use std::io::Read;
+use std::process::{Command, Output, Stdio};
+
+use mailtrail::http::Method;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use serde_json::{Value, json};
+
+use crate::support::Server;
+
+/// A C1 control sequence, one that sets the title, and text that reads backwards.
+const HOSTILE: &str = "\u{9b}31m\u{9d}0;title\u{9c} \u{202e}exe.gpj\u{2066}";
+const SHOWN: &str = r"\u009b31m\u009d0;title\u009c \u202eexe.gpj\u2066";
+
+fn command(server: &Server, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mailtrail"));
+    command.arg("--data").arg(server.config().data).args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn in_a_pipe(server: &Server, arguments: &[&str]) -> Output {
+    command(server, arguments).output().expect("a command")
+}
+
+/// All that a terminal gets, of standard output and standard error.
+fn on_a_terminal(server: &Server, arguments: &[&str]) -> String {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&ours).expect("a grant");
+    unlockpt(&ours).expect("a terminal that is open");
+    let name = ptsname(&ours, Vec::new()).expect("a name");
+    let theirs = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("the other end");
+    let [out, err] = [&theirs, &theirs].map(|end| end.try_clone().expect("another of it"));
+    let mut child = command(server, arguments).stdout(out).stderr(err).spawn().expect("a command");
+    drop(theirs);
+    // It is read while it is written, and ends with an error once nobody has the other end.
+    let mut told = Vec::new();
+    let _ = File::from(ours).read_to_end(&mut told);
+    child.wait().expect("an end");
+    String::from_utf8(told).expect("text")
+}
+
+#[test]
+fn a_terminal_is_shown_what_it_would_obey() {
+    let server = Server::start();
+    let project = server.add_project(&server.workspace, "invoice \u{202e}exe.gpj\u{2066}");
+    let log = format!("/api/v1/projects/{project}/audit-log");
+    let user = "0190b3c8-5e4a-7cc1-8a1d-2f6f0c9b7e11";
+    let activity = json!({ "user_id": user, "action": "site.publish", "metadata": { "title": HOSTILE } });
+    let id = server.post(&log, &activity).status(201).text("id");
+    let proof = server.directory().join("one.tlog-proof");
+    let text = in_a_pipe(&server, &["proof", "activity", &id, "--project", &project]);
+    std::fs::write(&proof, &text.stdout).expect("a file");
+    let proof = proof.display().to_string();
+    let query = ["query", "activity", "--project", &project, "--action", "site.publish"];
+    for (what, arguments) in [
+        ("a table", query.to_vec()),
+        ("JSON", [&query[..], &["--json"]].concat()),
+        ("an export", vec!["export", "activity", "--project", &project, "--action", "site.publish"]),
+        ("CSV", vec!["export", "activity", "--project", &project, "--format", "csv"]),
+        ("a proof", vec!["verify", "--proof", &proof]),
+        ("a refusal", vec!["workspace", "show", HOSTILE]),
+        ("a wrong command line", vec!["backup", "a", HOSTILE]),
+        ("a card", vec!["project", "show", &project]),
+    ] {
+        let told = on_a_terminal(&server, &arguments);
+        let raw = told
+            .chars()
+            .find(|c| (c.is_control() && !"\r\n\t".contains(*c)) || "\u{202e}\u{2066}".contains(*c));
+        assert_eq!(raw, None, "{what}: {told:?}");
+        // Names have no control characters.
+        let is_shown = told.contains(SHOWN) || told.contains(r"\u202eexe.gpj\u2066");
+        assert!(is_shown || told.contains("not found"), "{what}: {told:?}");
+    }
+    // It is JSON all the same.
+    let told = on_a_terminal(&server, &[&query[..], &["--json"]].concat());
+    let row: Value = serde_json::from_str(told.trim()).unwrap_or_else(|error| panic!("{error}: {told:?}"));
+    assert_eq!(row["metadata"]["title"], HOSTILE);
+    // A file gets what was recorded, byte for byte.
+    let export =
+        in_a_pipe(&server, &["export", "activity", "--project", &project, "--action", "site.publish"]);
+    assert!(String::from_utf8_lossy(&export.stdout).contains(HOSTILE), "{export:?}");
+    let path = format!("{log}?action=site.publish");
+    let shown = server.operator(Method::Get, &path, &Value::Null).status(200).json();
+    assert_eq!(shown["entries"][0]["metadata"]["title"], HOSTILE);
+}
