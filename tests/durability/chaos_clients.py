@@ -68,8 +68,9 @@ class Talk:
         address, start = self.service.address, self.service.number
         if address is None:
             raise NotSent
-        connection, of_start = self.kept.get(by, (None, None))
-        if of_start != start:
+        connection, of_start, used = self.kept.get(by, (None, None, 0))
+        # One that nobody asks anything is closed by the server after a while.
+        if of_start != start or time.monotonic() > used + 10:
             if connection:
                 connection.close()
             connection = UnixConnection(self.service.socket) if key is None else http.client.HTTPConnection(address)
@@ -81,7 +82,7 @@ class Talk:
                 self.kept.pop(by, None)
                 time.sleep(0.02)
                 raise NotSent from None
-            self.kept[by] = connection, start
+        self.kept[by] = connection, start, time.monotonic()
         headers = dict(headers or {})
         if key:
             headers["Authorization"] = f"Bearer {key}"
@@ -105,7 +106,7 @@ class Talk:
         return status, answer.headers, data
 
     def close(self):
-        for connection, _ in self.kept.values():
+        for connection, *_ in self.kept.values():
             connection.close()
         self.kept = {}
 
