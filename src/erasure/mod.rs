@@ -184,18 +184,21 @@ fn remove_all(reading: &Reading<'_>, admin: &Admin, erasure: &Erasure) -> Result
         let texts = texts::search(snapshot, |text| erasure.address.is_in(text))?;
         Ok((unnamed(snapshot, texts, 0)?, backup::last_seq(snapshot)?))
     })?;
-    let (removed, noted) = (outcome.removed, controls.clone());
-    let (ended, by) = (erasure.clone(), admin.by.clone());
+    let ended = erasure.clone();
     app.store.write_as(Sharing::Alone, move |tx| {
         let unnamed = unnamed(tx, texts, looked_at)?;
         tx.remove_texts(&unnamed)?;
-        forget_names(tx, &ended)?;
+        forget_names(tx, &ended)
+    })?;
+    // What was removed stands in the WAL still, and in pages that it once stood in.
+    app.store.scrub(|| reading.must_go_on())?;
+    let (removed, noted) = (outcome.removed, controls.clone());
+    let (ended, by) = (erasure.clone(), admin.by.clone());
+    app.store.write(move |tx| {
         let started_at = jobs::unfinished(tx, JOB)?.map_or(tx.now, |(at, _)| at);
         jobs::note(tx, JOB, started_at, &json!({ "removed": removed }))?;
         note(tx, &by, &ended, "done", totals(&removed, &noted))
     })?;
-    // What was removed stands in the WAL still.
-    app.store.checkpoint()?;
     look_around(reading, erasure, &longer, &mut outcome)?;
     let Some(last) = controls.last() else { return Ok(outcome) };
     let checkpoint = app.checkpoints.covering(&app.store, leaf_of_number(*last) + 1)?;

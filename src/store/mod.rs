@@ -29,6 +29,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod listing;
 pub mod migrate;
+mod scrub;
 mod readers;
 pub mod schema;
 pub mod settings;
@@ -55,6 +56,7 @@ use disk::Disk;
 pub use readers::{Asker, UnderWay, Whole};
 use readers::{Patience, Readers, Turn};
 use texts::Texts;
+use writer::Scrubbed;
 pub use writer::Sharing;
 
 /// What changes a setting, told to the activity log in the same transaction. The sink is wired by `app`, so that
@@ -101,6 +103,10 @@ const LIST_STEPS: u64 = 20_000_000;
 const STEPS_A_LOOK: i32 = 10_000;
 /// Steps between two looks at whether anybody still waits for what reads the whole file: a millisecond or two.
 const STEPS_A_LOOK_AT_WHOLE: i32 = 100_000;
+/// How long the writer waits for a lock that somebody else has.
+const BUSY: Duration = Duration::from_secs(5);
+/// Between two tries at what a reader keeps from being done.
+const WAIT_FOR_READERS: Duration = Duration::from_millis(20);
 const TOO_LARGE: &str = "would read millions of rows to find this page; narrow it with an indexed filter (tenant_id, action, \
      mailbox_address, message_id, thread_id, outcome, sender_address, reason, user_id or target_id)";
 
@@ -514,6 +520,27 @@ impl Store {
         (size(&self.path), size(Path::new(&wal)))
     }
 
+    /// Overwrites what SQLite has left in the file of rows that are gone, and empties the WAL, a short step at a time; waits
+    /// for readers who need it still. `may_go_on` is asked between two steps, and ends it with an error.
+    pub fn scrub(&self, may_go_on: impl Fn() -> Result<()>) -> Result<()> {
+        let mut next = Scrubbed::UpTo(1);
+        while let Scrubbed::UpTo(first) = next {
+            may_go_on()?;
+            let started = Instant::now();
+            match self.writer.scrub(first)? {
+                Scrubbed::NotYet => std::thread::sleep(WAIT_FOR_READERS),
+                further => next = further,
+            }
+            // As long for the others as for itself.
+            std::thread::sleep(started.elapsed().min(WAIT_FOR_READERS));
+        }
+        while !self.writer.empty_wal()? {
+            may_go_on()?;
+            std::thread::sleep(WAIT_FOR_READERS);
+        }
+        Ok(())
+    }
+
     /// Moves the whole WAL into the database file; the last thing before a clean end.
     pub fn checkpoint(&self) -> Result<()> {
         self.writer.checkpoint()
@@ -592,7 +619,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     schema::guard(&connection)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(128);
     checksums::register(&connection)?;
     connection.execute_batch(

@@ -7,15 +7,17 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 
 use super::counts::Deltas;
 use super::disk::{is_full, or_full};
+use super::scrub::Scrubber;
 use super::texts::Texts;
 use super::{NoteSink, Shared, Tx, believed};
 use crate::error::{Error, Result};
@@ -54,7 +56,21 @@ pub struct Writer {
 enum Message {
     Write(Box<dyn Work>),
     Checkpoint(SyncSender<Result<()>>),
+    /// All of the WAL into the file, and nothing left of it; false while a reader needs it.
+    EmptyWal(SyncSender<Result<bool>>),
+    /// One step from a page on.
+    Scrub(u64, SyncSender<Result<Scrubbed>>),
     Nudge,
+}
+
+/// How a step of `Message::Scrub` ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scrubbed {
+    /// A reader still needs what is in the WAL.
+    NotYet,
+    UpTo(u64),
+    /// All of it is on disk.
+    Done,
 }
 
 /// How a write shares its transaction.
@@ -180,6 +196,20 @@ impl Writer {
         answered.recv().map_err(|_| gone())?
     }
 
+    /// Empties the WAL; false while a reader needs it.
+    pub fn empty_wal(&self) -> Result<bool> {
+        let (answer, answered) = sync_channel(1);
+        self.send(Message::EmptyWal(answer))?;
+        answered.recv().map_err(|_| gone())?
+    }
+
+    /// One step of overwriting what is left in the file, from a page on.
+    pub fn scrub(&self, first: u64) -> Result<Scrubbed> {
+        let (answer, answered) = sync_channel(1);
+        self.send(Message::Scrub(first, answer))?;
+        answered.recv().map_err(|_| gone())?
+    }
+
     /// Whether the thread is still there: without it every write fails.
     pub fn is_alive(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
@@ -233,6 +263,8 @@ struct State {
     logs: &'static [Rows],
     tree: Tree,
     names: Names,
+    /// From the first erasure on.
+    scrubber: Option<Scrubber>,
 }
 
 impl State {
@@ -298,6 +330,7 @@ impl State {
             logs,
             tree,
             names,
+            scrubber: None,
         })
     }
 
@@ -330,7 +363,13 @@ impl State {
                 None | Some(Message::Nudge) => {}
                 Some(Message::Write(work)) => self.commit(vec![work]),
                 Some(Message::Checkpoint(answer)) => {
-                    let _ = answer.send(self.move_wal("TRUNCATE"));
+                    let _ = answer.send(self.move_wal("TRUNCATE").map(|_| ()));
+                }
+                Some(Message::EmptyWal(answer)) => {
+                    let _ = answer.send(self.empty_wal());
+                }
+                Some(Message::Scrub(first, answer)) => {
+                    let _ = answer.send(self.scrub(first));
                 }
             }
         }
@@ -349,18 +388,47 @@ impl State {
         }
     }
 
-    fn move_wal(&self, mode: &str) -> Result<()> {
+    /// Says whether all of it was moved, which a reader can keep it from.
+    fn move_wal(&self, mode: &str) -> Result<bool> {
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
         let run = || {
-            let moved = self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
+            let moved = self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+                let (is_busy, n_pages, n_moved): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok(!is_busy && n_pages == n_moved)
+            });
             moved.map_err(|error| self.failed(error.into()))
         };
         // When the disk was full, the ballast has made room meanwhile.
-        run().or_else(|error| if is_full(&error) { run() } else { Err(error) })?;
+        let is_moved = run().or_else(|error| if is_full(&error) { run() } else { Err(error) })?;
         WAL_PAGES.set(0);
-        Ok(())
+        Ok(is_moved)
+    }
+
+    /// Waits for no reader: others write meanwhile.
+    fn empty_wal(&self) -> Result<bool> {
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let is_empty = self.move_wal("TRUNCATE");
+        self.connection.busy_timeout(super::BUSY)?;
+        is_empty
+    }
+
+    /// A step of what `scrub` does to the file, once nothing would undo it.
+    fn scrub(&mut self, first: u64) -> Result<Scrubbed> {
+        if !self.move_wal("PASSIVE")? {
+            return Ok(Scrubbed::NotYet);
+        }
+        self.connection.execute_batch("PRAGMA shrink_memory")?;
+        let scrubber = match self.scrubber.take() {
+            Some(scrubber) => scrubber,
+            None => Scrubber::open(Path::new(self.connection.path().unwrap_or_default()))?,
+        };
+        let scrubber = self.scrubber.insert(scrubber);
+        match scrubber.step(first)? {
+            Some(next) => Ok(Scrubbed::UpTo(next)),
+            None => scrubber.sync().map(|()| Scrubbed::Done),
+        }
     }
 
     /// Runs the whole batch in one transaction, then answers.

@@ -1,12 +1,21 @@
 //! Erasure: what was recorded of a person goes, out of every log and every corner of the file, and what is left proves
 //! that something went and nothing of what it was.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use mailtrail::activity::redact::Metadata;
+use mailtrail::activity::{self, NewEntry, Place};
+use mailtrail::enforcement::{self, Action, NewEvent};
 use mailtrail::http::Method;
+use mailtrail::ids::Uuid;
+use mailtrail::messages::{self, Kind, Outcome};
+use mailtrail::owners::{mailboxes, projects, tenants};
 use mailtrail::tlog::note::Verifier;
 use mailtrail::tlog::proof::Proof;
 use serde_json::{Value, json};
 
-use crate::support::{OWNER, Server};
+use crate::support::process::{Serving, mailtrail};
+use crate::support::{OWNER, Server, time};
 
 const ANN: &str = "Ann@Example.net";
 const USER: &str = "0190b3c8-5e4a-7cc1-8a1d-2f6f0c9b7e11";
@@ -49,7 +58,9 @@ impl Scene {
             "limit_value": 25,
         });
         server.post("/v1/enforcement/events", &event).status(201);
-        let [sent, bounced] = ["sent", "bounced"].map(|kind| format!("{kind}-{}", address.replace('@', ".")));
+        let [sent, bounced] = ["sent", "bounced"].map(|kind| {
+            format!("{kind}-{}", address.replace('@', ".").replace(|c: char| !c.is_ascii(), "x"))
+        });
         let message = json!({ "message_id": sent, "outcome": "delivered", "sender_address": address });
         server.post(&self.entries(), &message).status(201);
         let tokens = json!({ "tokens_consumed": { "input": 3, "output": 4 } });
@@ -69,7 +80,8 @@ impl Scene {
         ];
         for (n, activity) in activities.into_iter().enumerate() {
             let request = server.request(Method::Post, &self.activities()).key(&server.key);
-            let request = request.header("idempotency-key", &format!("{n}-{address}"));
+            let request = request
+                .header("idempotency-key", &format!("{n}-{}", address.replace(|c: char| !c.is_ascii(), "x")));
             request.json(&activity).send().status(201);
         }
     }
@@ -253,4 +265,521 @@ fn another_workspaces_rows_are_not_erased() {
     let erased = server.operator(Method::Post, "/api/v1/admin/erasures", &body).good().json();
     assert_eq!(erased["removed"], json!({ "enforcement": 0, "messages": 0, "activity": 0, "on_hold": 0 }));
     assert_eq!(server.get("/v1/enforcement/events").status(200).json()["total"], 3);
+}
+
+// ---------------------------------------------------------------------------------------------- wherever it stands
+
+const BOB: &str = "bob.unlike.any@example.net";
+
+/// How people and programs write an address: each is found.
+fn spellings() -> Vec<String> {
+    let percent = |text: &str| text.replace('@', "%40").replace('.', "%2E");
+    let quoted_printable = |text: &str| text.replace('@', "=40").replace('u', "=75");
+    let words = |text: &str| format!("=?utf-8?B?{}?=", STANDARD.encode(text));
+    let json = |text: &str| json!({ "m": format!("x\n{text}") }).to_string();
+    let (local, domain) = BOB.split_once('@').expect("an address");
+    let mut spellings: Vec<String> = [
+        "@",
+        "<@>",
+        "(@)",
+        "[@]",
+        "{@}",
+        "`@`",
+        "'@'",
+        "\"@\"",
+        "|@|",
+        "*@*",
+        "_@_",
+        "~@~",
+        "«@»",
+        "=@",
+        "?email=@&x=1",
+        "&to=@",
+        "mailto:@?subject=x",
+        "/home/@/Maildir",
+        "https://example.net/u/@/edit",
+        "user:@",
+        "sasl_username=@",
+        "from=<@>,",
+        "#@",
+        "$@",
+        "!@!",
+        "^@^",
+        "-@",
+        "b'@'",
+        "x\\\\@",
+        "to @.",
+        "@;",
+        "联系@吧",
+        "@:25",
+        "@\u{2026}",
+        "\u{1f4e7}@",
+        "prvs=1234567890=@",
+    ]
+    .map(|frame| frame.replacen('@', BOB, 1))
+    .into();
+    spellings.extend([
+        BOB.to_uppercase(),
+        percent(BOB),
+        percent(&percent(BOB)),
+        format!("?to=x+{}+y", percent(BOB)),
+        quoted_printable(BOB),
+        format!("=?utf-8?q?{}?=", quoted_printable(BOB)),
+        words(BOB),
+        BOB.replace('@', "&#64;"),
+        BOB.replace('@', "&#x40;"),
+        BOB.replace('@', "&commat;").replace('.', "&period;"),
+        BOB.replace('@', "\\u0040"),
+        BOB.replace('@', "\\x40"),
+        BOB.replace('.', "\\."),
+        format!("x\\n{BOB}"),
+        json(BOB),
+        json(&json(BOB)),
+        json(&percent(BOB)),
+        words(&percent(BOB)),
+        format!("AUTH PLAIN {}", STANDARD.encode(format!("\0{BOB}\0password"))),
+        BOB.replace('@', "\u{ff20}"),
+        BOB.replace('b', "b\u{200b}"),
+        BOB.replace('@', " @ "),
+        format!("\"{local}\"@{domain}"),
+        format!("bounces-{local}={domain}@lists.example"),
+        format!("SRS0=HHH=TT={domain}={local}@relay.example"),
+        format!("{local}%{domain}@relay.example"),
+    ]);
+    spellings
+}
+
+/// What is like the address and is another's: none is found.
+fn others() -> Vec<String> {
+    ["jo@", "jo.@", "jo-@", "jo+@", "é@", "@.uk", "@x", "@-x"]
+        .map(|frame| frame.replacen('@', BOB, 1))
+        .into_iter()
+        .chain([BOB.replace('@', "+tag@"), BOB.replace(".net", ".com"), BOB.replace('@', " at ")])
+        .collect()
+}
+
+/// Records `text` in every column of every log that can hold one, and in every place of their JSON, a row for each; says
+/// how many rows that were.
+fn plant(scene: &Scene, text: &str, n: usize) -> usize {
+    let (text, mailbox) = (text.to_owned(), scene.mailbox);
+    let (tenant, project) = [&scene.tenant, &scene.project].map(|id| Uuid::parse(id).expect("a UUID")).into();
+    scene
+        .server
+        .running()
+        .app
+        .store
+        .write(move |tx| {
+            let mailbox = mailboxes::find_anywhere(tx, mailbox)?.expect("the mailbox");
+            let tenant = tenants::find(tx, mailbox.workspace, tenant)?.expect("the tenant");
+            let project = projects::find(tx, project)?.expect("the project");
+            let mut n_rows = 0;
+            let event = |mailbox_address: &str, message: &str| NewEvent {
+                tenant_id: tenant.id,
+                mailbox_address: mailbox_address.to_owned(),
+                action: Action::Blocked,
+                sent_count: 26,
+                limit_value: 25,
+                message: Some(message.to_owned()),
+                created_at: None,
+            };
+            for new in [event(&text, "x"), event("x@example.org", &text)] {
+                enforcement::sql::record(tx, mailbox.workspace, tenant.key, &new, "key test")?;
+                n_rows += 1;
+            }
+            let entry = |place: usize| messages::NewEntry {
+                message_id: format!("{n}-{place}"),
+                outcome: Some(Outcome::Delivered),
+                fingerprint: mailtrail::ids::sha256(format!("{n}-{place}").as_bytes()),
+                ..messages::NewEntry::default()
+            };
+            let some = Some(text.clone());
+            let places = [
+                messages::NewEntry { sender_address: some.clone(), ..entry(0) },
+                messages::NewEntry { recipient_address: some.clone(), ..entry(1) },
+                messages::NewEntry { reason: some.clone(), ..entry(2) },
+                messages::NewEntry {
+                    capabilities: Some(json!({ "capabilities": [text], "rule_index": 0 })),
+                    ..entry(3)
+                },
+            ];
+            for new in places {
+                messages::sql::record(tx, &mailbox, new, "key test")?;
+                n_rows += 1;
+            }
+            let kinds = [Kind::Reply, Kind::Bounce, Kind::Tools, Kind::Tokens];
+            let facts = [json!(text), json!([text]), json!({ "a": { "b": [1, text] } }), json!({ &text: 1 })];
+            messages::sql::record(tx, &mailbox, entry(4), "key test")?;
+            let id = entry(4).message_id;
+            for (kind, data) in kinds.into_iter().zip(facts) {
+                messages::sql::append(tx, mailbox.id, &id, &[(kind, data)], "key test")?;
+                n_rows += 1;
+            }
+            let activity = |action: &str| NewEntry { action: action.to_owned(), ..NewEntry::default() };
+            let metadata = |value: Value| Metadata::redacted(value.as_object().expect("an object").clone());
+            let places = [
+                NewEntry { user_id: some.clone(), ..activity("a.user") },
+                NewEntry { actor: some.clone(), ..activity("a.actor") },
+                activity(&text),
+                NewEntry { target_type: some.clone(), ..activity("a.type") },
+                NewEntry { target_id: some.clone(), ..activity("a.target") },
+                NewEntry { user_agent: some.clone(), ..activity("a.agent") },
+                NewEntry { metadata: metadata(json!({ "to": text })), ..activity("a.member") },
+                NewEntry { metadata: metadata(json!({ &text: true })), ..activity("a.name") },
+                NewEntry { metadata: metadata(json!({ "a": [{ "b": [text] }] })), ..activity("a.deep") },
+            ];
+            let place = Place { workspace: mailbox.workspace, project: Some((project.key, project.id)) };
+            for new in places {
+                activity::sql::record(tx, place, new, "key test")?;
+                n_rows += 1;
+            }
+            Ok(n_rows)
+        })
+        .expect("rows")
+}
+
+#[test]
+fn an_address_goes_wherever_it_stands_and_however_it_is_written() {
+    // In small letters it is looked for in every file afterwards, whatever became of the address itself.
+    const MARK: &str = "mark-of-bob";
+    let mut scene = Scene::new();
+    let (mut n_rows, mut n) = (0, 0);
+    for spelling in spellings() {
+        for position in [
+            format!("{spelling} {MARK}"),
+            format!("{MARK} {spelling}"),
+            format!("{MARK}\n{spelling}\n{MARK}"),
+        ] {
+            n += 1;
+            n_rows += plant(&scene, &position, n);
+        }
+    }
+    assert!(n >= 3 * 40 && n_rows >= 19 * n, "{n} texts in {n_rows} rows");
+    let mut n_others = 0;
+    for other in others() {
+        n += 1;
+        n_others += plant(&scene, &other, n);
+    }
+    let key = format!("retry of {BOB} {MARK}");
+    let event = json!({ "tenant_id": scene.tenant, "mailbox_address": "x@example.org", "action_taken": "blocked", "sent_count": 1, "limit_value": 1 });
+    let request = scene.server.request(Method::Post, "/v1/enforcement/events").key(&scene.server.key);
+    request.header("idempotency-key", &key).json(&event).send().status(201);
+    let total = |scene: &Scene| {
+        ["enforcement_events", "messages", "message_facts", "activity"]
+            .map(|table| scene.server.db_number(&format!("SELECT count(*) FROM {table}")))
+            .into_iter()
+            .sum::<i64>()
+    };
+    let before = total(&scene);
+    let body = json!({ "address": BOB, "why": "on their wish", "dry_run": true });
+    let dry = scene.server.operator(Method::Post, "/api/v1/admin/erasures", &body).good().json();
+    let erased = scene.erase(BOB);
+    let sum = |told: &Value| {
+        ["enforcement", "messages", "activity"]
+            .iter()
+            .filter_map(|log| told["removed"][log].as_i64())
+            .sum::<i64>()
+    };
+    assert_eq!((sum(&dry), sum(&erased)), (n_rows as i64, n_rows as i64), "{dry}");
+    // Two activities say that it was done.
+    assert_eq!(total(&scene), before - n_rows as i64 + 2);
+    let of_kinds: i64 = erased["removed_of"]
+        .as_object()
+        .expect("by log")
+        .values()
+        .flat_map(|kinds| kinds.as_object().expect("by kind").values())
+        .filter_map(Value::as_i64)
+        .sum();
+    assert_eq!(of_kinds, n_rows as i64);
+    assert_eq!(scene.is_on_disk(MARK), Vec::<String>::new(), "while it is served");
+    scene.server.restart();
+    assert_eq!(scene.is_on_disk(MARK), Vec::<String>::new());
+    assert_eq!(scene.verified()["ok"], true);
+    // What is another's is there, and told.
+    assert!(n_others > 0);
+    let words: Vec<&str> = erased["longer_words"]
+        .as_array()
+        .expect("words")
+        .iter()
+        .map(|longer| longer["word"].as_str().expect("a word"))
+        .collect();
+    for word in ["jo+", "jo-", "jo.", "jo", "é"].map(|before| format!("{before}{BOB}")) {
+        assert!(words.contains(&word.as_str()), "{word} is not in {words:?}");
+    }
+    for word in [format!("{BOB}.uk"), format!("{BOB}x"), format!("{BOB}-x"), BOB.replace('@', "+tag@")] {
+        assert!(words.contains(&word.as_str()), "{word} is not in {words:?}");
+    }
+    assert_eq!(words.len(), 9, "{words:?}");
+}
+
+#[test]
+fn ids_of_messages_and_threads_look_like_addresses_and_are_none() {
+    let scene = Scene::new();
+    let server = &scene.server;
+    let entry = json!({ "message_id": BOB, "thread_id": BOB, "outcome": "delivered" });
+    server.post(&scene.entries(), &entry).status(201);
+    server.post(&scene.entries(), &json!({ "message_id": "later", "outcome": "delivered" })).status(201);
+    server.patch(&format!("{}/later", scene.entries()), &json!({ "thread_id": BOB })).status(200);
+    let erased = scene.erase(BOB);
+    assert_eq!(erased["removed"], json!({ "enforcement": 0, "messages": 0, "activity": 0, "on_hold": 0 }));
+    assert_eq!(server.get(&scene.entries()).status(200).json()["items"].as_array().map(Vec::len), Some(8));
+}
+
+// ---------------------------------------------------------------------------------------------- what stays
+
+#[test]
+fn what_callers_did_stays_and_is_told() {
+    let scene = Scene::new();
+    let server = &scene.server;
+    let admin = "mallory@example.net";
+    server.add_user(&server.workspace, admin, "admin");
+    let cookie = server.login(admin);
+    let by_admin = |method, path: &str, body: &Value| {
+        server.request(method, path).cookie(&cookie).json(body).send().good();
+    };
+    by_admin(
+        Method::Patch,
+        &format!("/api/v1/admin/projects/{}", scene.project),
+        &json!({ "legal_hold": true }),
+    );
+    by_admin(
+        Method::Patch,
+        &format!("/api/v1/admin/projects/{}", scene.project),
+        &json!({ "legal_hold": false }),
+    );
+    by_admin(Method::Post, "/api/v1/admin/keys", &json!({ "name": "spare", "scopes": ["admin"] }));
+    // A stranger guesses, once an account that is none and once this one.
+    for (email, password) in [("eve@example.net", "wrong password"), (admin, "wrong password")] {
+        let body = json!({ "email": email, "password": password });
+        server.request(Method::Post, "/api/v1/auth/login").json(&body).send().status(401);
+    }
+    let user = server.request(Method::Get, "/api/v1/me").cookie(&cookie).send().text("user_id");
+    server.operator(Method::Delete, &format!("/api/v1/admin/users/{user}"), &Value::Null).good();
+
+    let acts = |address: &str| {
+        server.db_number(&format!(
+            "SELECT count(*) FROM activity LEFT JOIN texts ON texts.id = actor WHERE text = '{address}' OR metadata LIKE '%{address}%'"
+        ))
+    };
+    let before = acts(admin);
+    assert!(before >= 8, "{before}");
+    let erased = scene.erase(admin);
+    assert_eq!(
+        erased["removed"],
+        json!({ "enforcement": 0, "messages": 0, "activity": 0, "on_hold": 0 }),
+        "{erased}"
+    );
+    assert_eq!((acts(admin), &erased["not_reached"]["own_acts"]), (before, &json!(before)));
+    // Failed logins of nobody's account are nobody's acts.
+    let erased = scene.erase("eve@example.net");
+    assert_eq!(erased["removed_of"], json!({ "activity": { "auth.login_failed": 1 } }));
+    assert_eq!(acts("eve@example.net"), 0);
+}
+
+#[test]
+fn retention_applies_to_what_callers_did() {
+    let mut scene = Scene::new();
+    scene.server.set("activity_retention_days", "30");
+    scene.server.restart();
+    scene.server.clock.set(time("2026-05-05T00:00:00Z"));
+    scene.server.run_jobs();
+    scene.server.clock.set(time("2026-05-11T00:00:00Z"));
+    scene.server.run_jobs();
+    scene.server.clock.set(time("2026-06-11T00:00:00Z"));
+    scene.server.operator(Method::Post, "/api/v1/admin/retention/run", &Value::Null).good();
+    let old = "SELECT count(*) FROM activity JOIN texts ON texts.id = action WHERE text = 'workspace.create'";
+    assert_eq!(scene.server.db_number(old), 0);
+}
+
+#[test]
+fn what_is_not_reached_is_named() {
+    let scene = Scene::new();
+    let server = &scene.server;
+    let policy = json!({
+        "defaultAction": "bounce", "contentGuards": [], "auditLog": { "retentionDays": 90, "includeBodyHash": false },
+        "senders": [{ "match": { "address": BOB, "requireDkim": false, "requireSpf": false }, "capabilities": [] }],
+    });
+    server.put_policy(scene.mailbox, &policy).good();
+    let mut without = policy.clone();
+    without["senders"] = json!([]);
+    server.put_policy(scene.mailbox, &without).good();
+    server.add_tenant(&server.workspace, &format!("Customers of {BOB}"));
+    server.add_project(&server.workspace, &format!("({BOB})"));
+    server.operator(Method::Post, "/api/v1/admin/licenses", &json!({ "holder": BOB })).good();
+    server.operator(Method::Post, "/api/v1/admin/backups", &json!({ "file": "before.db" })).good();
+    std::fs::write(server.database().with_extension("db.v5"), "an old one").expect("a file");
+    // What was once a reason.
+    scene.record("cyd@example.net");
+    let body = json!({ "address": "cyd@example.net", "why": format!("{BOB} asked for it") });
+    server.operator(Method::Post, "/api/v1/admin/erasures", &body).good();
+
+    let erased = scene.erase(BOB);
+    let left = &erased["not_reached"];
+    let names: Vec<&str> =
+        left["names"].as_array().expect("names").iter().filter_map(|n| n["what"].as_str()).collect();
+    assert_eq!(names, ["tenant", "project", "license"], "{left}");
+    for (what, n) in [("policies", 1), ("control", 3), ("backups", 1), ("upgrade_copies", 1)] {
+        assert_eq!(left[what], n, "{what}: {left}");
+    }
+    // The notes of the policy, of both owners, of the license, of the erasure's begin and end.
+    assert_eq!(left["own_acts"], 7, "{left}");
+    for (path, body) in [
+        ("/api/v1/admin/keys", json!({ "name": BOB, "scopes": ["admin"] })),
+        ("/api/v1/admin/keys", json!({ "name": "a@b", "scopes": ["admin"] })),
+    ] {
+        let refused = server.operator(Method::Post, path, &body).status(422).json();
+        assert_eq!(refused["errors"][0]["parameter"], "name", "{refused}");
+    }
+}
+
+#[test]
+fn case_is_compared_in_one_way() {
+    let scene = Scene::new();
+    let server = &scene.server;
+    let mailbox = server.add_mailbox(&server.workspace, "JÖRG@MÜLLER.example", None, None);
+    let body = json!({ "address": "jörg@xn--mller-kva.example", "why": "on their wish" });
+    server.operator(Method::Post, "/api/v1/admin/erasures", &body).status(409);
+    scene.record("Jörg@müller.example");
+    server.operator(Method::Delete, &format!("/api/v1/admin/mailboxes/{mailbox}"), &Value::Null).good();
+    let erased = server.operator(Method::Post, "/api/v1/admin/erasures", &body).good().json();
+    assert_eq!(erased["removed"], json!({ "enforcement": 1, "messages": 3, "activity": 3, "on_hold": 0 }));
+    let address: String = server
+        .db()
+        .query_row("SELECT address FROM mailboxes WHERE id = ?1", [mailbox], |row| row.get(0))
+        .expect("the mailbox");
+    assert_eq!(address, format!("erased-{mailbox}@mailbox.invalid"));
+}
+
+// ---------------------------------------------------------------------------------------------- broken off
+
+impl Scene {
+    /// What the trail says of erasures, oldest first: state, who, how many rows.
+    fn told(&self) -> Vec<Value> {
+        let path =
+            format!("/api/v1/workspaces/{}/audit-log?action=person.erase&order=asc", self.server.workspace);
+        let entries = self.server.operator(Method::Get, &path, &Value::Null).good().json()["entries"].clone();
+        let shown = |entry: &Value| {
+            let about = &entry["metadata"];
+            json!([about["state"], entry["recorded_by"], about["why"], about["removed"]["activity"]])
+        };
+        entries.as_array().expect("entries").iter().map(shown).collect()
+    }
+
+    /// So many activities about the address, in few writes.
+    fn record_many(&self, address: &str, n: usize) {
+        let one = json!({ "user_id": USER, "action": "campaign.send", "target_id": address });
+        let lines = format!("{one}\n").repeat(1000);
+        for _ in 0..n / 1000 {
+            let request = self.server.request(Method::Post, &self.activities()).key(&self.server.key);
+            request.body("application/x-ndjson", lines.clone()).send().status(201);
+        }
+    }
+
+    fn n_removed(&self) -> i64 {
+        self.server.db_number("SELECT coalesce(sum(last - first + 1), 0) FROM holes")
+    }
+}
+
+#[test]
+fn who_and_why_stand_there_before_the_first_row_goes_and_how_many_after_the_last() {
+    let scene = Scene::new();
+    let user = scene.server.login(OWNER);
+    let body = json!({ "address": ANN, "why": "Art. 17" });
+    scene.server.request(Method::Post, "/api/v1/admin/erasures").cookie(&user).json(&body).send().good();
+    assert_eq!(
+        scene.told(),
+        [json!(["begun", OWNER, "Art. 17", null]), json!(["done", OWNER, "Art. 17", 3])]
+    );
+    let [begun, first] = [
+        "SELECT min(seq) FROM activity JOIN texts ON texts.id = action WHERE text = 'person.erase'",
+        "SELECT min(seq) FROM controls WHERE body LIKE '%erasure%'",
+    ]
+    .map(|sql| scene.server.db_number(sql));
+    assert!(begun < first, "{begun} {first}");
+}
+
+#[test]
+fn a_process_that_is_told_to_end_stops_between_two_pieces_and_says_how_far_it_came() {
+    let mut scene = Scene::new();
+    scene.record_many(BOB, 20_000);
+    let app = std::sync::Arc::clone(&scene.server.running().app);
+    std::thread::scope(|scope| {
+        let erasing = scope.spawn(|| {
+            let body = json!({ "address": BOB, "why": "Art. 17" });
+            scene.server.operator(Method::Post, "/api/v1/admin/erasures", &body)
+        });
+        while scene.n_removed() == 0 {
+            std::thread::yield_now();
+        }
+        app.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
+        erasing.join().expect("an answer").status(503);
+    });
+    drop(app);
+    let n_removed = scene.n_removed();
+    assert!((1..20_000).contains(&n_removed), "{n_removed}");
+    scene.server.restart();
+    let by = Server::operator_name();
+    let far = [
+        json!(["begun", by, "Art. 17", null]),
+        json!(["broken off", "mailtrail: erasure", "Art. 17", n_removed]),
+    ];
+    assert_eq!(scene.told(), far);
+    // Asked for again it goes on, and the next start has nothing to tell.
+    let body = json!({ "address": BOB, "why": "Art. 17" });
+    scene.server.operator(Method::Post, "/api/v1/admin/erasures", &body).good();
+    scene.server.restart();
+    assert_eq!(
+        scene.told()[2..],
+        [json!(["begun", by, "Art. 17", null]), json!(["done", by, "Art. 17", 20_000 - n_removed])]
+    );
+    assert_eq!(scene.is_on_disk(BOB), Vec::<String>::new());
+}
+
+#[test]
+fn an_erasure_that_was_killed_is_told_by_the_next_start() {
+    let mut scene = Scene::new();
+    scene.record_many(BOB, 20_000);
+    scene.server.stop();
+    let data = scene.server.config().data;
+    let serving = Serving::start(&data);
+    let mut erasing =
+        mailtrail(&data, &["erase", "--address", BOB, "--why", "Art. 17"]).spawn().expect("a command");
+    while scene.n_removed() == 0 {
+        std::thread::yield_now();
+    }
+    serving.kill();
+    erasing.wait().expect("an end");
+    let n_removed = scene.n_removed();
+    assert!((1..20_000).contains(&n_removed), "{n_removed}");
+    scene.server.restart();
+    let told = scene.told();
+    assert_eq!(
+        (&told[0][0], &told[1]),
+        (&json!("begun"), &json!(["broken off", "mailtrail: erasure", "Art. 17", n_removed]))
+    );
+    scene.server.restart();
+    assert_eq!(scene.told().len(), 2, "it is told once");
+    assert_eq!(scene.verified()["ok"], true);
+}
+
+#[test]
+fn it_goes_on_when_the_caller_goes_away() {
+    let scene = Scene::new();
+    scene.record_many(BOB, 5_000);
+    let body = json!({ "address": BOB, "why": "Art. 17" }).to_string();
+    let request = format!(
+        "POST /api/v1/admin/erasures HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        scene.server.key,
+        body.len()
+    );
+    let address = scene.server.url().trim_start_matches("http://").to_owned();
+    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+    std::io::Write::write_all(&mut stream, request.as_bytes()).expect("a request");
+    while scene.told().is_empty() {
+        std::thread::yield_now();
+    }
+    drop(stream);
+    while scene.told().len() < 2 {
+        std::thread::yield_now();
+    }
+    assert_eq!(scene.told()[1], json!(["done", "key test", "Art. 17", 5000]));
 }
