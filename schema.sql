@@ -375,19 +375,25 @@ CREATE TABLE tree (
 -- What happened to the tree itself, each a leaf like any other. Never removed, and never about a person.
 CREATE TABLE controls (
     seq         INTEGER PRIMARY KEY,
-    kind        INTEGER NOT NULL CHECK (kind IN (1, 2, 3)),   -- 1 the tree begins, 2 rows were removed, 3 another epoch
+    -- 1 the tree begins, 2 rows were removed, 3 another epoch, 4 for how long something is kept from now on
+    kind        INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 4),
     body        TEXT    NOT NULL CHECK (json_valid(body)),
     recorded_at INTEGER NOT NULL,
     salt        BLOB CHECK (length(salt) = 16)
 ) STRICT;
 
--- The numbers whose rows were removed, and the row of `controls` that says so.
+-- The numbers whose rows were removed, beside the row of `controls` that says so: ranges in bytes, see tlog/holes.rs.
 CREATE TABLE holes (
-    first   INTEGER PRIMARY KEY,
-    last    INTEGER NOT NULL CHECK (last >= first),
-    control INTEGER NOT NULL REFERENCES controls (seq)
+    control INTEGER PRIMARY KEY REFERENCES controls (seq),
+    ranges  BLOB NOT NULL
 ) STRICT;
-CREATE INDEX holes_control ON holes (control);
+
+-- Those of a run of retention that is under way, piece by piece. At its end they have a row of `controls`.
+CREATE TABLE removing (
+    id     INTEGER PRIMARY KEY,
+    why    TEXT NOT NULL CHECK (json_valid(why)),
+    ranges BLOB NOT NULL
+) STRICT;
 
 -- Under which name, and with which key, checkpoints of the tree are signed. A database that was put in place of a later
 -- one is another log from there on, and begins another epoch; the last one is in force.

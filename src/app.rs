@@ -124,14 +124,14 @@ impl App {
     /// What time it is for what ends for good by it: what is forgotten, freed or begun anew, and what is remembered of
     /// who was here. A clock that leapt is not believed at once.
     pub fn believed(&self) -> Timestamp {
-        self.store.believed(self.clock.look())
+        self.store.believed(&self.clock).1
     }
 
     /// What time it is for who is let in: the clock's, for that can be said otherwise a moment later. Never earlier than
     /// what was believed once, so that a clock that steps back gives no ended key its life again.
     pub fn now(&self) -> Timestamp {
-        let clock = self.clock.look();
-        clock.now.max(self.store.believed(clock))
+        let (clock, believed) = self.store.believed(&self.clock);
+        clock.max(believed)
     }
 
     /// Never earlier than at any write, be it one of a clock that was wrong: what was ended then has ended.

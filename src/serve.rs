@@ -17,7 +17,7 @@ use crate::erasure;
 use crate::error::{Error, Result};
 use crate::http::client::{answers, is_answered};
 use crate::http::server::{Limits, Listeners, Server, descriptors};
-use crate::jobs::Scheduler;
+use crate::jobs::{Scheduler, retention};
 use crate::routes::{Routes, Watched};
 use crate::store::disk::is_full;
 use crate::store::{By, Note, settings};
@@ -113,7 +113,13 @@ impl Running {
         let app = Arc::new(App::open(config, clock, lock)?);
         // Says so when there is too little, and makes the ballast.
         app.store.disk().room();
-        erasure::note_broken_off(&app).or_else(|error| if is_full(&error) { Ok(()) } else { Err(error) })?;
+        for noted in [
+            erasure::note_broken_off(&app),
+            retention::note_broken_off(&app),
+            retention::record_settings(&app),
+        ] {
+            noted.or_else(|error| if is_full(&error) { Ok(()) } else { Err(error) })?;
+        }
         match note_settings(&app) {
             // It has not seen them then: the next start tells.
             Err(error) if is_full(&error) => log::error!("changed settings are not noted yet: {error}"),

@@ -78,9 +78,8 @@ impl Standing {
     }
 
     fn look_again(&self, connection: &Connection) -> Result<()> {
-        let clock = self.clock.look();
-        let believed = self.store.believed(clock);
-        let now = clock.now.max(believed);
+        let (clock, believed) = self.store.believed(&self.clock);
+        let now = clock.max(believed);
         match self.who {
             Who::Operator => {}
             Who::Key { key, scope } => {

@@ -2,13 +2,13 @@
 //!
 //! A mailbox's days are its policy's, else the setting's; enforcement events and activities go by the settings. An
 //! entry's age is by its own time (`received_at`, `created_at`), as the vendors say. Raising a number brings
-//! nothing back; a legal hold on a mailbox, tenant or project keeps what belongs to it. A batch is one short
+//! nothing back; a legal hold on a mailbox, tenant or project keeps what belongs to it. A piece is one short
 //! transaction, so that no writer waits long. A clock that stands before the latest write, or leapt more than a week
 //! ahead of the last run, is not believed: nothing is deleted until it has caught up, or a person has looked.
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -17,8 +17,9 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::owners::{mailboxes, tenants};
 use crate::store::counts::{Log, PerLog};
-use crate::store::{By, Note, Sharing, Snapshot, Store, Tx, Whole, jobs};
+use crate::store::{By, NOT_SEALED, Note, Sharing, Snapshot, Store, Tx, Whole, jobs};
 use crate::time::Timestamp;
+use crate::tlog::controls;
 use crate::{activity, enforcement, messages};
 
 /// Rows in the first transaction of a run, and the least and the most of a later one: as many as take about a step.
@@ -88,11 +89,8 @@ pub fn scheduled(app: &App) -> Result<Value> {
             "paused": format!("the clock is more than {LEAP_DAYS} days past the last run; `mailtrail retention run` goes on"),
         }));
     }
-    let deleted = delete(app)?;
-    if deleted.total() > 0 {
-        note(app, By::system("retention"), deleted)?;
-    }
-    Ok(json!({ "deleted": deleted }))
+    let run = Run { app, now: now.min(app.believed()), by: By::system("retention"), is_by_hand: false };
+    Ok(json!({ "deleted": run.delete()? }))
 }
 
 /// A clock that leapt further ahead than this since the last run is not believed.
@@ -102,74 +100,238 @@ const COMPLETED: &str = "retention_completed";
 
 /// A run by hand: always noted.
 pub fn run(app: &App, by: By) -> Result<Value> {
-    let deleted = delete(app)?;
-    note(app, by, deleted)?;
-    Ok(json!({ "dry_run": false, "deleted": deleted }))
+    let run = Run { app, now: app.clock.now(), by, is_by_hand: true };
+    Ok(json!({ "dry_run": false, "deleted": run.delete()? }))
 }
 
 /// What a run would take now, unless `is_over` says that nobody wants to know any more.
 pub fn dry_run(app: &App, is_over: impl FnMut() -> bool + Send + 'static) -> Result<Value> {
-    let mut deleted = PerLog::default();
     let now = app.clock.now();
-    app.store.read_whole(Whole::Retention, is_over, |snapshot| {
-        for scope in scopes(app, snapshot)? {
-            let Some(days) = scope.days(snapshot)? else { continue };
-            let (Scope { log, owner, .. }, cutoff) = (scope, now.plus_days(-days));
-            let n = match log {
-                Log::Enforcement => enforcement::sql::count_prunable(snapshot, owner, cutoff)?,
-                Log::Messages => messages::sql::count_prunable(snapshot, owner, cutoff)?,
-                Log::Activity => activity::sql::count_prunable(snapshot, owner, cutoff)?,
-            };
-            deleted.add(log, n);
-        }
-        Ok(())
-    })?;
+    let deleted = app.store.read_whole(Whole::Retention, is_over, |snapshot| due(app, snapshot, now))?;
     Ok(json!({ "dry_run": true, "deleted": deleted }))
+}
+
+fn due(app: &App, snapshot: &Snapshot<'_>, now: Timestamp) -> Result<PerLog> {
+    let mut due = PerLog::default();
+    for scope in scopes(app, snapshot)? {
+        let Some(days) = scope.days(snapshot)? else { continue };
+        let (Scope { log, owner, .. }, cutoff) = (scope, now.plus_days(-days));
+        let n = match log {
+            Log::Enforcement => enforcement::sql::count_prunable(snapshot, owner, cutoff)?,
+            Log::Messages => messages::sql::count_prunable(snapshot, owner, cutoff)?,
+            Log::Activity => activity::sql::count_prunable(snapshot, owner, cutoff)?,
+        };
+        due.add(log, n);
+    }
+    Ok(due)
 }
 
 /// One run at a time: two would share the work between them, and each would say but half of it.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-fn delete(app: &App) -> Result<PerLog> {
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    refuse_a_clock_that_stepped_back(app)?;
-    let mut deleted = PerLog::default();
-    let now = app.clock.now();
-    let mut piece = FIRST_PIECE;
-    let mut others = Others::new(&app.store);
-    let mut is_sealed = false;
-    for scope in app.store.read(|snapshot| scopes(app, snapshot))? {
-        loop {
-            let limit = piece;
-            app.store.disk().make_room();
-            if !is_sealed && app.store.read(|snapshot| scope.has_old(snapshot, now))? {
-                app.checkpoints.seal_before_removal(&app.store)?;
-                is_sealed = true;
+/// Rows that go in one transaction, and have their note in it. What is more goes by pieces, between two notes.
+const SMALL: i64 = 100;
+/// Rows of an owner that have one row of `control`, more or less.
+const GATHERED: i64 = 20_000;
+/// The row of `jobs` of a run that goes by pieces: what it is about and how far it is.
+const JOB: &str = "retention_run";
+/// Codes of refusals that this file answers itself.
+const TOO_MANY: &str = "too_many_for_one_transaction";
+
+struct Run<'a> {
+    app: &'a App,
+    now: Timestamp,
+    by: By,
+    is_by_hand: bool,
+}
+
+impl Run<'_> {
+    fn delete(&self) -> Result<PerLog> {
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let Self { app, now, .. } = *self;
+        refuse_a_clock_that_stepped_back(app)?;
+        // Of a run that ended without a word.
+        note_broken_off(app)?;
+        record_settings(app)?;
+        let due = app.store.read(|snapshot| {
+            let mut due = scopes(app, snapshot)?;
+            let mut failed = None;
+            due.retain(|scope| {
+                scope.has_old(snapshot, now).unwrap_or_else(|error| {
+                    failed = Some(error);
+                    false
+                })
+            });
+            failed.map_or(Ok(due), Err)
+        })?;
+        // One a day, and more only where none of them holds what goes.
+        if !due.is_empty() && app.checkpoints.is_seal_due(&app.store, app.latest())? {
+            app.checkpoints.seal_before_removal(&app.store)?;
+        }
+        if let Some(deleted) = self.at_once(&due)? {
+            return Ok(deleted);
+        }
+        self.begin()?;
+        self.by_pieces(&due).inspect_err(|_| {
+            if let Err(error) = note_broken_off(app) {
+                log::error!("a run of retention was broken off, which the next start will note: {error}");
             }
-            let started = Instant::now();
-            let is_due = move |snapshot: &Snapshot<'_>| scope.has_old(snapshot, now);
-            let prune = move |tx: &mut Tx<'_>| scope.prune(tx, now, limit);
-            let n = app.store.write_if(Sharing::Alone, is_due, prune)?.unwrap_or(0) as i64;
-            deleted.add(scope.log, n);
-            // What is left is old at the next start too.
-            if app.stopping.load(Ordering::Relaxed) {
-                return Ok(deleted);
-            }
-            if n < limit {
-                break;
-            }
-            let took = started.elapsed();
-            if others.are_quiet(&app.store) {
-                piece = next_piece(limit, took, STEP_ALONE);
-            } else {
-                piece = next_piece(limit, took, STEP_BESIDE_WRITES);
-                // As long for the others as for itself.
-                std::thread::sleep(took.min(STEP_ALONE));
-            }
+        })
+    }
+
+    /// The whole run in one transaction, its note with it. `None` when that would take too long.
+    fn at_once(&self, due: &[Scope]) -> Result<Option<PerLog>> {
+        let Self { app, now, ref by, is_by_hand } = *self;
+        app.store.disk().make_room();
+        let attempt = || {
+            let (due, by, days) = (due.to_vec(), by.clone(), days(app));
+            app.store.write_as(Sharing::Alone, move |tx| {
+                tx.begin_retention(false);
+                let mut deleted = PerLog::default();
+                for scope in due {
+                    let n = scope.prune(tx, now, SMALL + 1 - deleted.total())?;
+                    deleted.add(scope.log, n as i64);
+                    if deleted.total() > SMALL {
+                        return Err(Error::conflict(TOO_MANY, "it goes by pieces"));
+                    }
+                }
+                jobs::note(tx, COMPLETED, now, &json!({ "deleted": deleted }))?;
+                if is_by_hand || deleted.total() > 0 {
+                    note(tx, by, "done", json!({ "deleted": deleted, "days": days }))?;
+                }
+                Ok(deleted)
+            })
+        };
+        match self.sealed(attempt) {
+            Err(Error::Conflict { code: TOO_MANY, .. }) => Ok(None),
+            deleted => deleted.map(Some),
         }
     }
-    app.store.write(move |tx| jobs::note(tx, COMPLETED, now, &json!({ "deleted": deleted })))?;
-    Ok(deleted)
+
+    /// Does it again with a seal before it, where it would take what no seal holds yet.
+    fn sealed<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
+        match attempt() {
+            Err(Error::Conflict { code: NOT_SEALED, .. }) => {
+                self.app.checkpoints.seal_before_removal(&self.app.store)?;
+                attempt()
+            }
+            done => done,
+        }
+    }
+
+    /// Says who removes what, before the first row goes.
+    fn begin(&self) -> Result<()> {
+        let Self { app, now, ref by, .. } = *self;
+        let stopping = Arc::clone(&app.stopping);
+        let is_stopping = move || stopping.load(Ordering::Relaxed);
+        let due = app.store.read_whole(Whole::Retention, is_stopping, |snapshot| due(app, snapshot, now));
+        let due = match due {
+            // Somebody is counting already.
+            Err(Error::Conflict { .. }) => None,
+            due => Some(due?),
+        };
+        let (by, days) = (by.clone(), days(app));
+        app.store.write(move |tx| {
+            let about = json!({ "by": by.recorded_by, "days": days, "deleted": PerLog::default() });
+            jobs::begin(tx, JOB, &about)?;
+            note(tx, by, "begun", json!({ "due": due, "days": days }))
+        })
+    }
+
+    fn by_pieces(&self, due: &[Scope]) -> Result<PerLog> {
+        let Self { app, now, ref by, .. } = *self;
+        let mut deleted = PerLog::default();
+        let mut piece = FIRST_PIECE;
+        let mut others = Others::new(&app.store);
+        for scope in due {
+            let mut gathered = 0;
+            loop {
+                if app.stopping.load(Ordering::Relaxed) {
+                    let message = "mailtrail is stopping; what is left is old at the next start too".into();
+                    return Err(Error::Unavailable { retry_after: 10, message });
+                }
+                app.store.disk().make_room();
+                let started = Instant::now();
+                let n = self.sealed(|| self.piece(*scope, piece, gathered, deleted))?;
+                deleted.add(scope.log, n);
+                gathered = if gathered + n >= GATHERED { 0 } else { gathered + n };
+                if n < piece {
+                    break;
+                }
+                let took = started.elapsed();
+                if others.are_quiet(&app.store) {
+                    piece = next_piece(piece, took, STEP_ALONE);
+                } else {
+                    piece = next_piece(piece, took, STEP_BESIDE_WRITES);
+                    // As long for the others as for itself.
+                    std::thread::sleep(took.min(STEP_ALONE));
+                }
+            }
+        }
+        let (by, days) = (by.clone(), days(app));
+        app.store.write(move |tx| {
+            let outcome = json!({ "deleted": deleted });
+            let begun_at = jobs::unfinished(tx, JOB)?.map_or(now, |(at, _)| at);
+            jobs::note(tx, JOB, begun_at, &outcome)?;
+            jobs::note(tx, COMPLETED, now, &outcome)?;
+            note(tx, by, "done", json!({ "deleted": deleted, "days": days, "begun_at": begun_at }))
+        })?;
+        Ok(deleted)
+    }
+
+    /// A piece of an owner's rows, which has gone so far: their row of `control` comes with the last of them.
+    fn piece(&self, scope: Scope, limit: i64, gathered: i64, deleted: PerLog) -> Result<i64> {
+        let now = self.now;
+        let is_due = move |snapshot: &Snapshot<'_>| Ok(gathered > 0 || scope.has_old(snapshot, now)?);
+        let n = self.app.store.write_if(Sharing::Alone, is_due, move |tx| {
+            tx.begin_retention(true);
+            let n = scope.prune(tx, now, limit)? as i64;
+            if n < limit || gathered + n >= GATHERED {
+                tx.record_removals()?;
+            }
+            let mut so_far = deleted;
+            so_far.add(scope.log, n);
+            jobs::progress(tx, JOB, "deleted", &json!(so_far))?;
+            Ok(n)
+        })?;
+        Ok(n.unwrap_or(0))
+    }
+}
+
+/// Notes a run that began and has not ended, with how far it came: after a crash, at the next start. What it removed has
+/// its rows of `control` then.
+pub fn note_broken_off(app: &App) -> Result<()> {
+    if app.store.read(|snapshot| jobs::unfinished(snapshot, JOB))?.is_none() {
+        return Ok(());
+    }
+    app.store.write_as(Sharing::Alone, |tx| {
+        let Some((begun_at, about)) = jobs::unfinished(tx, JOB)? else { return Ok(()) };
+        tx.record_removals()?;
+        let deleted = &about["deleted"];
+        jobs::note(tx, JOB, begun_at, &json!({ "error": "broken off", "deleted": deleted }))?;
+        let metadata = json!({
+            "deleted": deleted, "days": about["days"], "begun_by": about["by"], "begun_at": begun_at,
+        });
+        note(tx, By::system("retention"), "broken off", metadata)
+    })
+}
+
+/// The settings' own days are a row of `control`, in force from then on: what a removal is held against later.
+pub fn record_settings(app: &App) -> Result<()> {
+    let days = days(app);
+    let is_on_record = |connection: &rusqlite::Connection| Ok(controls::days(connection)? == days);
+    if app.store.read(|snapshot| is_on_record(snapshot))? {
+        return Ok(());
+    }
+    let days = days.clone();
+    app.store.write(move |tx| tx.record_setting(json!({ "days": days })))
+}
+
+fn days(app: &App) -> Value {
+    json!({
+        "enforcement": app.config.enforcement_days, "messages": app.config.messages_days,
+        "activity": app.config.activity_days,
+    })
 }
 
 /// The writes of everybody else during a run.
@@ -236,23 +398,15 @@ fn refuse_a_clock_that_stepped_back(app: &App) -> Result<()> {
     ))
 }
 
-fn note(app: &App, by: By, deleted: PerLog) -> Result<()> {
-    let metadata = json!({
-        "deleted": deleted,
-        "days": {
-            "enforcement": app.config.enforcement_days, "messages": app.config.messages_days,
-            "activity": app.config.activity_days,
-        },
-    });
-    app.store.write(move |tx| {
-        tx.note(Note {
-            workspace: None,
-            project: None,
-            by,
-            action: "retention.run",
-            target_type: "appliance",
-            target_id: String::new(),
-            metadata,
-        })
+fn note(tx: &mut Tx<'_>, by: By, state: &str, mut metadata: Value) -> Result<()> {
+    metadata["state"] = state.into();
+    tx.note(Note {
+        workspace: None,
+        project: None,
+        by,
+        action: "retention.run",
+        target_type: "appliance",
+        target_id: String::new(),
+        metadata,
     })
 }

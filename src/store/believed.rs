@@ -12,7 +12,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::time::{DAY, MINUTE, Reading, Timestamp};
+use crate::time::{Clock, DAY, MINUTE, Reading, Timestamp};
 
 /// How far a clock may go ahead of the time since the last look: it is set right now and then.
 const CORRECTION: i64 = 5 * MINUTE;
@@ -37,36 +37,12 @@ impl Believed {
         Self(Mutex::new(State { time, uptime: None, leap: None }))
     }
 
-    /// What is to be believed of what the clock says.
-    pub fn at(&self, clock: Reading) -> Timestamp {
+    /// Looks at the clock: what it says, and what is to be believed of it. One look after the other, or an old one would
+    /// take back what a later one has seen.
+    pub fn look(&self, clock: &Clock) -> (Reading, Timestamp) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = state.uptime.zip(clock.uptime).map(|(before, now)| (now - before).max(0));
-        state.uptime = clock.uptime;
-        if clock.now
-            <= state.time.plus_micros(passed.map_or(UNSEEN, |passed| passed.saturating_add(CORRECTION)))
-        {
-            state.time = state.time.max(clock.now);
-            state.leap = None;
-            return state.time;
-        }
-        // While it is not believed, time goes on as the machine counts it.
-        state.time = state.time.plus_micros(passed.unwrap_or(0));
-        match state.leap.filter(|leap| clock.now >= leap.now.plus_micros(-CORRECTION)) {
-            Some(leap) if clock.since(leap) >= CONFIRMED => {
-                state.time = clock.now;
-                state.leap = None;
-            }
-            Some(_) => {}
-            None => {
-                log::warn!(
-                    "the clock leapt from {} to {}: nothing ends by that time until it has stood there for ten minutes",
-                    state.time,
-                    clock.now
-                );
-                state.leap = Some(clock);
-            }
-        }
-        state.time
+        let reading = clock.look();
+        (reading, state.at(reading))
     }
 
     /// Goes on from what was kept with the last commit. `uptime`: the machine's count then, unless it was started since.
@@ -89,6 +65,38 @@ pub fn boot() -> Option<i64> {
     u64::from_str_radix(&digits, 16).ok().map(u64::cast_signed)
 }
 
+impl State {
+    fn at(&mut self, clock: Reading) -> Timestamp {
+        let passed = self.uptime.zip(clock.uptime).map(|(before, now)| (now - before).max(0));
+        self.uptime = clock.uptime;
+        if clock.now
+            <= self.time.plus_micros(passed.map_or(UNSEEN, |passed| passed.saturating_add(CORRECTION)))
+        {
+            self.time = self.time.max(clock.now);
+            self.leap = None;
+            return self.time;
+        }
+        // While it is not believed, time goes on as the machine counts it.
+        self.time = self.time.plus_micros(passed.unwrap_or(0));
+        match self.leap.filter(|leap| clock.now >= leap.now.plus_micros(-CORRECTION)) {
+            Some(leap) if clock.since(leap) >= CONFIRMED => {
+                self.time = clock.now;
+                self.leap = None;
+            }
+            Some(_) => {}
+            None => {
+                log::warn!(
+                    "the clock leapt from {} to {}: nothing ends by that time until it has stood there for ten minutes",
+                    self.time,
+                    clock.now
+                );
+                self.leap = Some(clock);
+            }
+        }
+        self.time
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,9 +108,9 @@ mod tests {
 
     /// Looks, one after the other: what the clock says, what the machine counts, and what is believed.
     fn check(start: i64, looks: &[(i64, Option<i64>, i64)]) {
-        let believed = Believed::new(Timestamp::from_micros(start));
+        let mut state = State { time: Timestamp::from_micros(start), uptime: None, leap: None };
         for (place, &(clock, uptime, expected)) in looks.iter().enumerate() {
-            assert_eq!(believed.at(at(clock, uptime)).micros(), expected, "look {place}");
+            assert_eq!(state.at(at(clock, uptime)).micros(), expected, "look {place}");
         }
     }
 
@@ -152,21 +160,25 @@ mod tests {
 
     #[test]
     fn what_the_machine_counted_while_nobody_looked_is_counted() {
-        let believed = Believed::new(Timestamp::MIN);
-        believed.go_on(Timestamp::from_micros(DAY), Some(HOUR));
-        assert_eq!(believed.at(at(3 * DAY, Some(2 * HOUR))).micros(), DAY + HOUR);
-        believed.go_on(Timestamp::from_micros(DAY), Some(HOUR));
-        assert_eq!(believed.at(at(3 * DAY, Some(2 * DAY + HOUR))).micros(), 3 * DAY);
-        believed.go_on(Timestamp::from_micros(DAY), None);
-        assert_eq!(believed.at(at(3 * DAY, Some(2 * HOUR))).micros(), 3 * DAY);
+        let believed = |uptime, clock| {
+            let believed = Believed::new(Timestamp::MIN);
+            believed.go_on(Timestamp::from_micros(DAY), uptime);
+            let mut state = believed.0.lock().unwrap_or_else(PoisonError::into_inner);
+            state.at(clock).micros()
+        };
+        assert_eq!(believed(Some(HOUR), at(3 * DAY, Some(2 * HOUR))), DAY + HOUR);
+        assert_eq!(believed(Some(HOUR), at(3 * DAY, Some(2 * DAY + HOUR))), 3 * DAY);
+        assert_eq!(believed(None, at(3 * DAY, Some(2 * HOUR))), 3 * DAY);
         assert_eq!(boot(), boot());
     }
 
     #[test]
     fn a_person_may_set_it_back() {
-        let believed = Believed::new(Timestamp::from_micros(9 * DAY));
-        assert_eq!(believed.at(at(DAY, Some(0))).micros(), 9 * DAY);
+        let (clock, believed) =
+            (Clock::standing(Timestamp::from_micros(DAY)), Believed::new(Timestamp::from_micros(9 * DAY)));
+        assert_eq!(believed.look(&clock).1.micros(), 9 * DAY);
         believed.accept(Timestamp::from_micros(DAY));
-        assert_eq!(believed.at(at(DAY + SECOND, Some(SECOND))).micros(), DAY + SECOND);
+        clock.set(Timestamp::from_micros(DAY + SECOND));
+        assert_eq!(believed.look(&clock).1.micros(), DAY + SECOND);
     }
 }

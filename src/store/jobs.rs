@@ -43,6 +43,15 @@ pub fn unfinished(connection: &Connection, name: &str) -> Result<Option<(Timesta
     Ok(found.map(|(at, what)| (at, serde_json::from_str(&what).unwrap_or_default())))
 }
 
+/// Notes how far something is that has begun: a member of what `begin` noted.
+pub fn progress(tx: &Tx<'_>, name: &str, member: &str, value: &serde_json::Value) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE jobs SET outcome = json_set(outcome, '$.' || ?2, json(?3)) WHERE name = ?1 AND finished_at IS NULL",
+    )?
+    .execute((name, member, value.to_string()))?;
+    Ok(())
+}
+
 /// When a job last ran.
 pub fn started_at(connection: &Connection, name: &str) -> Result<Option<Timestamp>> {
     Ok(connection

@@ -47,9 +47,9 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::{Error, Result};
 use crate::ids::Uuid;
 use crate::metrics::Durations;
-use crate::time::{Clock, Reading, Timestamp};
-use crate::tlog::controls;
+use crate::time::{Clock, Timestamp};
 use crate::tlog::rows::Rows;
+use crate::tlog::{controls, epochs, holes};
 use believed::Believed;
 use counts::{Deltas, Log, Series};
 use disk::Disk;
@@ -77,6 +77,9 @@ pub struct Note {
     /// An object; before and after where there are both, secrets never.
     pub metadata: serde_json::Value,
 }
+
+/// The code of the refusal to remove what no seal holds yet (`Tx::begin_retention`).
+pub const NOT_SEALED: &str = "not_sealed";
 
 /// Who did it, as named at the time: names change and people leave, the trail stays.
 #[derive(Debug, Clone, Default)]
@@ -215,6 +218,8 @@ pub struct Tx<'c> {
     sink: NoteSink,
     has_noted: bool,
     has_removed_texts: bool,
+    needs_seal: bool,
+    gathers_removals: bool,
 }
 
 impl Deref for Tx<'_> {
@@ -271,6 +276,24 @@ impl Tx<'_> {
         controls::record_epoch(self, number, self.now.truncated(), why)
     }
 
+    /// Records for how long something is kept from now on: what a later removal is held against.
+    pub fn record_setting(&mut self, setting: serde_json::Value) -> Result<()> {
+        let number = self.next_number();
+        controls::record_setting(self, number, self.now.truncated(), setting)
+    }
+
+    /// From here on only what a seal holds is pruned (else: `NOT_SEALED`). Where this write is a piece of something
+    /// longer, what went is gathered until `record_removals`.
+    pub fn begin_retention(&mut self, is_a_piece: bool) {
+        (self.needs_seal, self.gathers_removals) = (true, is_a_piece);
+    }
+
+    /// Records what was gathered, here and in earlier writes.
+    pub fn record_removals(&mut self) -> Result<()> {
+        let (connection, now) = (self.connection, self.now.truncated());
+        controls::record_gathered(connection, || self.next_number(), now)
+    }
+
     /// Runs `delete` with the append-only triggers of `log` open, and records what went: `why`, and the numbers that
     /// `delete` gives beside its own outcome. The triggers close again also when it fails, for the caller may go on
     /// all the same.
@@ -286,7 +309,14 @@ impl Tx<'_> {
         let pruned = delete(self);
         self.execute("DELETE FROM pruning", [])?;
         let (outcome, numbers) = pruned?;
-        if !numbers.is_empty() {
+        let Some(newest) = numbers.iter().max() else { return Ok(outcome) };
+        let sealed = || Ok::<_, Error>(epochs::last_seal(self)?.map_or(0, |(_, size)| size));
+        if self.needs_seal && *newest > sealed()? {
+            return Err(Error::conflict(NOT_SEALED, "no seal holds what would be removed"));
+        }
+        if self.gathers_removals {
+            holes::gather(self, &why, numbers)?;
+        } else {
             let number = self.next_number();
             controls::record_removal(self, number, self.now.truncated(), why, numbers)?;
         }
@@ -461,9 +491,10 @@ impl Store {
         Timestamp::from_micros(self.shared.last_now.load(Ordering::Relaxed))
     }
 
-    /// What time it is for what ends by it: the clock's, unless that leapt or stepped back.
-    pub fn believed(&self, clock: Reading) -> Timestamp {
-        self.shared.believed.at(clock)
+    /// What the clock says, and what time it is for what ends by it: the same, unless it leapt or stepped back.
+    pub fn believed(&self, clock: &Clock) -> (Timestamp, Timestamp) {
+        let (clock, believed) = self.shared.believed.look(clock);
+        (clock.now, believed)
     }
 
     /// Whether the writer thread is still there.

@@ -519,9 +519,9 @@ impl State {
     /// `None`: its only write failed, and nothing was to be committed.
     fn transaction_or_error(&mut self, batch: &mut [Box<dyn Work>]) -> Result<Option<Commit>> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let clock = self.clock.look();
+        let (clock, believed) = self.shared.believed.look(&self.clock);
         self.last_now = self.last_now.max(clock.now);
-        self.believed = self.shared.believed.at(clock);
+        self.believed = believed;
         let mut deltas = Deltas::default();
         let (mut commit, mut recorded) = (Commit::default(), [0; 3]);
         // A write that has the transaction to itself needs no savepoint either.
@@ -545,6 +545,8 @@ impl State {
                 sink: self.sink,
                 has_noted: false,
                 has_removed_texts: false,
+                needs_seal: false,
+                gathers_removals: false,
             };
             let ran = work.run(&mut tx);
             if tx.has_removed_texts {

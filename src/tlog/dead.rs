@@ -6,7 +6,7 @@
 
 use rusqlite::Connection;
 
-use super::controls::{self, Hole};
+use super::holes::{self, Hole};
 use super::tree::{self, WIDTH};
 use super::{epochs, leaf_of_number};
 use crate::error::Result;
@@ -16,7 +16,7 @@ pub fn forget(connection: &Connection, limit: i64) -> Result<i64> {
     let sealed: Vec<u64> =
         epochs::seals(connection)?.into_iter().map(|(size, _)| size.unsigned_abs()).collect();
     let mut left = limit;
-    for tiles in runs(&controls::holes(connection)?, &sealed) {
+    for tiles in runs(&holes::all(connection)?, &sealed) {
         left -= tree::forget(connection, (tiles.0 * WIDTH, tiles.1 * WIDTH), left)?;
         if left <= 0 {
             break;

@@ -15,6 +15,7 @@
 pub mod controls;
 pub mod dead;
 pub mod epochs;
+pub mod holes;
 pub mod merkle;
 pub mod note;
 pub mod proof;
@@ -29,7 +30,8 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
-use controls::{Hole, Kind};
+use controls::Kind;
+use holes::Hole;
 use merkle::Hash;
 use record::Record;
 use rows::{Names, Rows};

@@ -6,8 +6,9 @@
 
 use rusqlite::Connection;
 
-use super::controls::{self, Hole};
+use super::controls;
 use super::epochs;
+use super::holes::{self, Hole};
 use super::merkle::{Frontier, Hash};
 use super::note::Checkpoint;
 use super::record::{self, Record};
@@ -45,7 +46,7 @@ pub fn verify(
     };
     let stored = Stored(connection);
     let size = stored.n_leaves()?;
-    let holes = controls::holes(connection)?;
+    let holes = holes::all(connection)?;
     let mut leaves = Leaves { stored: &stored, size, first: 0, hashes: Vec::new() };
     let mut gaps = Gaps { holes: &holes, next: 1 };
     let (mut names, mut record) = (Names::default(), Record::default());
@@ -94,7 +95,7 @@ pub fn verify(
         }
         root => Some(root?),
     };
-    let n_removed = controls::total(&holes).unsigned_abs();
+    let n_removed = holes::total(&holes).unsigned_abs();
     Ok(Verified { size, root, n_rows, n_removed, n_findings })
 }
 

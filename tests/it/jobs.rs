@@ -100,6 +100,15 @@ fn resets_and_checkpoints_keep_their_times_during_a_large_removal_and_a_stop_bre
         )
         .expect("a number");
     assert!(left > 0, "the end waited for the removal");
+    // How far it came is noted.
+    let states: Vec<String> = db
+        .prepare(
+            "SELECT metadata ->> '$.state' || ' ' || coalesce(metadata ->> '$.deleted.enforcement', '') FROM activity
+             WHERE action = (SELECT id FROM texts WHERE text = 'retention.run') ORDER BY seq",
+        )
+        .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+        .expect("notes");
+    assert_eq!(states, ["begun ".to_owned(), format!("broken off {}", N_OLD - left)]);
 }
 
 #[test]

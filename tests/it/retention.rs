@@ -3,7 +3,7 @@
 use mailtrail::http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, OWNER, START, Server, time};
+use crate::support::{Answer, OWNER, START, Server, process, time};
 
 const DAY: i64 = 86_400;
 
@@ -418,4 +418,113 @@ fn the_tables_of_the_logs_refuse_any_other_hand() {
     drop(database);
     server.restart();
     assert_sound(&server);
+}
+
+/// Bytes of the database without what is empty in it.
+fn packed_size(server: &Server) -> u64 {
+    let copy = server.directory().join("packed.db");
+    let db = server.db();
+    db.execute("VACUUM INTO ?1", [copy.display().to_string()]).expect("a copy");
+    let size = copy.metadata().expect("the copy").len();
+    std::fs::remove_file(copy).expect("the copy");
+    size
+}
+
+/// What hourly runs leave of a small log, in bytes for each row removed: ten rows an hour of three owners.
+/// `MAILTRAIL_ROUNDS` sets how many hours.
+#[test]
+fn what_hourly_runs_on_a_small_log_leave_is_what_the_readme_says() {
+    let n_hours: i64 = std::env::var("MAILTRAIL_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+    let server = Server::start_with(&[("retention_days", "2")]);
+    let tenants =
+        [server.add_tenant(&server.workspace, "Acme"), server.add_tenant(&server.workspace, "Globex")];
+    let mailbox = server.add_mailbox(&server.workspace, "sales@example.org", None, None);
+    server.run_jobs();
+    let before = packed_size(&server);
+    for hour in 0..n_hours {
+        server.clock.set(time(START).plus_seconds(hour * 3600));
+        for n in 0..6 {
+            let event = json!({
+                "tenant_id": tenants[n % 2], "mailbox_address": "sales@example.org", "action_taken": "blocked",
+                "sent_count": 26, "limit_value": 25,
+            });
+            server.post("/v1/enforcement/events", &event).status(201);
+        }
+        let items: Vec<Value> =
+            (0..4).map(|n| json!({ "message_id": format!("m{hour}-{n}"), "outcome": "delivered" })).collect();
+        server.post(&format!("/v1/mailboxes/{mailbox}/audit-logs"), &json!({ "items": items })).status(201);
+        server.run_jobs();
+    }
+    for days in [1, 2, 3] {
+        server.clock.set(time(START).plus_seconds(n_hours * 3600).plus_days(days));
+        server.run_jobs();
+    }
+    let removed = server.operator(Method::Get, "/api/v1/admin/verify", &Value::Null).good().json();
+    assert_eq!((&removed["ok"], &removed["removed"]), (&json!(true), &json!(n_hours * 10)), "{removed}");
+    let left = i64::try_from(packed_size(&server) - before).expect("a size") / (n_hours * 10);
+    println!("{left} bytes a row");
+    assert!((100..150).contains(&left), "{left} bytes are left of a row");
+}
+
+/// The notes of runs, oldest first, as the operator's command shows them.
+fn run_notes(data: &std::path::Path) -> Vec<Value> {
+    let told =
+        process::run(data, &["query", "activity", "--action", "retention.run", "--order", "asc", "--json"]);
+    told.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["metadata"].clone()).collect()
+}
+
+#[test]
+fn a_run_says_what_it_will_do_and_one_that_is_killed_how_far_it_came() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data = directory.path().join("data");
+    let owners = process::Owners::create(&data);
+    let serving = process::Serving::start(&data);
+    let agent = process::agent();
+    for batch in 0..10 {
+        let marks: Vec<String> = (0..1000).map(|n| format!("b{batch}n{n}@crash.example")).collect();
+        let write = owners.write_of(0, marks, Some(40), "");
+        owners.send(&agent, &serving.url, &write).expect("an answer").status(201);
+    }
+    serving.stop();
+    let n_old = || {
+        let database = data.join("mailtrail.db");
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let db = rusqlite::Connection::open_with_flags(database, flags).expect("the database");
+        db.query_row("SELECT count(*) FROM enforcement_events", [], |row| row.get::<_, i64>(0))
+            .expect("a number")
+    };
+    // The scheduler begins with it.
+    let serving = process::Serving::start_with(&data, &["retention_days=30"]);
+    while n_old() == 10_000 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    serving.kill();
+    let left = n_old();
+    assert!(left > 0, "it was over before it was killed");
+    let verified = process::run_json(&data, &["verify"]);
+    assert_eq!((&verified["ok"], &verified["removed"]), (&json!(true), &json!(10_000 - left)), "{verified}");
+    // The next start says how far it came, and goes on.
+    let serving = process::Serving::start_with(&data, &["retention_days=30"]);
+    while n_old() > 0 || run_notes(&data).len() < 4 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let notes = run_notes(&data);
+    let gone = json!({ "enforcement": 10_000 - left, "messages": 0, "activity": 0 });
+    let all = json!({ "enforcement": 10_000, "messages": 0, "activity": 0 });
+    let rest = json!({ "enforcement": left, "messages": 0, "activity": 0 });
+    let told: Vec<_> = notes.iter().map(|note| (note["state"].as_str().unwrap_or_default(), note)).collect();
+    let states: Vec<_> = told.iter().map(|(state, _)| *state).collect();
+    assert_eq!(states, ["begun", "broken off", "begun", "done"], "{notes:?}");
+    assert_eq!([&notes[0]["due"], &notes[1]["deleted"]], [&all, &gone], "{notes:?}");
+    assert_eq!([&notes[2]["due"], &notes[3]["deleted"]], [&rest, &rest], "{notes:?}");
+    assert_eq!(notes[0]["days"]["enforcement"], 30);
+    assert_eq!(notes[1]["begun_by"], "mailtrail: retention");
+    assert_eq!(serving.stop().code(), Some(0));
+    let verified = process::run_json(&data, &["verify"]);
+    assert_eq!((&verified["ok"], &verified["removed"]), (&json!(true), &json!(10_000)), "{verified}");
+    // One row of control a run and owner, as none has more than twenty thousand.
+    let db = rusqlite::Connection::open(data.join("mailtrail.db")).expect("the database");
+    let n_controls: i64 =
+        db.query_row("SELECT count(*) FROM controls WHERE kind = 2", [], |row| row.get(0)).expect("a number");
+    assert_eq!(n_controls, 2);
 }

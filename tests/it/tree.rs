@@ -6,6 +6,7 @@ use mailtrail::error::Error;
 use mailtrail::http::Method;
 use mailtrail::serve::Running;
 use mailtrail::store::backup;
+use mailtrail::tlog::holes;
 use mailtrail::tlog::merkle;
 use mailtrail::tlog::record::{self, Record};
 use mailtrail::tlog::rows::{Column, Names, Rows, walk};
@@ -122,7 +123,7 @@ fn a_history_with_retention_and_restarts_is_whole_and_every_row_of_it_can_be_pro
     let connection = Connection::open(server.database()).expect("the database");
     assert!(prove(&connection, 1) > 250);
     let bodies: Vec<String> = connection
-        .prepare("SELECT body FROM controls ORDER BY seq")
+        .prepare("SELECT body FROM controls WHERE kind = 2 ORDER BY seq")
         .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
         .expect("controls");
     let body: Value = serde_json::from_str(&bodies[0]).expect("JSON");
@@ -299,11 +300,8 @@ fn edit(db: &Connection, dice: &mut Dice) -> rusqlite::Result<Option<(String, Ve
         }
         8 => {
             // Into a hole.
-            let holes: Vec<i64> = db
-                .prepare("SELECT first FROM holes")?
-                .query_map([], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
-            let hole = holes[dice.roll(holes.len())];
+            let holes = holes::all(db).expect("holes");
+            let hole = holes[dice.roll(holes.len())].first;
             db.execute(&format!("UPDATE {table} SET seq = ?2 WHERE seq = ?1"), (seq, hole))?;
             Some((
                 format!("{this}as {hole}, which was removed"),
@@ -344,13 +342,14 @@ fn edit(db: &Connection, dice: &mut Dice) -> rusqlite::Result<Option<(String, Ve
             }
             1 => {
                 db.execute(
-                    "UPDATE holes SET last = last + 1 WHERE first = (SELECT max(first) FROM holes)",
+                    "UPDATE holes SET ranges = CAST(ranges || x'0200' AS BLOB)
+                     WHERE control = (SELECT max(control) FROM holes)",
                     [],
                 )?;
                 Some(("a hole made larger".into(), vec!["the removed rows are not those that row ".into()]))
             }
             2 => {
-                db.execute("DELETE FROM holes WHERE first = (SELECT min(first) FROM holes)", [])?;
+                db.execute("DELETE FROM holes WHERE control = (SELECT min(control) FROM holes)", [])?;
                 Some((
                     "a hole filled".into(),
                     vec!["unexplained gap at seq ".into(), "the removed rows are not".into()],

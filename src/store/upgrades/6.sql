@@ -63,3 +63,59 @@ CREATE TABLE login_sources (
     PRIMARY KEY (user, source)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX login_sources_age ON login_sources (last_at);
+
+-- How long rows are kept is a row of `controls` too. And the numbers of what was removed are bytes beside their row of it:
+-- as rows with an index they took as much room as the leaves.
+CREATE TEMP TABLE old_controls AS SELECT seq, kind, body, recorded_at, salt FROM controls;
+CREATE TEMP TABLE old_holes AS
+    SELECT control, gap, more, row_number() OVER (ORDER BY control, first) AS place
+    FROM (SELECT control, first, last - first AS more,
+              first - coalesce(lag(last) OVER (PARTITION BY control ORDER BY first), 0) AS gap FROM holes);
+DROP TABLE holes;
+DROP TABLE controls;
+CREATE TABLE controls (
+    seq         INTEGER PRIMARY KEY,
+    kind        INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 4),
+    body        TEXT    NOT NULL CHECK (json_valid(body)),
+    recorded_at INTEGER NOT NULL,
+    salt        BLOB CHECK (length(salt) = 16)
+) STRICT;
+INSERT INTO controls (seq, kind, body, recorded_at, salt) SELECT seq, kind, body, recorded_at, salt FROM old_controls;
+CREATE TABLE holes (
+    control INTEGER PRIMARY KEY REFERENCES controls (seq),
+    ranges  BLOB NOT NULL
+) STRICT;
+-- Seven bits a byte, the lowest first; up to 2^42, for no log has more numbers.
+INSERT INTO holes (control, ranges)
+    SELECT control, unhex(group_concat(hex, '' ORDER BY place, half)) FROM (
+        SELECT control, place, half, CASE
+            WHEN n < 1 << 7 THEN printf('%02x', n)
+            WHEN n < 1 << 14 THEN printf('%02x%02x', n & 127 | 128, n >> 7)
+            WHEN n < 1 << 21 THEN printf('%02x%02x%02x', n & 127 | 128, n >> 7 & 127 | 128, n >> 14)
+            WHEN n < 1 << 28 THEN
+                printf('%02x%02x%02x%02x', n & 127 | 128, n >> 7 & 127 | 128, n >> 14 & 127 | 128, n >> 21)
+            WHEN n < 1 << 35 THEN
+                printf('%02x%02x%02x%02x%02x', n & 127 | 128, n >> 7 & 127 | 128, n >> 14 & 127 | 128,
+                    n >> 21 & 127 | 128, n >> 28)
+            ELSE
+                printf('%02x%02x%02x%02x%02x%02x', n & 127 | 128, n >> 7 & 127 | 128, n >> 14 & 127 | 128,
+                    n >> 21 & 127 | 128, n >> 28 & 127 | 128, n >> 35)
+            END AS hex
+        FROM (SELECT control, place, 0 AS half, gap AS n FROM old_holes
+              UNION ALL SELECT control, place, 1, more FROM old_holes))
+    GROUP BY control;
+DROP TABLE old_controls;
+DROP TABLE old_holes;
+CREATE TABLE removing (
+    id     INTEGER PRIMARY KEY,
+    why    TEXT NOT NULL CHECK (json_valid(why)),
+    ranges BLOB NOT NULL
+) STRICT;
+CREATE TRIGGER controls_no_update BEFORE UPDATE ON controls
+    BEGIN SELECT RAISE(ABORT, 'controls is append-only'); END;
+CREATE TRIGGER controls_no_delete BEFORE DELETE ON controls
+    BEGIN SELECT RAISE(ABORT, 'controls is append-only'); END;
+CREATE TRIGGER holes_no_update BEFORE UPDATE ON holes
+    BEGIN SELECT RAISE(ABORT, 'holes is append-only'); END;
+CREATE TRIGGER holes_no_delete BEFORE DELETE ON holes
+    BEGIN SELECT RAISE(ABORT, 'holes is append-only'); END;
