@@ -429,10 +429,14 @@ fn pair(pairs: Pairs, high: u8, low: u8) -> Cow<'static, str> {
     match pairs {
         Pairs::Korean => decoded(EUC_KR, [high | 0x80, low | 0x80]),
         Pairs::Chinese => decoded(GBK, [high | 0x80, low | 0x80]),
-        Pairs::Cns(plane) => match big5_of_cns(plane, high, low) {
-            Some(bytes) => decoded(BIG5, bytes),
-            None => Cow::Borrowed("\u{fffd}"),
-        },
+        Pairs::Cns(plane) => {
+            let Some(place) = place_of(high, low) else { return Cow::Borrowed("\u{fffd}") };
+            match (numeral_of_cns(plane, place), big5_of_cns(plane, place)) {
+                (Some(numeral), _) => Cow::Owned(numeral.into()),
+                (None, Some(bytes)) => decoded(BIG5, bytes),
+                (None, None) => Cow::Borrowed("\u{fffd}"),
+            }
+        }
     }
 }
 
@@ -462,7 +466,6 @@ const CNS_IN_BIG5: [&[(u16, u16, u16)]; 2] = [
         (282, 234, 29),
         (312, 264, 1),
         (314, 266, 142),
-        (470, 6101, 20),
         (3290, 471, 1412),
         (4702, 1884, 424),
         (5126, 1883, 1),
@@ -534,19 +537,33 @@ const CNS_IN_BIG5: [&[(u16, u16, u16)]; 2] = [
     ],
 ];
 
-fn big5_of_cns(plane: usize, high: u8, low: u8) -> Option<[u8; 2]> {
+/// Of 94 rows of 94.
+fn place_of(high: u8, low: u8) -> Option<u16> {
     let (row, column) = (u16::from(high.checked_sub(0x21)?), u16::from(low.checked_sub(0x21)?));
-    if row >= 94 || column >= 94 {
-        return None;
-    }
-    let place = row * 94 + column;
+    (row < 94 && column < 94).then_some(row * 94 + column)
+}
+
+/// Numbers in circles, in brackets and Roman, and pictures of control characters, which the Big5 of the web has not.
+fn numeral_of_cns(plane: usize, place: u16) -> Option<char> {
+    let first = match (plane, place) {
+        (0, 470..480) => 0x2460 - 470,
+        (0, 480..490) => 0x2474 - 480,
+        (0, 490..500) => 0x2170 - 490,
+        (0, 3102..3134) => 0x2400 - 3102,
+        (0, 3134) => 0x2421 - 3134,
+        _ => return None,
+    };
+    char::from_u32(first + u32::from(place))
+}
+
+fn big5_of_cns(plane: usize, place: u16) -> Option<[u8; 2]> {
     let runs = CNS_IN_BIG5[plane];
     let &(first, in_big5, _) =
         runs.iter().find(|(first, _, length)| (*first..first + length).contains(&place))?;
     let place = in_big5 + (place - first);
     // 157 places a row: 0x40 to 0x7E, 0xA1 to 0xFE.
     let (row, column) = ((place / 157) as u8, (place % 157) as u8);
-    Some([0xa1 + row, if column < 63 { 0x40 + column } else { 0xa1 + column - 63 }])
+    Some([0xa1 + row, if column < 63 { 0x40 + column } else { 0xa1 - 63 + column }])
 }
 
 /// What each byte of a code page means.
