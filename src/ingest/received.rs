@@ -16,6 +16,8 @@ const MONTHS: [&str; 12] =
 /// `None` where there is no such time, or it is outside 1970 to 9999.
 pub fn time(value: &[u8]) -> Option<Timestamp> {
     let text = after_last_semicolon(value)?;
+    // White space and comments might stand around the colons once (RFC 5322 section 4.3).
+    let text = text.split(':').map(str::trim).collect::<Vec<_>>().join(":");
     let words: Vec<&str> =
         text.split(|c: char| c.is_ascii_whitespace() || c == ',').filter(|word| !word.is_empty()).collect();
     // The day of the week need not be right, or there.
@@ -165,6 +167,7 @@ mod tests {
             ("by x for \"a;b\"@c; 25 Nov 2026 10:11:12 +0100", "2026-11-25T09:11:12Z"),
             ("by x; 25 Nov 2026 10:11:12 +0100 (CET", "2026-11-25T09:11:12Z"),
             ("by x (a; 25 Nov 2026 10:11:12 +0100", "2026-11-25T09:11:12Z"),
+            ("by x; 25 Nov 2026 10 : 11 (a) :(b)12 +0100", "2026-11-25T09:11:12Z"),
             // Not quite.
             ("by x; Wed, 25 Nov 2026 9:11:12 +0000", "2026-11-25T09:11:12Z"),
             ("by x; Wed,25 November 2026 9:11:12.345 +0000", "2026-11-25T09:11:12Z"),

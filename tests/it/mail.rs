@@ -390,6 +390,108 @@ fn what_was_read_wrongly_is_read_right() {
     }
 }
 
+/// `~`: white space and comments may stand here, `_`: must; `|word|`: a word that may be in quotes.
+const SPACED: &str = "\
+    Delivered-To:~|team|~@~example~.~org~\n\
+    Authentication-Results:~mx.ours~;~dkim~=~pass_header~.~d~=~|example.org|_header.i=@example.org~;~spf=fail\
+        _smtp.mailfrom=~|bob|@example.net~;~dmarc~=~pass~\n\
+    Received:~from_a_by_mx.ours_(x)~;~Thu~,~26_Nov_2026_00~:~11~:~12_+0100~\n\
+    From:~|Ann Lee|~<~|ann|~.~|lee|~@~example~.~org~>~,~bob~@~example~.~net~\n\
+    Message-ID:~<~f1~.~a~@~example~.~org~>~\n\
+    References:~<~r1~@~example~.~org~>~<r2@example.org>~\n\
+    In-Reply-To:~<~r3~@~example.org~>~\n\
+    Content-Type:~multipart~/~mixed~;~x~=~|y|~;~boundary~=~|sep|~;~z~=~|a;b|~\n\
+    \n\
+    --sep\n\
+    Content-Type:~text~/~plain~;~charset~=~|iso-8859-1|~;~format~=~|flowed|~\n\
+    Content-Transfer-Encoding:~base64~\n\
+    Content-Disposition:~inline~\n\
+    \n\
+    Y2Fm6Q==\n\
+    --sep\n\
+    Content-Type:~application~/~pdf~;~name~=~|x.pdf|~\n\
+    \n\
+    x\n\
+    --sep--\n";
+
+const GAPS: [&str; 12] = [
+    "",
+    "",
+    "",
+    " ",
+    "\t",
+    "\r\n ",
+    "(a)",
+    " (b (c;d)) ",
+    "\r\n\t(\\) <x@y> \"q)\r\n ",
+    "\r\n \r\n\t",
+    "(=)(,)",
+    "(é)",
+];
+
+/// The message with its gaps filled and its words quoted by chance.
+fn varied(template: &str, choices: &mut impl Iterator<Item = usize>) -> String {
+    let mut message = String::new();
+    let mut choose = |below: usize| choices.next().unwrap_or(0) % below;
+    let mut pieces = template.split('|');
+    let fill = |text: &str, message: &mut String, choose: &mut dyn FnMut(usize) -> usize| {
+        for character in text.chars() {
+            match character {
+                '~' => message.push_str(GAPS[choose(GAPS.len())]),
+                '_' => {
+                    let gap = GAPS[choose(GAPS.len())];
+                    message.push_str(if gap.is_empty() { " " } else { gap });
+                }
+                '\n' => message.push_str("\r\n"),
+                character => message.push(character),
+            }
+        }
+    };
+    while let Some(text) = pieces.next() {
+        fill(text, &mut message, &mut choose);
+        let Some(word) = pieces.next() else { break };
+        match choose(3) {
+            0 if !word.contains(';') => message.push_str(word),
+            1 => message.push_str(&format!("\"{word}\"")),
+            _ => {
+                message.push('"');
+                word.chars().for_each(|c| message.extend(['\\', c]));
+                message.push('"');
+            }
+        }
+    }
+    message
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    /// White space, folding, comments and quotes mean nothing where RFC 5322, 8601 and 2045 let them stand.
+    #[test]
+    fn an_entry_is_the_same_however_its_header_is_spaced(choices in proptest::collection::vec(0..1000_usize, 250)) {
+        let trusted = ["mx.ours".to_owned()];
+        let plain = eml::read(varied(SPACED, &mut std::iter::empty()).as_bytes(), &trusted).unwrap();
+        let message = varied(SPACED, &mut choices.into_iter());
+        let found = eml::read(message.as_bytes(), &trusted).unwrap();
+        proptest::prop_assert_eq!(
+            &Facts { message_hash: plain.message_hash, ..found },
+            &plain,
+            "{}",
+            message
+        );
+        // And it is what it says.
+        proptest::prop_assert_eq!(plain.sender_address.as_deref(), Some("ann.lee@example.org"));
+        proptest::prop_assert_eq!(plain.recipient_address.as_deref(), Some("team@example.org"));
+        proptest::prop_assert_eq!(&plain.message_id, "f1.a@example.org");
+        proptest::prop_assert_eq!(plain.references, ["r1@example.org", "r2@example.org", "r3@example.org"]);
+        let received_at = plain.received_at.map(|at| at.to_string());
+        proptest::prop_assert_eq!(received_at.as_deref(), Some("2026-11-25T23:11:12Z"));
+        let verdicts = [plain.verification_dkim, plain.verification_spf, plain.verification_dmarc];
+        proptest::prop_assert_eq!((verdicts, plain.from_alignment), ([Some(Pass), Some(Fail), Some(Pass)], Some(true)));
+        proptest::prop_assert_eq!(plain.texts.body.as_deref(), Ok("café"));
+    }
+}
+
 #[test]
 fn damaged_messages_do_not_panic() {
     // Bytes that mean something to one of the parsers.
