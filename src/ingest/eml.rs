@@ -602,6 +602,44 @@ mod tests {
         assert_eq!(Facts { texts: whole.texts.clone(), ..head }, whole);
     }
 
+    /// Whatever stands in a header, and however often: what is kept of it beside the message has a bound.
+    #[test]
+    fn what_is_kept_of_a_header_has_a_bound() {
+        const LENGTH: usize = 2 << 20;
+        for (start, repeated) in [
+            ("References: ", "<a@b>"),
+            ("References: ", "=?utf-8?q?=3Ca=40b=3E?= "),
+            ("", "References: =?utf-8?q?=3Ca=40b=3E?=\n"),
+            ("In-Reply-To: ", "<>"),
+            ("Message-ID: ", "< >"),
+            ("Message-ID: <", "a"),
+            ("From: ", "a@b.c "),
+            ("From: a@", "b"),
+            ("", "Delivered-To: a b\n"),
+            ("Received: ", ";a"),
+            ("Authentication-Results: mx.ours; dkim=pass", " a.b=c"),
+            ("Authentication-Results: mx.ours; dkim=pass", " header.d=c"),
+            ("Authentication-Results: mx.ours; dkim=pass header.d=", "c"),
+            ("Authentication-Results: mx.ours; dkim=pass reason=", "c"),
+            ("Authentication-Results: mx.ours", ";dkim=pass header.d=c smtp.mail=d"),
+            ("Authentication-Results: mx.ours", ";spf=pass smtp.helo=c;dmarc=pass"),
+            ("Authentication-Results: ", "mx.ours"),
+            ("", "Authentication-Results: mx.ours; x=pass\n"),
+            ("Content-Type: text/plain", "; charset*0=x"),
+            ("", "a:\n"),
+        ] {
+            let raw = start.to_owned() + &repeated.repeat(LENGTH / repeated.len());
+            let (fields, _) = Fields::read(raw.as_bytes(), &["mx.ours".into()]).unwrap();
+            let texts =
+                [&fields.message_id.clone().flatten(), &fields.sender.address, &fields.recipients[0].address];
+            let held = fields.references.held()
+                + fields.in_reply_to.held()
+                + fields.verification.held()
+                + texts.into_iter().flatten().map(String::len).sum::<usize>();
+            assert!(held <= 256 * 1024, "{start}{repeated}…: {held}");
+        }
+    }
+
     /// What this thread has computed so far, in nanoseconds: whatever else the machine does is not in it.
     fn computed() -> i64 {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

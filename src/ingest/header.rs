@@ -111,7 +111,10 @@ pub fn read<'a>(raw: &'a [u8], start: usize, of: Of, reader: &mut impl Reader<'a
                 end.has_fields = true;
                 open = name.map(|name| (name, at + length, at + line.len()));
             }
-            None if after_white_line || reader.is_delimiter(line) || of == Of::Part && !end.has_fields => {
+            None if after_white_line
+                || line.starts_with(b"--") && reader.is_delimiter(line)
+                || of == Of::Part && !end.has_fields =>
+            {
                 end.body = at;
                 break;
             }

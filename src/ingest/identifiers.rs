@@ -59,6 +59,15 @@ impl<'a> Identifiers<'a> {
         });
     }
 
+    /// Bytes that are kept beside the message itself.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        let own = |id: &Cow<'_, [u8]>| {
+            size_of::<Cow<'_, [u8]>>() + if let Cow::Owned(id) = id { id.capacity() } else { 0 }
+        };
+        self.first.iter().chain(&self.last).map(own).sum()
+    }
+
     /// `references` and after them what `in_reply_to` has more, in their order, none twice.
     pub fn together(references: &Self, in_reply_to: &Self) -> Vec<String> {
         let mut seen = HashSet::new();

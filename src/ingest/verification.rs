@@ -63,6 +63,21 @@ impl Verification {
         }
     }
 
+    /// Bytes that are kept.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        let strings = |result: &MethodResult| {
+            let properties =
+                result.properties.iter().map(|p| p.ptype.len() + p.name.len() + p.value.len()).sum::<usize>();
+            result.method.len()
+                + result.result.len()
+                + result.reason.as_ref().map_or(0, String::len)
+                + properties
+        };
+        let results = || [&self.dkim, &self.spf, &self.dmarc].into_iter().flatten();
+        results().map(|result| size_of::<MethodResult>() + strings(result)).sum()
+    }
+
     /// Pass if one signature passes; else the first result other than `none`, which is one on a signature.
     pub fn dkim(&self) -> Option<Verdict> {
         let verdicts = || self.dkim.iter().map(MethodResult::verdict);
