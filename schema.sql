@@ -101,7 +101,8 @@ CREATE TABLE workspaces (
     uuid       BLOB    NOT NULL UNIQUE CHECK (length(uuid) = 16),
     name       TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     created_at INTEGER NOT NULL,
-    deleted_at INTEGER
+    deleted_at INTEGER,
+    hold       INTEGER NOT NULL DEFAULT 0 CHECK (hold IN (0, 1)) -- 1: legal hold, nothing of it goes
 ) STRICT;
 
 CREATE TABLE users (

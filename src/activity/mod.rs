@@ -88,7 +88,7 @@ pub struct NewEntry {
 }
 
 /// What mailtrail itself notes, and nobody else may record: whoever reads one of these must be able to believe it.
-pub const OWN_ACTIONS: [&str; 39] = [
+pub const OWN_ACTIONS: [&str; 40] = [
     "activity.export",
     "api_key.create",
     "api_key.revoke",
@@ -127,6 +127,7 @@ pub const OWN_ACTIONS: [&str; 39] = [
     "workspace.member_removed",
     "workspace.member_role_changed",
     "workspace.rename",
+    "workspace.update",
     "workspace.user_created",
 ];
 

@@ -316,7 +316,8 @@ pub fn erasable(connection: &Connection, workspace: i64, numbers: &[i64]) -> Res
     static SQL: LazyLock<String> = LazyLock::new(|| {
         let own = format!("'{}'", OWN_ACTIONS.join("', '"));
         format!(
-            "SELECT seq, EXISTS (SELECT 1 FROM projects WHERE id = project AND hold = 1),
+            "SELECT seq, EXISTS (SELECT 1 FROM projects WHERE id = project AND hold = 1)
+                     OR EXISTS (SELECT 1 FROM workspaces WHERE id = ?2 AND hold = 1),
                  EXISTS (SELECT 1 FROM texts WHERE id = action AND text IN ({own})
                          AND NOT (text = 'auth.login_failed' AND target_id IS NULL))
              FROM activity WHERE seq IN (SELECT value FROM json_each(?1)) AND workspace = ?2"
@@ -391,9 +392,13 @@ pub fn prunable_owners(connection: &Connection) -> Result<Vec<i64>> {
     Ok(statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Whether an owner is on legal hold. A workspace itself cannot be.
+/// Whether an owner is on legal hold.
 pub fn is_on_hold(connection: &Connection, owner: i64) -> Result<bool> {
-    if owner < 0 { Ok(false) } else { projects::is_on_hold(connection, owner) }
+    if owner < 0 {
+        workspaces::is_on_hold(connection, -owner)
+    } else {
+        projects::is_on_hold(connection, owner)
+    }
 }
 
 /// Tells every row to a recount.

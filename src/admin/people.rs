@@ -31,6 +31,15 @@ fn visible_workspace(
     Ok(workspace)
 }
 
+/// Also a deleted one: its log is still there to be held.
+fn find_known_workspace(connection: &Connection, admin: &Admin, id: &str) -> Result<Workspace> {
+    let missing = || Error::NotFound(Subject::Workspace);
+    let id = Uuid::parse(id).ok_or_else(missing)?;
+    let workspace = workspaces::find_known(connection, id)?.ok_or_else(missing)?;
+    admin.must_see(workspace.key, Subject::Workspace)?;
+    Ok(workspace)
+}
+
 pub fn list_workspaces(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let list = app.store.read(|snapshot| admin.workspaces(snapshot))?;
@@ -61,19 +70,35 @@ pub fn post_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Res
 pub fn patch_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let id = request.parameter("id").to_owned();
-    let key = app.store.read(|snapshot| find_workspace(snapshot, admin, &id))?.key;
+    let key = app.store.read(|snapshot| find_known_workspace(snapshot, admin, &id))?.key;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let name = fields.text("name", 200)?;
-    let name = fields.required("name", name)?;
+    let hold = fields.boolean("legal_hold")?;
+    if hold.is_none() && name.is_none() {
+        return Err(fields.refuse("name", "is required"));
+    }
     fields.done()?;
     let admin = admin.clone();
     app.record(key, request, move |tx| {
-        let workspace = find_workspace(tx, &admin, &id)?;
-        workspaces::rename(tx, workspace.key, &name)?;
-        let target = ("workspace", workspace.id.to_string());
-        let metadata = json!({ "before": { "name": workspace.name }, "after": { "name": name } });
-        tx.note(note(&admin, workspace.key, "workspace.rename", target, metadata))?;
-        Response::json(200, &workspaces::find(tx, workspace.id)?)
+        let before = find_known_workspace(tx, &admin, &id)?;
+        let target = ("workspace", before.id.to_string());
+        if let Some(name) = &name {
+            workspaces::rename(tx, find_workspace(tx, &admin, &id)?.key, name)?;
+        }
+        let (action, metadata) = match hold {
+            None => {
+                ("workspace.rename", json!({ "before": { "name": before.name }, "after": { "name": name } }))
+            }
+            Some(hold) => {
+                workspaces::set_hold(tx, before.key, hold)?;
+                let settings = |name: &str, hold: bool| json!({ "name": name, "legal_hold": hold });
+                let after = settings(name.as_deref().unwrap_or(&before.name), hold);
+                let before = settings(&before.name, before.legal_hold);
+                ("workspace.update", json!({ "before": before, "after": after }))
+            }
+        };
+        tx.note(note(&admin, before.key, action, target, metadata))?;
+        Response::json(200, &workspaces::find_known(tx, before.id)?)
     })
 }
 

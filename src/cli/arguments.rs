@@ -248,6 +248,10 @@ pub enum WorkspaceCommand {
         #[arg(long)]
         name: String,
     },
+    /// Legal hold: neither retention nor an erasure removes anything of it
+    Hold { id: String },
+    /// End the legal hold
+    Release { id: String },
     /// Its keys stop at once, its log stays
     Delete { id: String },
 }

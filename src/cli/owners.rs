@@ -178,6 +178,8 @@ pub fn workspace(context: &Context, command: &WorkspaceCommand) -> Result<()> {
         WorkspaceCommand::List => verbs.list(),
         WorkspaceCommand::Show { id } => verbs.show(id),
         WorkspaceCommand::Set { id, name } => verbs.set(id, &json!({ "name": name })),
+        WorkspaceCommand::Hold { id } => verbs.hold(id, true),
+        WorkspaceCommand::Release { id } => verbs.hold(id, false),
         WorkspaceCommand::Delete { id } => verbs.delete(id),
     }
 }

@@ -257,6 +257,7 @@ pub fn erasable(connection: &Connection, workspace: i64, numbers: &[i64]) -> Res
     Erasable::of(
         connection,
         "SELECT seq, EXISTS (SELECT 1 FROM tenants WHERE id = tenant AND hold = 1)
+             OR EXISTS (SELECT 1 FROM workspaces WHERE id = ?2 AND hold = 1)
              OR EXISTS (SELECT 1 FROM mailboxes WHERE mailboxes.workspace = enforcement_events.workspace AND hold = 1
                         AND address = mailbox_address COLLATE NOCASE)
          FROM enforcement_events WHERE seq IN (SELECT value FROM json_each(?1)) AND workspace = ?2",

@@ -590,6 +590,7 @@ pub fn erasable(connection: &Connection, workspace: i64, numbers: &[i64]) -> Res
                  (SELECT seq, mailbox FROM messages WHERE seq IN given
                   UNION ALL SELECT seq, mailbox FROM message_facts WHERE seq IN given OR message IN given)
          SELECT found.seq, mailboxes.hold = 1 OR coalesce(tenants.hold, 0) = 1
+             OR EXISTS (SELECT 1 FROM workspaces WHERE id = ?2 AND hold = 1)
          FROM found JOIN mailboxes ON mailboxes.id = found.mailbox LEFT JOIN tenants ON tenants.id = mailboxes.tenant
          WHERE mailboxes.workspace = ?2",
         workspace,

@@ -158,8 +158,9 @@ pub fn list_blocked_before(
 pub fn list_for_retention(connection: &Connection) -> Result<Vec<(i64, Option<i64>)>> {
     let mut statement = connection.prepare_cached(
         "SELECT mailboxes.id, mailboxes.retention_days FROM mailboxes
+         JOIN workspaces ON workspaces.id = mailboxes.workspace
          LEFT JOIN tenants ON tenants.id = mailboxes.tenant
-         WHERE mailboxes.hold = 0 AND coalesce(tenants.hold, 0) = 0 ORDER BY mailboxes.id",
+         WHERE mailboxes.hold = 0 AND coalesce(tenants.hold, 0) = 0 AND workspaces.hold = 0 ORDER BY mailboxes.id",
     )?;
     Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
 }
@@ -168,8 +169,9 @@ pub fn list_for_retention(connection: &Connection) -> Result<Vec<(i64, Option<i6
 pub fn find_for_retention(connection: &Connection, id: i64) -> Result<Option<Option<i64>>> {
     Ok(connection
         .prepare_cached(
-            "SELECT mailboxes.retention_days FROM mailboxes LEFT JOIN tenants ON tenants.id = mailboxes.tenant
-             WHERE mailboxes.id = ?1 AND mailboxes.hold = 0 AND coalesce(tenants.hold, 0) = 0",
+            "SELECT mailboxes.retention_days FROM mailboxes JOIN workspaces ON workspaces.id = mailboxes.workspace
+             LEFT JOIN tenants ON tenants.id = mailboxes.tenant
+             WHERE mailboxes.id = ?1 AND mailboxes.hold = 0 AND coalesce(tenants.hold, 0) = 0 AND workspaces.hold = 0",
         )?
         .query_row([id], |row| row.get(0))
         .optional()?)

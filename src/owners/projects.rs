@@ -73,7 +73,8 @@ pub fn keys(connection: &Connection, workspace: i64) -> Result<Vec<i64>> {
 /// Whether a project, deleted or not, is on legal hold.
 pub fn is_on_hold(connection: &Connection, key: i64) -> Result<bool> {
     Ok(connection
-        .prepare_cached("SELECT hold FROM projects WHERE id = ?1")?
+        .prepare_cached("SELECT projects.hold OR workspaces.hold FROM projects JOIN workspaces ON workspaces.id = projects.workspace
+             WHERE projects.id = ?1")?
         .query_row([key], |row| row.get(0))?)
 }
 

@@ -131,7 +131,8 @@ pub fn set_hold(tx: &Tx<'_>, key: i64, hold: bool) -> Result<()> {
 /// Whether a tenant, deleted or not, is on legal hold.
 pub fn is_on_hold(connection: &Connection, key: i64) -> Result<bool> {
     Ok(connection
-        .prepare_cached("SELECT hold FROM tenants WHERE id = ?1")?
+        .prepare_cached("SELECT tenants.hold OR workspaces.hold FROM tenants JOIN workspaces ON workspaces.id = tenants.workspace
+             WHERE tenants.id = ?1")?
         .query_row([key], |row| row.get(0))?)
 }
 

@@ -15,6 +15,7 @@ pub struct Workspace {
     pub id: Uuid,
     pub name: String,
     pub created_at: Timestamp,
+    pub legal_hold: bool,
 }
 
 impl Workspace {
@@ -24,11 +25,12 @@ impl Workspace {
             id: row.get("uuid")?,
             name: row.get("name")?,
             created_at: row.get("created_at")?,
+            legal_hold: row.get("hold")?,
         })
     }
 }
 
-const COLUMNS: &str = "id, uuid, name, created_at";
+const COLUMNS: &str = "id, uuid, name, created_at, hold";
 
 pub fn create(tx: &Tx<'_>, name: &str) -> Result<Workspace> {
     let id = Uuid::at(tx.now);
@@ -77,6 +79,18 @@ pub fn id_of(connection: &Connection, key: i64) -> Result<Option<Uuid>> {
 
 pub fn rename(tx: &Tx<'_>, key: i64, name: &str) -> Result<()> {
     tx.execute("UPDATE workspaces SET name = ?2 WHERE id = ?1", (key, name))?;
+    Ok(())
+}
+
+/// Whether nothing of a workspace may go, deleted or not.
+pub fn is_on_hold(connection: &Connection, key: i64) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("SELECT hold FROM workspaces WHERE id = ?1")?
+        .query_row([key], |row| row.get(0))?)
+}
+
+pub fn set_hold(tx: &Tx<'_>, key: i64, hold: bool) -> Result<()> {
+    tx.execute("UPDATE workspaces SET hold = ?2 WHERE id = ?1", (key, hold))?;
     Ok(())
 }
 

@@ -215,6 +215,58 @@ fn a_hold_keeps_what_belongs_to_a_mailbox_a_tenant_or_a_project() {
 }
 
 #[test]
+fn a_hold_of_a_whole_workspace_keeps_all_of_it_from_retention_and_erasure() {
+    let server = Server::start_with(&[("retention_days", "5"), ("activity_retention_days", "5")]);
+    let workspace = server.workspace.clone();
+    let acme = server.add_tenant(&workspace, "Acme");
+    let mailbox = server.add_mailbox(&workspace, "a@example.org", Some(&acme), None);
+    let site = server.add_project(&workspace, "Site");
+    message(&server, mailbox, "old", 6, 0);
+    event(&server, &acme, "a@example.org", 6);
+    activity(&server, &site, "site.publish", 6);
+    let path = format!("/api/v1/admin/workspaces/{workspace}");
+    let hold = |on: bool| {
+        let shown = server.operator(Method::Patch, &path, &json!({ "legal_hold": on })).status(200).json();
+        assert_eq!(shown["legal_hold"], on);
+    };
+    let erase = || {
+        let body = json!({ "address": "a@example.org", "why": "on their wish" });
+        server.operator(Method::Delete, &format!("/api/v1/admin/mailboxes/{mailbox}"), &Value::Null);
+        server.operator(Method::Post, "/api/v1/admin/erasures", &body).good().json()["removed"].clone()
+    };
+    hold(true);
+    assert_eq!((dry_run(&server), run(&server)), (deleted(0, 0, 0), deleted(0, 0, 0)));
+    // The event, and the entry, whose recipient is the mailbox, with its fact.
+    assert_eq!(erase(), json!({ "enforcement": 0, "messages": 0, "activity": 0, "on_hold": 3 }));
+    let noted = server.operator(
+        Method::Get,
+        &format!("/api/v1/workspaces/{workspace}/audit-log?action=workspace.update"),
+        &Value::Null,
+    );
+    let settings = |on: bool| json!({ "name": "Main", "legal_hold": on });
+    assert_eq!(
+        noted.json()["entries"][0]["metadata"],
+        json!({ "before": settings(false), "after": settings(true) })
+    );
+    // Its own activities are kept too, however old.
+    server.clock.set(time(START).plus_days(6));
+    assert_eq!(run(&server), deleted(0, 0, 0));
+    hold(false);
+    assert_eq!(erase()["on_hold"], 0);
+    let gone = run(&server);
+    assert!(gone["activity"].as_i64() > Some(5), "{gone}");
+    // Another's is not kept by it.
+    let (other, key) = server.add_workspace("Other", "eve@example.org");
+    let foreign = server.add_project(&other, "Theirs");
+    let old = json!({ "user_id": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "action": "site.publish", "created_at": time(START) });
+    let request = server.request(Method::Post, &format!("/api/v1/projects/{foreign}/audit-log")).key(&key);
+    request.json(&old).send().status(201);
+    hold(true);
+    assert_eq!(run(&server), deleted(0, 0, 1));
+    assert_sound(&server);
+}
+
+#[test]
 fn what_a_hold_keeps_cannot_be_taken_out_of_it() {
     let server = Server::start_with(&[("retention_days", "5")]);
     let workspace = server.workspace.clone();

@@ -9,6 +9,9 @@ ALTER TABLE activity ADD COLUMN recorded_by INTEGER;
 -- What kept a message's text from being read. Before, it was taken for empty.
 ALTER TABLE messages ADD COLUMN text_problem INTEGER CHECK (text_problem BETWEEN 1 AND 6);
 
+-- A workspace as a whole can be on legal hold.
+ALTER TABLE workspaces ADD COLUMN hold INTEGER NOT NULL DEFAULT 0 CHECK (hold IN (0, 1));
+
 -- The settings of the last start, as `mailtrail config` shows them: the next start tells what was changed in between.
 CREATE TABLE seen_settings (
     name  TEXT PRIMARY KEY,
