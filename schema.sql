@@ -48,14 +48,17 @@ CREATE TABLE counts (
     PRIMARY KEY (log, owner, kind, width, bucket)
 ) STRICT, WITHOUT ROWID;
 
--- The first answer to a write that named an Idempotency-Key, so that a retry gets it again and records nothing.
+-- What is needed to make the first answer to a write that named an Idempotency-Key again: a retry gets it, and records
+-- nothing.
 CREATE TABLE idempotency (
     workspace   INTEGER NOT NULL REFERENCES workspaces (id),
-    key         TEXT    NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
+    key         TEXT    NOT NULL CHECK (length(key) BETWEEN 1 AND 255), -- U+0001 and its SHA-256 in hex
     fingerprint BLOB    NOT NULL CHECK (length(fingerprint) = 32), -- SHA-256 of method, path, query and body
     status      INTEGER NOT NULL,
-    body        BLOB    NOT NULL,                             -- the answer as it was sent
+    body        BLOB    NOT NULL,                             -- see kind
     created_at  INTEGER NOT NULL,
+    -- The body is 0 the answer, 1 the numbers of the rows in it, 2 the name of what it showed once; 3: it was erased.
+    kind        INTEGER NOT NULL DEFAULT 0 CHECK (kind IN (0, 1, 2, 3)),
     PRIMARY KEY (workspace, key)
 ) STRICT;
 CREATE INDEX idempotency_age ON idempotency (created_at);     -- the scheduler forgets the old ones
@@ -179,6 +182,7 @@ CREATE TABLE mailboxes (
     deleted_at       INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX mailboxes_address ON mailboxes (workspace, address COLLATE NOCASE) WHERE deleted_at IS NULL;
+CREATE INDEX mailboxes_workspace ON mailboxes (workspace, id);
 CREATE INDEX mailboxes_tenant ON mailboxes (tenant, id);
 CREATE INDEX mailboxes_held ON mailboxes (workspace, address) WHERE hold = 1; -- what retention leaves alone
 CREATE INDEX mailboxes_blocked ON mailboxes (window_start) WHERE blocked_at IS NOT NULL; -- the daily reset
@@ -326,9 +330,16 @@ CREATE TABLE message_facts (
     data        TEXT    NOT NULL CHECK (json_valid(data)),
     recorded_at INTEGER NOT NULL,
     salt        BLOB CHECK (length(salt) = 16),
-    recorded_by INTEGER                                       -- of texts
+    recorded_by INTEGER,                                      -- of texts
+    -- What the entry's facts come to with this one, so that one more costs the same however many there are; null: before
+    -- version 6. A place after 1000: the entry was full.
+    place       INTEGER,                                      -- of this one among them
+    bytes       INTEGER,                                      -- of their data
+    tokens      INTEGER,                                      -- reported
+    sum         TEXT                                          -- JSON: the reports of tokens put together; null: data is
 ) STRICT;
 CREATE INDEX message_facts_message ON message_facts (message);
+CREATE INDEX message_facts_late ON message_facts (message, kind) WHERE place > 1000; -- what a full entry took
 -- A message joins a thread once, and then the thread's list has it.
 CREATE UNIQUE INDEX message_facts_thread_once ON message_facts (message) WHERE kind = 1;
 CREATE INDEX message_facts_thread ON message_facts (mailbox, data, message) WHERE kind = 1;

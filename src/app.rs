@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::data_directory::{self, Lock};
 use crate::error::{Error, Result};
 use crate::http::server::Counters;
-use crate::http::{Body, Method, Request, Response};
+use crate::http::{Method, Request};
 use crate::ids::sha256;
 use crate::jobs::Rounds;
 use crate::jobs::backups::Maker;
@@ -25,8 +25,8 @@ use crate::messages::guards::Kept;
 use crate::metrics::Requests;
 use crate::seldom::Seldom;
 use crate::store::disk::Disk;
-use crate::store::idempotency::{self, Answer, Key};
-use crate::store::{By, Note, Sharing, Store, Tx, migrate};
+use crate::store::idempotency::Key;
+use crate::store::{By, Note, Store, migrate};
 use crate::time::{Clock, SECOND, Timestamp};
 use crate::tlog::rows::Rows;
 use crate::{activity, enforcement, messages};
@@ -177,43 +177,6 @@ impl App {
         move || stopping.load(Ordering::Relaxed) || line.is_dead()
     }
 
-    /// Runs a write that answers, honouring the request's `Idempotency-Key`: a retry gets the first answer again.
-    /// A refused request keeps no answer.
-    pub fn record(
-        &self,
-        workspace: i64,
-        request: &Request,
-        change: impl FnOnce(&mut Tx<'_>) -> Result<Response> + Send + 'static,
-    ) -> Result<Response> {
-        self.record_then(workspace, request, Sharing::Savepoint, change, Ok)
-    }
-
-    /// The answer that was kept for a write, before anything else is looked at: what it was about may be gone by now, or
-    /// stand otherwise, and it was recorded all the same.
-    pub fn kept_answer(&self, workspace: i64, request: &Request) -> Result<Option<Response>> {
-        if matches!(request.method, Method::Get | Method::Head) {
-            return Ok(None);
-        }
-        let Some(key) = idempotency_key(workspace, request)? else { return Ok(None) };
-        Ok(self.store.read(|snapshot| idempotency::find(snapshot, &key))?.map(replayed))
-    }
-
-    /// `record` for many rows at once: the answer is put into words after the commit, while the next one runs, unless
-    /// it is to be kept.
-    pub fn record_then<T: Send + 'static>(
-        &self,
-        workspace: i64,
-        request: &Request,
-        sharing: Sharing,
-        change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
-        answer: impl FnOnce(T) -> Result<Response> + Send + 'static,
-    ) -> Result<Response> {
-        match idempotency_key(workspace, request)? {
-            None => answer(self.store.write_as(sharing, change)?),
-            Some(key) => self.store.write(move |tx| once(tx, &key, |tx| answer(change(tx)?))),
-        }
-    }
-
     /// Notes that a whole log is handed out: who took what is asked after every leak. Before its first row, so that
     /// an export that cannot be noted does not happen.
     pub fn note_export(
@@ -240,30 +203,6 @@ impl App {
         };
         self.store.write(move |tx| tx.note(note))
     }
-}
-
-fn replayed(answer: Answer) -> Response {
-    let response = match answer.body.as_slice() {
-        [] => Response::empty(answer.status),
-        _ => Response::new(answer.status, "application/json", answer.body),
-    };
-    response.with("Idempotency-Replayed", "true")
-}
-
-/// The answer that was kept under this key, or else that of `change`, which is kept.
-fn once(
-    tx: &mut Tx<'_>,
-    key: &Key,
-    change: impl FnOnce(&mut Tx<'_>) -> Result<Response>,
-) -> Result<Response> {
-    if let Some(answer) = idempotency::find(tx, key)? {
-        return Ok(replayed(answer));
-    }
-    let response = change(tx)?;
-    if let Body::Bytes(body) = &response.body {
-        idempotency::keep(tx, key, &Answer { status: response.status, body: body.clone() })?;
-    }
-    Ok(response)
 }
 
 /// The `Idempotency-Key` of a request: 1 to 255 visible ASCII characters.

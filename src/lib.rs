@@ -35,6 +35,8 @@ pub mod openapi;
 pub mod http;
 pub mod auth;
 pub mod owners;
+pub mod export;
+pub mod kept;
 pub mod proofs;
 pub mod store;
 pub mod tlog;

@@ -131,13 +131,22 @@ fn admit(app: &App, mut request: Request) -> Result<Guest<'_>, Response> {
         Error::Unauthenticated(_) => stranger(app, &request).err().unwrap_or(error),
         error => error,
     });
-    match admitted {
+    match admitted.and_then(|door| must_take_key(route, &request).map(|()| door)) {
         Ok(door) => Ok(Guest { app, route, request, name, door }),
         Err(error) => {
             let response = fail(&request.id, route.dialect, &error);
             Err(finish(app, request, (Some(route), &name, started), response))
         }
     }
+}
+
+/// An `Idempotency-Key` is honoured or refused: who sends one relies on it.
+fn must_take_key(route: &Route, request: &Request) -> Result<()> {
+    if route.keeps_answers || route.method.is_safe() || request.header("idempotency-key").is_none() {
+        return Ok(());
+    }
+    let message = "is not taken by this route, which does no other thing the second time; leave it out";
+    Err(Error::invalid("Idempotency-Key", message))
 }
 
 fn authorise(app: &App, route: &Route, request: &Request, name: &mut String) -> Result<Door> {

@@ -3,22 +3,23 @@
 //! The order of refusals is the vendor's: 401 no session, 402 no license, 404 no such project, 403 not yours. That a
 //! stranger can tell 404 from 403 is the vendor's documented answer; ids are random.
 
-use serde::Serialize;
-
 use super::sql::{self, Filter};
 use super::{COLUMNS, Entry, NewEntry, OWN_ACTIONS, Place};
 use crate::app::App;
 use crate::auth::{self, Caller, Scope, Session, Standing, address};
 use crate::error::{Error, Result, Subject};
+use crate::export::{self, Page};
 use crate::http::route::{Dialect, Handler, Route, bulk, route};
-use crate::http::stream::{self, Format};
+use crate::http::stream::Format;
 use crate::http::{Method, Request, Response, batch, listing};
 use crate::ids::{Ulid, Uuid};
 use crate::owners::projects::{self, Project};
 use crate::owners::workspaces::{self, Workspace};
 use crate::proofs;
-use crate::store::listing::{Cursor, Listing, Start};
-use crate::store::{Sharing, Tx};
+use crate::store::backup::last_seq;
+use crate::store::counts::Log;
+use crate::store::listing::{Cursor, Listing};
+use crate::store::{Snapshot, Tx};
 
 pub const ROUTES: &[Route] = &[
     route(Method::Get, "/api/v1/projects/{id}/audit-log", Dialect::SendDock, Handler::Session(list_project)),
@@ -139,51 +140,32 @@ fn list(
         target_type: text("target_type")?,
         target_id: text("target_id")?,
     };
-    let list = app.store.read_list(session.standing.asker, |snapshot| {
+    let standing = session.standing.clone().within(export.at.0);
+    let list = app.store.read_list(standing.asker, |snapshot| {
         sql::listing(snapshot, &filter, page.from, page.to, page.newest_first)
     })?;
     if page.format != Format::Json {
         app.note_export(export.at, &session.by, "activity.export", export.target, request)?;
-        return stream_entries(app, &session.standing.clone().within(export.at.0), list, page.format);
+        return stream_entries(app, &standing, list, page.format);
     }
-    let (mut entries, total) = app.store.read_list(session.standing.asker, |snapshot| {
-        let entries = list.page(snapshot, page.start, page.limit + 1, Entry::from_row)?;
+    let (entries, total) = app.store.read_list(standing.asker, |snapshot| {
+        let entries = Page::read(snapshot, &list, page.start, page.limit, Entry::from_row)?;
         Ok((entries, list.total(snapshot)?))
     })?;
-    let has_more = entries.len() as i64 > page.limit;
-    entries.truncate(page.limit as usize);
-    let last = entries.last().filter(|_| has_more).map(cursor);
-    let response = Response::json(200, &Page { entries, total })?;
+    let last = entries.last;
+    let tail = move |_| format!(r#"],"total":{total}}}"#);
+    let response = entries.answer(&standing, r#"{"entries":["#, sql::find, tail);
     Ok(listing::link_next(response, request, last))
 }
 
-#[derive(Serialize)]
-struct Page {
-    entries: Vec<Entry>,
-    total: i64,
-}
-
-fn cursor(entry: &Entry) -> Cursor {
-    Cursor { created_at: entry.created_at, seq: entry.seq }
-}
-
 fn stream_entries(app: &App, standing: &Standing, list: Listing, format: Format) -> Result<Response> {
-    let reader = standing.clone();
-    let mut start = Start::Offset(0);
-    let mut next = move || {
-        let entries =
-            reader.read_piece(|snapshot| list.page(snapshot, start, stream::PIECE, Entry::from_row))?;
-        if let Some(last) = entries.last() {
-            start = Start::After(cursor(last));
-        }
-        Ok(entries)
-    };
-    match format {
-        Format::Proof => {
-            proofs::stream(app, standing, move || Ok(next()?.iter().map(|entry| entry.seq).collect()))
-        }
-        _ => Ok(stream::response(format, COLUMNS, next)),
-    }
+    let last = app.store.read(|snapshot| last_seq(snapshot))?;
+    let walk =
+        move |snapshot: &Snapshot<'_>, after: Option<&Cursor>| export::walk(snapshot, &list, after, last);
+    Ok(match format {
+        Format::Proof => proofs::stream(app, standing, export::numbers(standing, walk))?,
+        _ => export::rows(standing, format, COLUMNS, walk, sql::find),
+    })
 }
 
 fn post_activity(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
@@ -218,7 +200,11 @@ fn post_activity(app: &App, caller: &Caller, request: &Request) -> Result<Respon
         })?;
         checked.record(|new| sql::record(tx, place, new, &by))
     };
-    app.record_then(workspace, request, Sharing::Checked, change, |entries| {
-        entries.answer(201, |entry| entry.id.to_string())
-    })
+    app.record_batch(
+        workspace,
+        request,
+        Log::Activity,
+        change,
+        (|entry| entry.seq, |entry| entry.id.to_string()),
+    )
 }

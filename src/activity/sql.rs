@@ -13,10 +13,21 @@ use crate::error::Result;
 use crate::ids::{Ulid, Uuid};
 use crate::owners::{projects, users, workspaces};
 use crate::store::counts::{Log, Recount, Series};
-use crate::store::listing::{Index, Listing};
+use crate::store::listing::{Equal, Index, Listing};
 use crate::store::{Erasable, Kinds, Tx, numbers_as_json, salt, texts};
 use crate::time::Timestamp;
 use crate::tlog::rows::{Column, Rows};
+
+/// What `Entry::from_row` reads.
+const COLUMNS: &str = "seq, (SELECT salt FROM sequence WHERE one = 1) AS salt,
+                  (SELECT text FROM texts WHERE texts.id = user_id) AS user_id,
+                  (SELECT text FROM texts WHERE texts.id = actor) AS actor,
+                  (SELECT text FROM texts WHERE texts.id = action) AS action,
+                  (SELECT text FROM texts WHERE texts.id = target_type) AS target_type, target_id, metadata,
+                  ip_address, (SELECT text FROM texts WHERE texts.id = user_agent) AS user_agent, created_at,
+                  coalesce(recorded_at, created_at) AS recorded_at,
+                  (SELECT uuid FROM projects WHERE projects.id = project) AS project_id,
+                  (SELECT text FROM texts WHERE texts.id = recorded_by) AS recorded_by, redacted";
 
 impl Entry {
     pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -144,15 +155,23 @@ pub fn listing(
     let number =
         |text: &Option<String>| text.as_deref().map(|text| texts::find(connection, text)).transpose();
     let (action, user) = (number(&filter.action)?, number(&filter.user_id)?);
+    let by_target = filter.target_id.is_some();
+    let by_user = !by_target && user.is_some();
     let mut equals = Vec::new();
-    for (column, number) in
-        [("action = ", action), ("user_id = ", user), ("target_type = ", number(&filter.target_type)?)]
-    {
-        equals.extend(number.map(|number| (column, Value::from(number))));
+    for (condition, number, is_indexed) in [
+        ("action = ", action, !by_target && !by_user),
+        ("user_id = ", user, by_user),
+        ("target_type = ", number(&filter.target_type)?, false),
+    ] {
+        equals.extend(number.map(|number| Equal { condition, value: Value::from(number), is_indexed }));
     }
-    equals.extend(filter.target_id.as_deref().map(|id| ("target_id = ", id_value(id))));
+    equals.extend(filter.target_id.as_deref().map(|id| Equal {
+        condition: "target_id = ",
+        value: id_value(id),
+        is_indexed: true,
+    }));
     // The rarest first: a target, a user, an action.
-    let index = match (filter.target_id.is_some(), user, action) {
+    let index = match (by_target, user, action) {
         (true, _, _) => Index::ByDay(Log::Activity, "activity_target"),
         (false, Some(_), _) => Index::ByDay(Log::Activity, "activity_user"),
         (false, None, Some(_)) => Index::ByDay(Log::Activity, "activity_action"),
@@ -172,17 +191,10 @@ pub fn listing(
     Ok(Listing {
         table: "activity",
         index,
-        columns: "seq, (SELECT salt FROM sequence WHERE one = 1) AS salt,
-                  (SELECT text FROM texts WHERE texts.id = user_id) AS user_id,
-                  (SELECT text FROM texts WHERE texts.id = actor) AS actor,
-                  (SELECT text FROM texts WHERE texts.id = action) AS action,
-                  (SELECT text FROM texts WHERE texts.id = target_type) AS target_type, target_id, metadata,
-                  ip_address, (SELECT text FROM texts WHERE texts.id = user_agent) AS user_agent, created_at,
-                  coalesce(recorded_at, created_at) AS recorded_at,
-                  (SELECT uuid FROM projects WHERE projects.id = project) AS project_id,
-                  (SELECT text FROM texts WHERE texts.id = recorded_by) AS recorded_by, redacted",
+        columns: COLUMNS,
         owner: "owner",
         owners,
+        is_owner_indexed: true,
         equals,
         counted,
         from,
@@ -234,6 +246,14 @@ pub fn actor_for(
         None => None,
     };
     Ok(email.map_or_else(|| recorded_by.to_owned(), |email| format!("{recorded_by} for {email}")))
+}
+
+/// The activity with this number; `None` when it is gone.
+pub fn find(connection: &Connection, number: i64) -> Result<Option<Entry>> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM activity WHERE seq = ?1"))?
+        .query_row([number], Entry::from_row)
+        .optional()?)
 }
 
 /// Records one activity: the row, its counts, its number, and who `recorded_by` says recorded it.

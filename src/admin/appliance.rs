@@ -58,22 +58,23 @@ pub fn post_license(app: &App, admin: &Admin, request: &Request) -> Result<Respo
     let issued_at = now.truncated();
     let license = License { id: Uuid::at(now), holder, plan, issued_at, expires_at };
     let text = license.sign(&license::issuer(&app.config.data)?);
-    let noted = license.clone();
-    let note_admin = admin.clone();
-    app.store.write(move |tx| {
-        license::record(tx, &noted)?;
-        let metadata = json!({ "holder": noted.holder, "plan": noted.plan, "expires_at": noted.expires_at });
-        tx.note(appliance_note(&note_admin, "license.issue", noted.id.to_string(), metadata))
+    let will_install = app.license().is_err() && app.config.license_key.is_none();
+    let (note_admin, issued) = (admin.clone(), text.clone());
+    let answer = app.record_secret(FIRST_WORKSPACE, request, move |tx| {
+        license::record(tx, &license)?;
+        let metadata =
+            json!({ "holder": license.holder, "plan": license.plan, "expires_at": license.expires_at });
+        tx.note(appliance_note(&note_admin, "license.issue", license.id.to_string(), metadata))?;
+        let mut shown = license::show(&license, now);
+        shown["license_key"] = issued.into();
+        shown["installed"] = will_install.into();
+        Ok((Response::json(201, &shown)?, format!("the license {}", license.id)))
     })?;
-    let is_installed = app.license().is_err() && app.config.license_key.is_none();
-    if is_installed {
+    if will_install {
         license::install(&app.config.data, &text)?;
         app.load_license()?;
     }
-    let mut shown = license::show(&license, now);
-    shown["license_key"] = text.into();
-    shown["installed"] = is_installed.into();
-    Response::json(201, &shown)
+    Ok(answer)
 }
 
 /// What is kept how long, and the last runs.

@@ -15,7 +15,7 @@ use crate::owners::invitations::{self, Invitation};
 use crate::owners::users::{self, Role};
 use crate::store::Tx;
 
-/// Answers with the invitation and its link, which is shown this once.
+/// Answers with the invitation and its link, which is shown this once. Beside it the name of what was made.
 ///
 /// # Errors
 /// `member_exists` for a member of this workspace, unless an older version added them unasked.
@@ -25,7 +25,7 @@ pub fn invite(
     workspace: i64,
     (email, name): (&str, &str),
     role: Role,
-) -> Result<Response> {
+) -> Result<(Response, String)> {
     let member = match users::find_by_email(tx, email)? {
         Some(user) => users::find_member(tx, workspace, user.id)?,
         None => None,
@@ -44,7 +44,7 @@ pub fn invite(
     let mut shown = crate::http::json::value(&invitation)?;
     shown["path"] = format!("/api/v1/invitations/{token}").into();
     shown["token"] = token.into();
-    Response::json(201, &shown)
+    Ok((Response::json(201, &shown)?, format!("the invitation {}", invitation.id)))
 }
 
 pub fn list(app: &App, admin: &Admin, request: &Request) -> Result<Response> {

@@ -1,6 +1,7 @@
 //! API keys: made, shown once, rotated with an overlap, revoked.
 //!
-//! What shows a key keeps no answer for an `Idempotency-Key`: the key's text must not be stored.
+//! Of what shows a key an `Idempotency-Key` keeps which it was: the key's text must not be stored, and a retry is told
+//! that there is a key already.
 
 use rusqlite::Connection;
 use serde_json::json;
@@ -56,11 +57,11 @@ pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     };
     fields.done()?;
     let admin = admin.clone();
-    app.store.write(move |tx| {
+    app.record_secret(workspace, request, move |tx| {
         let (key, text) = keys::create(tx, new)?;
         let target = ("api_key", key.id.to_string());
         tx.note(note(&admin, workspace, "api_key.create", target, describe(&key, &text)))?;
-        shown_once(&key, &text)
+        Ok((shown_once(&key, &text)?, format!("the API key {}", key.id)))
     })
 }
 
@@ -112,7 +113,7 @@ pub fn revoke(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
 pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let id = request.parameter("id").to_owned();
-    app.store.read(|snapshot| find_key(snapshot, admin, &id))?;
+    let workspace = app.store.read(|snapshot| find_key(snapshot, admin, &id))?.workspace;
     let overlap = if request.body.is_empty() {
         0
     } else {
@@ -132,7 +133,7 @@ pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
         i64::try_from(seconds).unwrap_or(0)
     };
     let admin = admin.clone();
-    app.store.write(move |tx| {
+    app.record_secret(workspace, request, move |tx| {
         let old = find_key(tx, &admin, &id)?;
         if !old.is_live(tx.believed, tx.now) {
             return Err(Error::conflict("key_ended", "this key has ended; make a new one"));
@@ -153,6 +154,6 @@ pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
             "new_id": key.id, "new": describe(&key, &text),
         });
         tx.note(note(&admin, old.workspace, "api_key.rotate", ("api_key", old.id.to_string()), metadata))?;
-        shown_once(&key, &text)
+        Ok((shown_once(&key, &text)?, format!("the API key {}", key.id)))
     })
 }

@@ -14,7 +14,7 @@ pub mod proof;
 use crate::auth::Admin;
 use crate::error::Result;
 use crate::http::json::Fields;
-use crate::http::route::{Dialect, Handler, Route, route};
+use crate::http::route::{Dialect, Handler, Route, route, unkept};
 use crate::http::{Method, Request, Response};
 use crate::store::{Note, Snapshot};
 
@@ -69,18 +69,18 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/admin/licenses", appliance::list_licenses),
     post("/api/v1/admin/licenses", appliance::post_license),
     get("/api/v1/admin/retention", appliance::show_retention),
-    post("/api/v1/admin/retention/run", appliance::run_retention),
-    post("/api/v1/admin/erasures", erasures::post),
-    post("/api/v1/admin/backups", appliance::post_backup),
-    post("/api/v1/admin/check", appliance::post_check),
+    unkept(post("/api/v1/admin/retention/run", appliance::run_retention)),
+    unkept(post("/api/v1/admin/erasures", erasures::post)),
+    unkept(post("/api/v1/admin/backups", appliance::post_backup)),
+    unkept(post("/api/v1/admin/check", appliance::post_check)),
     get("/api/v1/admin/verify", proof::show_verification),
     get("/api/v1/admin/checkpoint", proof::show_checkpoint),
-    post("/api/v1/admin/epochs", proof::post_epoch),
+    unkept(post("/api/v1/admin/epochs", proof::post_epoch)),
     get("/api/v1/admin/root", proof::show_root),
     get("/api/v1/admin/consistency", proof::show_consistency),
     get("/api/v1/admin/controls/{number}/proof", proof::prove_control),
     get("/api/v1/admin/clock", appliance::show_clock),
-    post("/api/v1/admin/clock/accept", appliance::accept_clock),
+    unkept(post("/api/v1/admin/clock/accept", appliance::accept_clock)),
     get("/api/v1/admin/stats", appliance::show_stats),
 ];
 

@@ -211,13 +211,15 @@ pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
         }
         _ => None,
     };
-    // What holds a password or a link is not kept for a retry; a key that is none is refused all the same.
-    idempotency_key(workspace, request)?;
     let admin = admin.clone();
-    app.store.write(move |tx| match hash {
-        Some(hash) => make_member(tx, &admin, workspace, (&email, &name, &hash), role),
-        None => invitations::invite(tx, &admin, workspace, (&email, &name), role),
-    })
+    match hash {
+        Some(hash) => record_unless_secret(app, workspace, request, true, move |tx| {
+            make_member(tx, &admin, workspace, (&email, &name, &hash), role)
+        }),
+        None => app.record_secret(workspace, request, move |tx| {
+            invitations::invite(tx, &admin, workspace, (&email, &name), role)
+        }),
+    }
 }
 
 /// A new account with a password that somebody else gave it.
@@ -281,8 +283,8 @@ pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Respons
     record_unless_secret(app, workspace, request, sets_password, change)
 }
 
-/// Keeps the answer for an `Idempotency-Key` only when the request holds no password: what is kept with it is a
-/// plain hash of the request, from which a weak password can be found by trying. A key that is none is refused here too.
+/// An `Idempotency-Key` is taken only when the request holds no password: what is kept with it is a plain hash of the
+/// request, from which a weak password can be found by trying.
 fn record_unless_secret(
     app: &App,
     workspace: i64,
@@ -293,7 +295,11 @@ fn record_unless_secret(
     if !is_secret {
         return app.record(workspace, request, change);
     }
-    idempotency_key(workspace, request)?;
+    if idempotency_key(workspace, request)?.is_some() {
+        let message =
+            "is not taken with a password, of which a trace would be kept; without it nothing is set twice";
+        return Err(Error::invalid("Idempotency-Key", message));
+    }
     app.store.write(change)
 }
 

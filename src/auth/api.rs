@@ -7,7 +7,7 @@ use super::{Session, anonymous, password, sessions, sources};
 use crate::app::App;
 use crate::error::{Error, Result, Subject, Unauthenticated};
 use crate::http::json::{self, Fields};
-use crate::http::route::{Dialect, Handler, Route, route, small};
+use crate::http::route::{Dialect, Handler, Route, route, small, unkept};
 use crate::http::{Method, Request, Response};
 use crate::owners::invitations::{self, Invitation};
 use crate::owners::users::{self, NewUser, User};
@@ -15,12 +15,17 @@ use crate::owners::workspaces;
 use crate::store::{By, Note, Tx};
 
 pub const ROUTES: &[Route] = &[
-    small(Method::Post, "/api/v1/auth/login", Dialect::SendDock, Handler::Open(login)),
-    route(Method::Post, "/api/v1/auth/logout", Dialect::SendDock, Handler::Session(logout)),
+    unkept(small(Method::Post, "/api/v1/auth/login", Dialect::SendDock, Handler::Open(login))),
+    unkept(route(Method::Post, "/api/v1/auth/logout", Dialect::SendDock, Handler::Session(logout))),
     route(Method::Get, "/api/v1/me", Dialect::SendDock, Handler::Session(me)),
-    small(Method::Put, "/api/v1/me/password", Dialect::SendDock, Handler::Session(put_password)),
+    unkept(small(Method::Put, "/api/v1/me/password", Dialect::SendDock, Handler::Session(put_password))),
     route(Method::Get, "/api/v1/invitations/{token}", Dialect::SendDock, Handler::Open(show_invitation)),
-    small(Method::Post, "/api/v1/invitations/{token}", Dialect::SendDock, Handler::Open(accept_invitation)),
+    unkept(small(
+        Method::Post,
+        "/api/v1/invitations/{token}",
+        Dialect::SendDock,
+        Handler::Open(accept_invitation),
+    )),
 ];
 
 fn login(app: &App, request: &Request) -> Result<Response> {

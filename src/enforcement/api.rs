@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::limits::{self, Send};
@@ -11,15 +10,18 @@ use super::{Action, COLUMNS, Event, NewEvent};
 use crate::app::App;
 use crate::auth::{Caller, Scope, Standing};
 use crate::error::{Error, Result, Subject};
+use crate::export::{self, Page};
 use crate::http::json::{self as body, Fields};
 use crate::http::route::{Dialect, Handler, Route, bulk, route};
-use crate::http::stream::{self, Format};
+use crate::http::stream::Format;
 use crate::http::{Method, Request, Response, batch, listing};
 use crate::ids::Uuid;
 use crate::owners::tenants;
 use crate::proofs;
-use crate::store::listing::{Cursor, Listing, Start};
-use crate::store::{Sharing, Tx};
+use crate::store::backup::last_seq;
+use crate::store::counts::Log;
+use crate::store::listing::{Cursor, Listing};
+use crate::store::{Snapshot, Tx};
 
 pub const ROUTES: &[Route] = &[
     route(
@@ -71,32 +73,16 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
         app.note_export((caller.workspace, None), &caller.by, "enforcement.export", target, request)?;
         return stream_events(app, &caller.standing, list, page.format);
     }
-    let (mut events, total) = app.store.read_list(caller.standing.asker, |snapshot| {
-        let events = list.page(snapshot, page.start, page.limit + 1, Event::from_row)?;
+    let (events, total) = app.store.read_list(caller.standing.asker, |snapshot| {
+        let events = Page::read(snapshot, &list, page.start, page.limit, Event::from_row)?;
         Ok((events, list.total(snapshot)?))
     })?;
-    let has_more = events.len() as i64 > page.limit;
-    events.truncate(page.limit as usize);
-    let last = events.last().filter(|_| has_more).map(cursor);
-    let response = Response::json(
-        200,
-        &Page { count: events.len(), events, total, limit: page.limit, offset: page.offset, filters: echoed },
-    )?;
+    let (limit, offset, last) = (page.limit, page.offset, events.last);
+    let tail = move |count| {
+        format!(r#"],"count":{count},"total":{total},"limit":{limit},"offset":{offset},"filters":{echoed}}}"#)
+    };
+    let response = events.answer(&caller.standing, r#"{"events":["#, sql::find, tail);
     Ok(listing::link_next(response, request, last))
-}
-
-#[derive(Serialize)]
-struct Page {
-    events: Vec<Event>,
-    count: usize,
-    total: i64,
-    limit: i64,
-    offset: i64,
-    filters: Value,
-}
-
-fn cursor(event: &Event) -> Cursor {
-    Cursor { created_at: event.created_at, seq: event.seq }
 }
 
 /// The filters that were applied: the vendor's two always, ours when given.
@@ -109,22 +95,13 @@ fn echo(tenant_id: Option<&str>, filter: &Filter) -> Value {
 }
 
 fn stream_events(app: &App, standing: &Standing, list: Listing, format: Format) -> Result<Response> {
-    let reader = standing.clone();
-    let mut start = Start::Offset(0);
-    let mut next = move || {
-        let events =
-            reader.read_piece(|snapshot| list.page(snapshot, start, stream::PIECE, Event::from_row))?;
-        if let Some(last) = events.last() {
-            start = Start::After(cursor(last));
-        }
-        Ok(events)
-    };
-    match format {
-        Format::Proof => {
-            proofs::stream(app, standing, move || Ok(next()?.iter().map(|event| event.seq).collect()))
-        }
-        _ => Ok(stream::response(format, COLUMNS, next)),
-    }
+    let last = app.store.read(|snapshot| last_seq(snapshot))?;
+    let walk =
+        move |snapshot: &Snapshot<'_>, after: Option<&Cursor>| export::walk(snapshot, &list, after, last);
+    Ok(match format {
+        Format::Proof => proofs::stream(app, standing, export::numbers(standing, walk))?,
+        _ => export::rows(standing, format, COLUMNS, walk, sql::find),
+    })
 }
 
 fn prove_event(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
@@ -148,9 +125,7 @@ fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
         })?;
         checked.record(|(tenant, new)| sql::record(tx, workspace, tenant, &new, &by))
     };
-    app.record_then(workspace, request, Sharing::Checked, change, |events| {
-        events.answer(201, |event| event.id)
-    })
+    app.record_batch(workspace, request, Log::Enforcement, change, (|event| event.seq, |event| event.id))
 }
 
 fn post_send(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

@@ -9,10 +9,17 @@ use crate::error::Result;
 use crate::ids::Uuid;
 use crate::owners::{tenants, workspaces};
 use crate::store::counts::{Log, Recount, Series};
-use crate::store::listing::{Index, Listing};
+use crate::store::listing::{Equal, Index, Listing};
 use crate::store::{Erasable, Kinds, Tx, clock_steps, numbers_as_json, texts};
 use crate::time::Timestamp;
 use crate::tlog::rows::{Column, Rows};
+
+/// What `Event::from_row` reads.
+const COLUMNS: &str =
+    "seq, id, (SELECT uuid FROM tenants WHERE tenants.id = tenant) AS tenant_id, mailbox_address,
+                  action, sent_count, limit_value, message, created_at,
+                  coalesce(recorded_at, created_at) AS recorded_at,
+                  (SELECT text FROM texts WHERE texts.id = recorded_by) AS recorded_by";
 
 impl Event {
     pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -75,14 +82,18 @@ pub fn listing(
         Some(tenant) => ("tenant", tenant, of_tenant(tenant)),
         None => ("workspace", filter.workspace, of_workspace(filter.workspace)),
     };
+    let by_mailbox = filter.mailbox_address.is_some();
     let mut equals = Vec::new();
     if let Some(action) = filter.action {
-        equals.push(("action = ", SqlValue::from(action as i64)));
+        let value = SqlValue::from(action as i64);
+        equals.push(Equal { condition: "action = ", value, is_indexed: !by_mailbox });
     }
     if let Some(address) = &filter.mailbox_address {
-        equals.push(("mailbox_address COLLATE NOCASE = ", SqlValue::from(address.clone())));
+        let value = SqlValue::from(address.clone());
+        equals.push(Equal { condition: "mailbox_address COLLATE NOCASE = ", value, is_indexed: true });
         if filter.tenant.is_some() {
-            equals.push(("workspace = ", SqlValue::from(filter.workspace)));
+            let value = SqlValue::from(filter.workspace);
+            equals.push(Equal { condition: "workspace = ", value, is_indexed: true });
         }
     }
     let index = match (&filter.mailbox_address, filter.tenant, filter.action) {
@@ -102,11 +113,8 @@ pub fn listing(
         index: Index::ByTime(index),
         owner,
         owners: vec![key],
-        columns:
-            "seq, id, (SELECT uuid FROM tenants WHERE tenants.id = tenant) AS tenant_id, mailbox_address,
-                  action, sent_count, limit_value, message, created_at,
-                  coalesce(recorded_at, created_at) AS recorded_at,
-                  (SELECT text FROM texts WHERE texts.id = recorded_by) AS recorded_by",
+        is_owner_indexed: !(by_mailbox && filter.tenant.is_some()),
+        columns: COLUMNS,
         equals,
         counted,
         from,
@@ -139,6 +147,14 @@ pub fn oldest(connection: &Connection) -> Result<Option<Timestamp>> {
 /// How many events a workspace has.
 pub fn total(connection: &Connection, workspace: i64) -> Result<i64> {
     of_workspace(workspace).total(connection)
+}
+
+/// The event with this number; `None` when it is gone.
+pub fn find(connection: &Connection, number: i64) -> Result<Option<Event>> {
+    Ok(connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM enforcement_events WHERE seq = ?1"))?
+        .query_row([number], Event::from_row)
+        .optional()?)
 }
 
 /// Records one event: the row, its counts, its number. `tenant` is the key of `new.tenant_id`, which the caller

@@ -6,52 +6,55 @@
 //! Items are read one by one, each within the bounds of a body of one: of a batch the rows that are to be recorded are
 //! in memory, and no more of its JSON than its text.
 
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::json::{self, Fields, Read};
+use super::stream::{self, Piece};
 use super::{Request, Response};
 use crate::error::{Error, Result};
 
 /// More would hold the writer too long in one transaction.
-const MOST: usize = 50_000;
+pub const MOST: usize = 50_000;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
+/// How a body came, and so how it is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
     One,
-    Json,
+    /// By the envelope's name of the list.
+    List(Cow<'static, str>),
     Lines,
 }
 
 pub struct Batch<T> {
     shape: Shape,
-    /// The envelope's name of the list.
-    word: &'static str,
     /// Each with its index in the list, or the number of its line.
     items: Vec<(usize, T)>,
 }
 
 impl<T> Batch<T> {
     /// One that did not come as JSON.
-    pub fn one(word: &'static str, item: T) -> Self {
-        Self { shape: Shape::One, word, items: vec![(0, item)] }
+    pub fn one(item: T) -> Self {
+        Self { shape: Shape::One, items: vec![(0, item)] }
     }
 
     /// Makes something else of each item, in their order.
     pub fn map<R>(self, mut make: impl FnMut(T) -> Result<R>) -> Result<Batch<R>> {
-        let (shape, word) = (self.shape, self.word);
+        let shape = self.shape.clone();
         let mut items = Vec::with_capacity(self.items.len());
         self.each(|at, item| {
             items.push((at, make(item)?));
             Ok(())
         })?;
-        Ok(Batch { shape, word, items })
+        Ok(Batch { shape, items })
     }
 
     /// Records each item, in their order; of what was recorded only as much is kept as the answer shows.
     pub fn record<R>(self, mut make: impl FnMut(T) -> Result<R>) -> Result<Recorded<R>> {
-        let mut recorded = Recorded { shape: self.shape, word: self.word, n: 0, rows: Vec::new() };
+        let mut recorded = Recorded { shape: self.shape.clone(), n: 0, rows: Vec::new() };
         self.each(|_, item| {
             recorded.add(make(item)?);
             Ok(())
@@ -61,11 +64,11 @@ impl<T> Batch<T> {
 
     /// Takes the items in their order, each with its number; a refusal gets the item's place.
     fn each(self, mut take: impl FnMut(usize, T) -> Result<()>) -> Result<()> {
-        let Self { shape, word, items } = self;
+        let Self { shape, items } = self;
         for (at, item) in items {
-            take(at, item).map_err(|error| match shape {
+            take(at, item).map_err(|error| match &shape {
                 Shape::One => error,
-                Shape::Json => error.of_item(&item_place(word, at)),
+                Shape::List(word) => error.of_item(&item_place(word, at)),
                 Shape::Lines => error.of_item(&line_place(at)),
             })?;
         }
@@ -74,15 +77,19 @@ impl<T> Batch<T> {
 }
 
 /// What came of a batch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Recorded<R> {
-    shape: Shape,
-    word: &'static str,
-    n: usize,
+    pub shape: Shape,
+    pub n: usize,
     /// All of them; of lines the first and the last.
-    rows: Vec<R>,
+    pub rows: Vec<R>,
 }
 
 impl<R> Recorded<R> {
+    pub fn one(row: R) -> Self {
+        Self { shape: Shape::One, n: 1, rows: vec![row] }
+    }
+
     fn add(&mut self, row: R) {
         self.n += 1;
         match self.rows.get_mut(1) {
@@ -90,30 +97,41 @@ impl<R> Recorded<R> {
             _ => self.rows.push(row),
         }
     }
-}
 
-impl<R: Serialize> Recorded<R> {
-    /// What is answered when these were recorded: one object as a read would show it, the envelope with the objects
-    /// and `count`, or for NDJSON `{count, first_id, last_id}`.
-    pub fn answer<I: Serialize>(&self, status: u16, id: impl Fn(&R) -> I) -> Result<Response> {
-        match self.shape {
-            Shape::One => Response::json(status, &self.rows.first()),
-            Shape::Json => Response::json(status, self),
-            Shape::Lines => {
-                let (first, last) = (self.rows.first().map(&id), self.rows.last().map(&id));
-                Response::json(status, &json!({ "count": self.n, "first_id": first, "last_id": last }))
-            }
-        }
+    /// A number for each.
+    pub fn numbers(&self, number: impl Fn(&R) -> i64) -> Recorded<i64> {
+        Recorded { shape: self.shape.clone(), n: self.n, rows: self.rows.iter().map(number).collect() }
+    }
+
+    /// What is answered to NDJSON: `{count, first_id, last_id}`.
+    pub fn ids<I: Serialize>(&self, status: u16, id: impl Fn(&R) -> I) -> Result<Response> {
+        let (first, last) = (self.rows.first().map(&id), self.rows.last().map(&id));
+        Response::json(status, &json!({ "count": self.n, "first_id": first, "last_id": last }))
     }
 }
 
-/// The envelope.
-impl<R: Serialize> Serialize for Recorded<R> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry(self.word, &self.rows)?;
-        map.serialize_entry("count", &self.n)?;
-        map.end()
+impl<R: Serialize + Send + 'static> Recorded<R> {
+    /// What is answered when these were recorded: one object as a read would show it, the envelope with the objects
+    /// and `count`, or for NDJSON their number and ends.
+    pub fn answer<I: Serialize>(self, status: u16, id: impl Fn(&R) -> I) -> Result<Response> {
+        let word = match &self.shape {
+            Shape::One => return Response::json(status, &self.rows.first()),
+            Shape::Lines => return self.ids(status, id),
+            Shape::List(word) => word.clone(),
+        };
+        let n = self.n;
+        let mut rows = self.rows.into_iter();
+        let mut fill = move |piece: &mut Piece| {
+            while piece.has_room()
+                && let Some(row) = rows.next()
+            {
+                piece.push(&row)?;
+            }
+            Ok((rows.len() == 0).then(|| format!(r#"],"count":{n}}}"#)))
+        };
+        let mut first = Piece::first();
+        let tail = fill(&mut first)?;
+        Ok(stream::list(status, &format!(r#"{{"{word}":["#), first, tail, fill))
     }
 }
 
@@ -138,7 +156,7 @@ pub fn parse<T>(
         "application/x-ndjson" | "application/ndjson" | "application/jsonl"
     ) {
         let items = lines(&request.body, item_bytes, read)?;
-        return Ok(Batch { shape: Shape::Lines, word, items });
+        return Ok(Batch { shape: Shape::Lines, items });
     }
     json::check_media_type(request)?;
     let mut items = Items::default();
@@ -148,10 +166,10 @@ pub fn parse<T>(
     match body {
         Read::Items(others) => {
             Fields::of(Value::Object(others), "")?.done()?;
-            Ok(Batch { shape: Shape::Json, word, items: items.whole(word)? })
+            Ok(Batch { shape: Shape::List(word.into()), items: items.whole(word)? })
         }
         Read::Other(value) if value.get(word).is_some() => Err(Error::invalid(word, "is not a list")),
-        Read::Other(value) => Ok(Batch::one(word, read(Fields::of(value, "")?)?)),
+        Read::Other(value) => Ok(Batch::one(read(Fields::of(value, "")?)?)),
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Route {
     pub body: BodyLimit,
     /// Whether the last `{name}` stands for all segments that are left.
     pub has_tail: bool,
+    /// Whether a retry with the same `Idempotency-Key` gets the first answer; otherwise one is refused.
+    pub keeps_answers: bool,
     pub handler: Handler,
 }
 
@@ -77,7 +79,13 @@ pub const fn route(method: Method, path: &'static str, dialect: Dialect, handler
         Method::Get | Method::Head | Method::Delete => BodyLimit::Small,
         Method::Post | Method::Put | Method::Patch => BodyLimit::Setting,
     };
-    Route { method, path, dialect, body, has_tail: false, handler }
+    let keeps_answers = !matches!(method, Method::Get | Method::Head);
+    Route { method, path, dialect, body, has_tail: false, keeps_answers, handler }
+}
+
+/// A route that takes no `Idempotency-Key`: what it does is no other thing the second time.
+pub const fn unkept(route: Route) -> Route {
+    Route { keeps_answers: false, ..route }
 }
 
 /// A route for strangers, who may send little.

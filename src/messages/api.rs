@@ -1,26 +1,30 @@
 //! Mailbuttons' routes: the list of entries, one entry, the policy, and our doors for recording messages.
 
 use rusqlite::Connection;
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::gate::{self, Disposal};
+use super::gate;
 use super::guards;
 use super::policy::{self, Policy};
+use super::shown::COLUMNS;
 use super::sql::{self, Filter, Recorded};
-use super::{COLUMNS, Entry, Kind, LONGEST_REASON, NewEntry, Outcome, Received};
+use super::{Kind, LONGEST_REASON, NewEntry, Outcome, Received};
 use crate::app::App;
 use crate::auth::{Admin, Caller, Scope, Standing};
 use crate::error::{Error, Result, Subject};
+use crate::export::{self, Walked};
 use crate::http::batch::{self, Batch};
 use crate::http::json::{self, Fields};
 use crate::http::route::{Dialect, Handler, Route, bulk, limit, route, single};
-use crate::http::stream::{self, Format};
+use crate::http::stream::{self, Format, Piece};
 use crate::http::{Method, Request, Response, listing};
 use crate::ids::unhex;
+use crate::kept::Shown;
 use crate::owners::mailboxes::{self, Mailbox};
 use crate::proofs;
-use crate::store::{Note, Sharing, Tx};
+use crate::store::backup::last_seq;
+use crate::store::counts::Log;
+use crate::store::{Note, Sharing, Snapshot, Tx};
 
 pub const ROUTES: &[Route] = &[
     route(
@@ -133,40 +137,96 @@ fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         app.note_export((caller.workspace, None), &caller.by, "messages.export", target, request)?;
         return stream_entries(app, &caller.standing, filter, format);
     }
-    let mut entries = app
-        .store
-        .read_list(caller.standing.asker, |snapshot| sql::list(snapshot, &filter, cursor, limit + 1))?;
-    let has_more = entries.len() as i64 > limit;
-    entries.truncate(limit as usize);
-    // The last one is the smallest of the page, newest first.
-    let next_cursor = entries.last().filter(|_| has_more).map(|entry| entry.id);
-    Response::json(200, &Page { items: entries, next_cursor })
+    list_page(app, &caller.standing, &filter, cursor, limit)
 }
 
-#[derive(Serialize)]
+/// Bytes of a page, which ends with the entry that takes it past them.
+const PAGE_BYTES: usize = 1024 * 1024;
+
+/// A page ends when it has `limit` entries or is large enough: `next_cursor` says where it goes on.
+fn list_page(
+    app: &App,
+    standing: &Standing,
+    filter: &Filter,
+    cursor: Option<i64>,
+    limit: i64,
+) -> Result<Response> {
+    // One more says whether there are more.
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let (mut page, first) = app.store.read_list(standing.asker, |snapshot| {
+        let numbers = sql::list(snapshot, filter, cursor, limit as i64 + 1)?;
+        let mut page = Page { has_more: numbers.len() > limit, numbers, n_shown: 0, n_bytes: 0 };
+        page.numbers.truncate(limit);
+        let mut first = Piece::first();
+        page.show(snapshot, &mut first)?;
+        Ok((page, first))
+    })?;
+    let tail = page.shown(&first);
+    let standing = standing.clone();
+    Ok(stream::list(200, r#"{"items":["#, first, tail, move |piece| {
+        standing.read_piece(|snapshot| page.show(snapshot, piece))?;
+        Ok(page.shown(piece))
+    }))
+}
+
 struct Page {
-    items: Vec<Entry>,
-    next_cursor: Option<i64>,
+    /// Of its entries.
+    numbers: Vec<i64>,
+    has_more: bool,
+    n_shown: usize,
+    n_bytes: usize,
+}
+
+impl Page {
+    /// Puts what is left into a piece, up to its bytes and the page's.
+    fn show(&self, connection: &Connection, piece: &mut Piece) -> Result<()> {
+        for number in &self.numbers[self.n_shown..] {
+            if !piece.has_room() || self.n_bytes + piece.n_bytes() >= PAGE_BYTES {
+                break;
+            }
+            match sql::entry(connection, *number, i64::MAX)? {
+                Some(entry) => piece.push(&entry)?,
+                // Pruned meanwhile.
+                None => piece.pass(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what was shown. At the end of the page says what comes behind it: the cursor is the last id, newest first
+    /// the smallest.
+    fn shown(&mut self, piece: &Piece) -> Option<String> {
+        self.n_shown += piece.n_passed();
+        self.n_bytes += piece.n_bytes();
+        let is_whole = self.n_shown == self.numbers.len();
+        let last = self.n_shown.checked_sub(1).map(|last| self.numbers[last]);
+        let next_cursor = last.filter(|_| self.has_more || !is_whole);
+        let is_over = is_whole || self.n_bytes >= PAGE_BYTES;
+        is_over.then(|| format!(r#"],"next_cursor":{}}}"#, json!(next_cursor)))
+    }
 }
 
 fn stream_entries(app: &App, standing: &Standing, filter: Filter, format: Format) -> Result<Response> {
-    let reader = standing.clone();
-    let mut cursor = None;
+    let last = app.store.read(|snapshot| last_seq(snapshot))?;
+    let limits = (export::NUMBERS, export::LOOKED_AT);
+    let walk = move |snapshot: &Snapshot<'_>, after: Option<&i64>| {
+        let (numbers, next) = sql::walk(snapshot, &filter, after.copied(), last, limits)?;
+        Ok(Walked { numbers, next })
+    };
     if format != Format::Proof {
-        return Ok(stream::response(format, COLUMNS, move || {
-            let entries =
-                reader.read_piece(|snapshot| sql::list(snapshot, &filter, cursor, stream::PIECE))?;
-            cursor = entries.last().map(|entry| entry.id).or(cursor);
-            Ok(entries)
-        }));
+        let find = move |connection: &Connection, number| sql::entry(connection, number, last);
+        return Ok(export::rows(standing, format, COLUMNS, walk, find));
     }
+    let (mut next, reader) = (export::numbers(standing, walk), standing.clone());
+    let mut entries = Vec::new();
     proofs::stream(app, standing, move || {
-        let (last, numbers) = reader.read_piece(|snapshot| {
-            let entries = sql::list(snapshot, &filter, cursor, stream::PIECE)?;
-            let numbers = sql::with_numbers_of_facts(snapshot, entries.iter().map(|entry| entry.id))?;
-            Ok((entries.last().map(|entry| entry.id), numbers))
-        })?;
-        cursor = last.or(cursor);
+        // Asked again, it goes on with those that it has.
+        if entries.is_empty() {
+            entries = next()?;
+        }
+        let (numbers, n_entries) =
+            reader.read_piece(|snapshot| sql::with_numbers_of_facts(snapshot, &entries, last))?;
+        entries.drain(..n_entries);
         Ok(numbers)
     })
 }
@@ -195,7 +255,7 @@ fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     let (workspace, id) = (caller.workspace, living_mailbox_id(app, caller.workspace, request)?);
     let by = caller.by.recorded_by.clone();
     let batch = if is_raw(request) {
-        Batch::one("items", raw_entry(app, request)?)
+        Batch::one(raw_entry(app, request)?)
     } else {
         request.query.only(&[])?;
         batch::parse(request, "items", app.config.max_body, NewEntry::read)?
@@ -203,16 +263,14 @@ fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     let change = move |tx: &mut Tx<'_>| {
         let mailbox = find_living_mailbox(tx, workspace, id)?;
         let mut any_new = false;
-        let recorded = batch.record(|new| {
-            let Recorded { entry, is_new } = sql::record(tx, &mailbox, new, &by)?;
+        let numbers = batch.record(|new| {
+            let Recorded { number, is_new, .. } = sql::record(tx, &mailbox, new, &by)?;
             any_new |= is_new;
-            Ok(entry)
+            Ok(number)
         })?;
-        Ok((recorded, any_new))
+        Ok(Shown::rows(if any_new { 201 } else { 200 }, Log::Messages, numbers, tx.last_number()))
     };
-    app.record_then(workspace, request, Sharing::Savepoint, change, |(recorded, any_new)| {
-        recorded.answer(if any_new { 201 } else { 200 }, |entry| entry.id)
-    })
+    app.record_shown(workspace, request, Sharing::Savepoint, change)
 }
 
 /// Of a head alone (RFC 6522 section 4), with the parameter `message_hash`.
@@ -266,9 +324,10 @@ fn patch_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response
     }
     let message_id = request.parameter("message_id").to_owned();
     let by = caller.by.recorded_by.clone();
-    app.record(workspace, request, move |tx| {
+    app.record_shown(workspace, request, Sharing::Savepoint, move |tx| {
         let mailbox = find_living_mailbox(tx, workspace, id)?;
-        Response::json(200, &sql::append(tx, mailbox.id, &message_id, &facts, &by)?)
+        let number = sql::append(tx, mailbox.id, &message_id, &facts, &by)?;
+        Ok(Shown::rows(200, Log::Messages, batch::Recorded::one(number), tx.last_number()))
     })
 }
 
@@ -281,14 +340,7 @@ fn post_inbound(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     } else {
         Received::read(Fields::of(json::body(request)?, "")?)?
     };
-    gate::decide(app, caller, id, request, &received, decided)
-}
-
-/// The entry as a read would show it, and after it what to do with the message.
-fn decided(recorded: &Recorded, disposal: Disposal) -> Result<Response> {
-    let mut shown = crate::http::json::value(&recorded.entry)?;
-    shown["action"] = disposal.as_str().into();
-    Response::json(if recorded.is_new { 201 } else { 200 }, &shown)
+    gate::decide(app, caller, id, request, &received)
 }
 
 fn show_policy(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

@@ -16,9 +16,12 @@ use super::{NewEntry, Outcome, Received, TextProblem, Verdict};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{Error, Result};
+use crate::http::batch;
 use crate::http::{Request, Response};
+use crate::kept::Shown;
 use crate::owners::mailboxes::Mailbox;
-use crate::store::Tx;
+use crate::store::counts::Log;
+use crate::store::{Sharing, Tx};
 
 /// What the mail server is to do with the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,14 +64,14 @@ enum Verdicts<'a> {
 /// What says, inside, that the decision starts over.
 const POLICY_CHANGED: &str = "policy_changed";
 
-/// Decides and records, and answers by `shape`. The same message again gives the entry that stands, undecided anew.
+/// Decides and records. Answers with the entry as a read would show it, and after it what to do with the message. The
+/// same message again gives the entry that stands, undecided anew.
 pub fn decide(
     app: &App,
     caller: &Caller,
     mailbox_id: i64,
     request: &Request,
     received: &Received,
-    shape: fn(&Recorded, Disposal) -> Result<Response>,
 ) -> Result<Response> {
     let workspace = caller.workspace;
     loop {
@@ -100,7 +103,7 @@ pub fn decide(
             Verdicts::Passed { rule, index } => Some((rule.clone(), index)),
         };
         let by = caller.by.recorded_by.clone();
-        let answered = app.record(workspace, request, move |tx| {
+        let answered = app.record_shown(workspace, request, Sharing::Savepoint, move |tx| {
             let mailbox = super::api::find_living_mailbox(tx, workspace, mailbox_id)?;
             if mailbox.policy_version != version {
                 return Err(Error::conflict(POLICY_CHANGED, "the policy changed while it was being applied"));
@@ -108,8 +111,10 @@ pub fn decide(
             if let Some((rule, index)) = passed {
                 count(tx, &mailbox, &rule, index, &mut entry)?;
             }
-            let recorded = sql::record(tx, &mailbox, entry, &by)?;
-            shape(&recorded, Disposal::of(recorded.entry.outcome, drops))
+            let Recorded { number, outcome, is_new } = sql::record(tx, &mailbox, entry, &by)?;
+            let status = if is_new { 201 } else { 200 };
+            let shown = Shown::rows(status, Log::Messages, batch::Recorded::one(number), tx.last_number());
+            Ok(shown.with_action(Disposal::of(outcome, drops).as_str()))
         });
         match answered {
             Err(Error::Conflict { code: POLICY_CHANGED, .. }) => {}
@@ -185,14 +190,14 @@ fn count(
         }
     }
     if let Some(most) = rule.tokens_per_day
-        && sql::n_tokens_of_rule(tx, mailbox.id, fingerprint, (day_ago, tx.now))? >= most
+        && sql::n_tokens_of_rule(tx, mailbox.id, fingerprint, (day_ago, tx.now), most)? >= most
     {
         refuse(Outcome::BudgetExhausted, "token_budget_per_day");
         return Ok(());
     }
     if let Some(most) = rule.tokens_per_thread
         && let Some(thread) = sql::thread_for(tx, mailbox.id, entry)?
-        && sql::n_tokens_of_thread(tx, mailbox.id, &thread)? >= most
+        && sql::n_tokens_of_thread(tx, mailbox.id, &thread, most)? >= most
     {
         entry.outcome = Some(Outcome::BudgetExhausted);
         entry.reason = Some("token_budget_per_thread".into());

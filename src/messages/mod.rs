@@ -1,18 +1,19 @@
 //! Log 2, messages: exactly one entry for each inbound message, in Mailbuttons' words, and what came of it later.
 //!
 //! An entry's own row never changes. A reply, a bounce, the agent's report of tools and tokens are **facts** of
-//! their own, kept in order; the entry shows them folded. `sql` has the one door for writing (`record`, `append`)
-//! and the list, `api` the routes, `policy` the mailbox's policy document, `guards` its
-//! patterns, `gate` the decision by it.
+//! their own, kept in order; the entry shows them folded (`shown`). `sql` has the one door for writing (`record`,
+//! `append`) and the list, `api` the routes, `policy` the mailbox's policy document, `guards` its patterns, `gate` the
+//! decision by it.
 
 pub mod api;
 pub mod gate;
 pub mod guards;
 pub mod policy;
+pub mod shown;
 pub mod sql;
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::error::Result;
 use crate::http::json::Fields;
@@ -120,77 +121,6 @@ closed_list!(Verdict);
 closed_list!(Outcome);
 closed_list!(TextProblem);
 
-/// An entry as the wire shows it: the vendor's fields in the vendor's order, ours after them.
-#[derive(Debug, Clone, Serialize)]
-pub struct Entry {
-    pub id: i64,
-    pub message_id: String,
-    pub thread_id: Option<String>,
-    pub sender_address: Option<String>,
-    pub recipient_address: Option<String>,
-    /// Epoch seconds.
-    #[serde(serialize_with = "seconds")]
-    pub received_at: Timestamp,
-    pub outcome: Outcome,
-    pub reason: Option<String>,
-    pub verification_dkim: Option<Verdict>,
-    pub verification_spf: Option<Verdict>,
-    pub verification_dmarc: Option<Verdict>,
-    pub from_alignment: Option<bool>,
-    pub body_hash: Option<String>,
-    pub capabilities_granted: Option<Value>,
-    pub tools_used: Option<Value>,
-    pub tokens_consumed: Option<Value>,
-    pub reply_sent: Option<Value>,
-    pub mailbox_id: i64,
-    /// SHA-256 of the raw message, lower-case hex, when there was one.
-    pub message_hash: Option<String>,
-    /// The policy that decided, when mailtrail did.
-    pub policy_version: Option<i64>,
-    #[serde(serialize_with = "seconds")]
-    pub recorded_at: Timestamp,
-    /// Every fact that came later, in order.
-    pub appended: Vec<Value>,
-    /// Who recorded it; `None`: recorded before this was kept.
-    pub recorded_by: Option<String>,
-    /// Why the text could not be read, if it could not.
-    pub text_problem: Option<TextProblem>,
-    #[serde(skip)]
-    fingerprint: [u8; 32],
-}
-
-/// The columns of a CSV export, in the order of `Entry`.
-pub const COLUMNS: &[&str] = &[
-    "id",
-    "message_id",
-    "thread_id",
-    "sender_address",
-    "recipient_address",
-    "received_at",
-    "outcome",
-    "reason",
-    "verification_dkim",
-    "verification_spf",
-    "verification_dmarc",
-    "from_alignment",
-    "body_hash",
-    "capabilities_granted",
-    "tools_used",
-    "tokens_consumed",
-    "reply_sent",
-    "mailbox_id",
-    "message_hash",
-    "policy_version",
-    "recorded_at",
-    "appended",
-    "recorded_by",
-    "text_problem",
-];
-
-fn seconds<S: serde::Serializer>(at: &Timestamp, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.serialize_i64(at.seconds())
-}
-
 /// What came later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
@@ -214,8 +144,16 @@ impl Kind {
 }
 closed_list!(Kind);
 
-/// Facts of one kind of report, as JSON text, may have so many bytes.
-const LARGEST_FACT: usize = 64 * 1024;
+/// A fact, as JSON text, may have so many bytes.
+pub const LARGEST_FACT: usize = 64 * 1024;
+/// Facts of an entry, and their bytes together. An entry that is full takes one reply and one bounce still, its thread,
+/// and reports of tokens: who could fill an entry could otherwise end the counting for a budget.
+pub const MOST_FACTS: i64 = 100;
+pub const MOST_BYTES: i64 = 256 * 1024;
+/// Reports of tokens that a full entry takes.
+pub const MOST_LATE_REPORTS: i64 = 10_000;
+/// Bytes of the sum of an entry's reports of tokens, which each of them carries on.
+pub const LARGEST_SUM: usize = 16 * 1024;
 
 /// Characters of a reason.
 pub const LONGEST_REASON: usize = 1000;
@@ -415,7 +353,13 @@ fn read_capabilities(fields: &mut Fields) -> Result<Option<Value>> {
     let rule_index = granted.integer("rule_index", 0, 1_000_000)?;
     let rule_index = granted.required("rule_index", rule_index)?;
     granted.done()?;
-    Ok(Some(json!({ "capabilities": capabilities, "rule_index": rule_index })))
+    let granted = json!({ "capabilities": capabilities, "rule_index": rule_index });
+    let length = granted.to_string().len();
+    if length > LARGEST_FACT {
+        let message = format!("has {length} bytes of JSON; accepted: up to {LARGEST_FACT}");
+        return Err(fields.refuse("capabilities_granted", message));
+    }
+    Ok(Some(granted))
 }
 
 /// The facts among an object's members; their shape is the agent runtime's own.
@@ -439,42 +383,8 @@ pub fn read_facts(fields: &mut Fields, kinds: &[Kind]) -> Result<Vec<NewFact>> {
     Ok(facts)
 }
 
-/// Shows a fact, with when and by whom it was recorded, in its entry: the latest reply with its bounce inside, reports
-/// of the agent put together.
-pub fn fold(entry: &mut Entry, kind: Kind, data: Value, (at, by): (Timestamp, Option<String>)) {
-    entry
-        .appended
-        .push(json!({ "kind": kind, "data": data, "recorded_at": at.seconds(), "recorded_by": by }));
-    match kind {
-        Kind::Thread => entry.thread_id = data.as_str().map(str::to_owned),
-        Kind::Reply => entry.reply_sent = Some(data),
-        Kind::Bounce => {
-            let mut reply = match entry.reply_sent.take() {
-                None => Map::new(),
-                Some(Value::Object(reply)) => reply,
-                Some(other) => Map::from_iter([("reply".to_owned(), other)]),
-            };
-            reply.insert("bounce".into(), data);
-            entry.reply_sent = Some(Value::Object(reply));
-        }
-        Kind::Tools => entry.tools_used = Some(together(entry.tools_used.take(), data)),
-        Kind::Tokens => entry.tokens_consumed = Some(sum(entry.tokens_consumed.take(), data)),
-    }
-}
-
-/// Two reports of tools: lists are joined, of anything else the later stands.
-fn together(earlier: Option<Value>, later: Value) -> Value {
-    match (earlier, later) {
-        (Some(Value::Array(mut all)), Value::Array(more)) => {
-            all.extend(more);
-            Value::Array(all)
-        }
-        (_, later) => later,
-    }
-}
-
 /// Two reports of tokens: numbers are added, member by member in objects; of anything else the later stands.
-fn sum(earlier: Option<Value>, later: Value) -> Value {
+pub fn sum(earlier: Option<Value>, later: Value) -> Value {
     match (earlier, later) {
         (Some(Value::Number(a)), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
             (Some(a), Some(b)) => a.saturating_add(b).into(),

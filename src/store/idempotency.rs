@@ -1,13 +1,14 @@
 //! A retry with the same `Idempotency-Key` and the same request gets the first answer again.
 //!
-//! The answer is kept in the transaction of the write itself: either both are on disk or neither is. The same key
-//! with another request is a conflict. Answers are forgotten after a day (a setting); a retry later than that is a
-//! new write.
+//! What is needed for that is kept in the transaction of the write itself: either both are on disk or neither is. The
+//! same key with another request is a conflict. Answers are forgotten after a day (a setting), to the second: a retry
+//! later than that is a new write.
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::Tx;
+use super::{Tx, numbers_as_json};
 use crate::error::{Error, Result};
+use crate::ids::{hex, sha256};
 use crate::mask::quoted;
 use crate::time::Timestamp;
 
@@ -20,24 +21,60 @@ pub struct Key {
     pub fingerprint: [u8; 32],
 }
 
-/// An answer in the form it is kept.
+/// What is kept of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    pub status: u16,
-    pub body: Vec<u8>,
+pub enum Kept {
+    /// All of it.
+    Body { status: u16, body: Vec<u8> },
+    /// Which rows it showed and how, in the words of who answers (`kept`).
+    Rows(String),
+    /// What it was about, without what it showed for the only time.
+    ShownOnce(String),
+    /// Nothing: what it showed was erased.
+    Gone,
 }
 
-/// The answer that was given before; `None` the first time.
+impl Kept {
+    /// As they are stored: what it is, the status, the body.
+    fn stored(&self) -> (i64, u16, &[u8]) {
+        match self {
+            Self::Body { status, body } => (0, *status, body),
+            Self::Rows(text) => (1, 200, text.as_bytes()),
+            Self::ShownOnce(what) => (2, 409, what.as_bytes()),
+            Self::Gone => (3, 409, &[]),
+        }
+    }
+
+    fn read(kind: i64, status: u16, body: Vec<u8>) -> Self {
+        let text = |body: Vec<u8>| String::from_utf8_lossy(&body).into_owned();
+        match kind {
+            0 => Self::Body { status, body },
+            1 => Self::Rows(text(body)),
+            2 => Self::ShownOnce(text(body)),
+            _ => Self::Gone,
+        }
+    }
+}
+
+/// A key as it is stored: its hash, behind what no key begins with. People put addresses into keys.
+fn hidden(key: &str) -> String {
+    format!("{HIDDEN}{}", hex(&sha256(key.as_bytes())))
+}
+
+const HIDDEN: char = '\u{1}';
+
+/// What was kept under this key; `None` the first time, or when that was before `oldest`.
 ///
 /// # Errors
 /// `Conflict` when the key came with another request.
-pub fn find(connection: &Connection, key: &Key) -> Result<Option<Answer>> {
+pub fn find(connection: &Connection, key: &Key, oldest: Timestamp) -> Result<Option<Kept>> {
     let found = connection
         .prepare_cached(
-            "SELECT fingerprint, status, body FROM idempotency WHERE workspace = ?1 AND key = ?2",
+            "SELECT fingerprint, kind, status, body FROM idempotency
+             WHERE workspace = ?1 AND key IN (?2, ?3) AND created_at >= ?4",
         )?
-        .query_row((key.workspace, &key.key), |row| {
-            Ok((row.get::<_, [u8; 32]>(0)?, Answer { status: row.get(1)?, body: row.get(2)? }))
+        .query_row((key.workspace, &key.key, hidden(&key.key), oldest), |row| {
+            Ok((row.get::<_, [u8; 32]>(0)?, Kept::read(row.get(1)?, row.get(2)?, row.get(3)?)))
         })
         .optional()?;
     match found {
@@ -45,34 +82,66 @@ pub fn find(connection: &Connection, key: &Key) -> Result<Option<Answer>> {
             "idempotency_key_reused",
             format!("the Idempotency-Key {} was used before with another request", quoted(&key.key)),
         )),
-        found => Ok(found.map(|(_, answer)| answer)),
+        found => Ok(found.map(|(_, kept)| kept)),
     }
 }
 
-pub fn keep(tx: &Tx<'_>, key: &Key, answer: &Answer) -> Result<()> {
+/// Keeps what `find` did not find; one that is too old gives its place.
+pub fn keep(tx: &Tx<'_>, key: &Key, kept: &Kept) -> Result<()> {
+    let (kind, status, body) = kept.stored();
     tx.prepare_cached(
-        "INSERT INTO idempotency (workspace, key, fingerprint, status, body, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO idempotency (workspace, key, fingerprint, status, body, created_at, kind)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint, status = excluded.status,
+             body = excluded.body, created_at = excluded.created_at, kind = excluded.kind",
     )?
-    .execute((key.workspace, &key.key, &key.fingerprint[..], answer.status, &answer.body, tx.believed))?;
+    .execute((
+        key.workspace,
+        hidden(&key.key),
+        &key.fingerprint[..],
+        status,
+        body,
+        tx.believed,
+        kind,
+    ))?;
     Ok(())
 }
 
-/// Forgets the answers of a workspace that are `meant`; says how many.
+/// How many rows of a table, one of our own literals, have these numbers.
+pub fn count_there(connection: &Connection, table: &'static str, numbers: &[i64]) -> Result<i64> {
+    let sql = format!("SELECT count(*) FROM {table} WHERE seq IN (SELECT value FROM json_each(?1))");
+    Ok(connection.prepare_cached(&sql)?.query_row([numbers_as_json(numbers)], |row| row.get(0))?)
+}
+
+/// Forgets what answers of a workspace showed that is `meant`; says how many. That they were given is kept: a retry
+/// must not record again what was erased.
 pub fn erase(tx: &Tx<'_>, workspace: i64, is_meant: impl Fn(&str) -> bool) -> Result<usize> {
     let mut statement = tx.prepare("SELECT key, body FROM idempotency WHERE workspace = ?1")?;
     let mut rows = statement.query([workspace])?;
-    let mut keys: Vec<String> = Vec::new();
+    let (mut plain, mut meant): (Vec<String>, Vec<String>) = Default::default();
     while let Some(row) = rows.next()? {
         let key: String = row.get("key")?;
         if is_meant(&key) || is_meant(&String::from_utf8_lossy(&row.get::<_, Vec<u8>>("body")?)) {
-            keys.push(key);
+            meant.push(key.clone());
+        }
+        // Stored before keys were hidden, a day ago at most.
+        if !key.starts_with(HIDDEN) {
+            plain.push(key);
         }
     }
     drop(rows);
-    for key in &keys {
-        tx.execute("DELETE FROM idempotency WHERE workspace = ?1 AND key = ?2", (workspace, key))?;
+    let (kind, status, body) = Kept::Gone.stored();
+    for key in &meant {
+        tx.prepare_cached(
+            "UPDATE idempotency SET kind = ?3, status = ?4, body = ?5 WHERE workspace = ?1 AND key = ?2",
+        )?
+        .execute((workspace, key, kind, status, body))?;
     }
-    Ok(keys.len())
+    for key in &plain {
+        tx.prepare_cached("UPDATE OR REPLACE idempotency SET key = ?3 WHERE workspace = ?1 AND key = ?2")?
+            .execute((workspace, key, hidden(key)))?;
+    }
+    Ok(meant.len())
 }
 
 /// After the clock was put right: answers given in the future would be kept until then.

@@ -28,13 +28,24 @@ pub struct Listing {
     /// The column that says whose a row is, and who is asked for.
     pub owner: &'static str,
     pub owners: Vec<i64>,
-    /// `column = ` or `column COLLATE NOCASE = ` and what it equals.
-    pub equals: Vec<(&'static str, Value)>,
+    /// Whether the index has this column in front; otherwise it is looked at in each row that the index leads to.
+    pub is_owner_indexed: bool,
+    pub equals: Vec<Equal>,
     /// The counted series that are together just what `owners` and `equals` say; `None` when there are none.
     pub counted: Option<Vec<Series>>,
     pub from: Option<Timestamp>,
     pub to: Option<Timestamp>,
     pub newest_first: bool,
+}
+
+/// A column that equals something.
+#[derive(Debug, Clone)]
+pub struct Equal {
+    /// `column = ` or `column COLLATE NOCASE = `.
+    pub condition: &'static str,
+    pub value: Value,
+    /// Whether the index has it in front of `created_at`.
+    pub is_indexed: bool,
 }
 
 /// What an index has before `created_at`: the owner and what is filtered by, or the day between them.
@@ -90,7 +101,7 @@ impl Listing {
         }
     }
 
-    /// Up to `limit` rows from `start` on.
+    /// Up to `limit` rows from `start` on. `read` is called in their order.
     pub fn page<T>(
         &self,
         connection: &Connection,
@@ -179,17 +190,104 @@ impl Listing {
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
         let (mut sql, mut values) = self.select(owner, columns, stretch);
-        let direction = if self.newest_first { "DESC" } else { "ASC" };
-        let day = match self.index {
-            Index::ByTime(_) => String::new(),
-            Index::ByDay(..) => format!("bucket {direction}, "),
-        };
-        sql.push_str(&format!(" ORDER BY {day}created_at {direction}, seq {direction} LIMIT ? OFFSET ?"));
+        self.order(&mut sql);
+        sql.push_str(" LIMIT ? OFFSET ?");
         values.push(limit.into());
         values.push(skip.into());
         let mut statement = connection.prepare_cached(&sql)?;
         let rows = statement.query_map(params_from_iter(values), read)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Walks the list from after a row on, among the rows up to number `last`: at most `most` that are meant, having
+    /// looked at so many and no more, whatever is meant of them. Returns those, and from after which row it goes on;
+    /// `None` when it is at its end.
+    pub fn walk_on(
+        &self,
+        connection: &Connection,
+        after: Option<&Cursor>,
+        last: i64,
+        (most, most_looked_at): (usize, i64),
+    ) -> Result<(Vec<Cursor>, Option<Cursor>)> {
+        let each = (most_looked_at / self.owners.len().max(1) as i64).max(100);
+        let (mut found, mut nearest) = (Vec::new(), None);
+        for &owner in &self.owners {
+            let (meant, stopped_at) =
+                self.walk_owner(connection, owner, after.copied(), last, (most, each))?;
+            found.extend(meant);
+            nearest = match (nearest, stopped_at) {
+                (Some(a), Some(b)) => Some(if self.is_before(b, a) { b } else { a }),
+                (a, b) => a.or(b),
+            };
+        }
+        found.sort_unstable();
+        if self.newest_first {
+            found.reverse();
+        }
+        // Behind where one owner's walk stopped there may be rows of it that were not looked at.
+        if let Some(nearest) = nearest {
+            found.retain(|cursor| !self.is_before(nearest, *cursor));
+        }
+        if found.len() > most {
+            found.truncate(most);
+            nearest = found.last().copied();
+        }
+        Ok((found, nearest))
+    }
+
+    /// Of one owner: the rows that are meant, and the last that was looked at, unless there are no more.
+    fn walk_owner(
+        &self,
+        connection: &Connection,
+        owner: i64,
+        after: Option<Cursor>,
+        last: i64,
+        (most, most_looked_at): (usize, i64),
+    ) -> Result<(Vec<Cursor>, Option<Cursor>)> {
+        let whole = Stretch { from: self.from, to: self.to, tie: None };
+        let stretches = match after {
+            None => vec![whole],
+            Some(cursor) => {
+                vec![Stretch { tie: Some(cursor), ..whole }, whole.past(cursor.created_at, self.newest_first)]
+            }
+        };
+        let (mut meant, mut n_looked_at) = (Vec::new(), 0);
+        for stretch in stretches {
+            let (mut sql, mut values) = self.select_looking(owner, stretch);
+            sql.push_str(" AND seq <= ?");
+            values.push(last.into());
+            self.order(&mut sql);
+            sql.push_str(" LIMIT ?");
+            let left = most_looked_at - n_looked_at;
+            values.push(left.into());
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query(params_from_iter(values))?;
+            while let Some(row) = rows.next()? {
+                n_looked_at += 1;
+                let cursor = Cursor { created_at: row.get(0)?, seq: row.get(1)? };
+                if row.get::<_, Option<bool>>(2)? == Some(true) {
+                    meant.push(cursor);
+                }
+                if meant.len() == most || n_looked_at == most_looked_at {
+                    return Ok((meant, Some(cursor)));
+                }
+            }
+        }
+        Ok((meant, None))
+    }
+
+    /// Whether one row comes before another.
+    fn is_before(&self, one: Cursor, other: Cursor) -> bool {
+        if self.newest_first { one > other } else { one < other }
+    }
+
+    fn order(&self, sql: &mut String) {
+        let direction = if self.newest_first { "DESC" } else { "ASC" };
+        let day = match self.index {
+            Index::ByTime(_) => String::new(),
+            Index::ByDay(..) => format!("bucket {direction}, "),
+        };
+        sql.push_str(&format!(" ORDER BY {day}created_at {direction}, seq {direction}"));
     }
 
     /// Counts on the index.
@@ -209,27 +307,61 @@ impl Listing {
     }
 
     fn select(&self, owner: i64, columns: &str, stretch: Stretch) -> (String, Vec<Value>) {
-        let mut conditions = Vec::new();
-        let mut values: Vec<Value> = Vec::new();
-        let source = match self.index {
-            Index::ByTime(index) => format!("{} INDEXED BY {index}", self.table),
-            Index::ByDay(log, index) => {
-                conditions.push(
-                    "log = ? AND counts.owner = ? AND kind = 0 AND width = ? AND bucket >= ? AND bucket <= ?
-                     AND day = bucket"
-                        .to_owned(),
-                );
-                let (first, last) = stretch.days();
-                values.extend([log as i64, owner, Width::Day as i64, first, last].map(Value::from));
-                format!("counts CROSS JOIN {} INDEXED BY {index}", self.table)
-            }
-        };
-        conditions.push(format!("{}.{} = ?", self.table, self.owner));
-        values.push(owner.into());
-        for (column, value) in &self.equals {
-            conditions.push(format!("{column}?"));
-            values.push(value.clone());
+        let (source, mut conditions, mut values) = self.source(owner, stretch);
+        self.add_equals(owner, &mut conditions, &mut values, |_| true);
+        self.add_times(stretch, &mut conditions, &mut values);
+        (format!("SELECT {columns} FROM {source} WHERE {}", conditions.join(" AND ")), values)
+    }
+
+    /// `created_at`, `seq` and whether the row is meant, of every row that the index leads to.
+    fn select_looking(&self, owner: i64, stretch: Stretch) -> (String, Vec<Value>) {
+        let (mut looked_for, mut values) = (Vec::new(), Vec::new());
+        self.add_equals(owner, &mut looked_for, &mut values, |is_indexed| !is_indexed);
+        if looked_for.is_empty() {
+            looked_for.push("1".to_owned());
         }
+        let (source, mut conditions, more) = self.source(owner, stretch);
+        values.extend(more);
+        self.add_equals(owner, &mut conditions, &mut values, |is_indexed| is_indexed);
+        self.add_times(stretch, &mut conditions, &mut values);
+        let (looked_for, conditions) = (looked_for.join(" AND "), conditions.join(" AND "));
+        (format!("SELECT created_at, seq, {looked_for} FROM {source} WHERE {conditions}"), values)
+    }
+
+    /// What is read, and the conditions that lead through the days.
+    fn source(&self, owner: i64, stretch: Stretch) -> (String, Vec<String>, Vec<Value>) {
+        match self.index {
+            Index::ByTime(index) => (format!("{} INDEXED BY {index}", self.table), Vec::new(), Vec::new()),
+            Index::ByDay(log, index) => {
+                let condition =
+                    "log = ? AND counts.owner = ? AND kind = 0 AND width = ? AND bucket >= ? AND bucket <= ?
+                     AND day = bucket";
+                let (first, last) = stretch.days();
+                let values = [log as i64, owner, Width::Day as i64, first, last].map(Value::from);
+                let source = format!("counts CROSS JOIN {} INDEXED BY {index}", self.table);
+                (source, vec![condition.to_owned()], values.to_vec())
+            }
+        }
+    }
+
+    fn add_equals(
+        &self,
+        owner: i64,
+        conditions: &mut Vec<String>,
+        values: &mut Vec<Value>,
+        is_wanted: impl Fn(bool) -> bool,
+    ) {
+        if is_wanted(self.is_owner_indexed) {
+            conditions.push(format!("{}.{} = ?", self.table, self.owner));
+            values.push(owner.into());
+        }
+        for equal in self.equals.iter().filter(|equal| is_wanted(equal.is_indexed)) {
+            conditions.push(format!("{}?", equal.condition));
+            values.push(equal.value.clone());
+        }
+    }
+
+    fn add_times(&self, stretch: Stretch, conditions: &mut Vec<String>, values: &mut Vec<Value>) {
         for (condition, bound) in [("created_at >= ?", stretch.from), ("created_at < ?", stretch.to)] {
             if let Some(bound) = bound {
                 conditions.push(condition.to_owned());
@@ -242,7 +374,6 @@ impl Listing {
             values.push(cursor.created_at.micros().into());
             values.push(cursor.seq.into());
         }
-        (format!("SELECT {columns} FROM {source} WHERE {}", conditions.join(" AND ")), values)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod activity;
+mod answers;
 mod backups;
 mod bad_input;
 mod browsers;
@@ -17,6 +18,8 @@ mod drain;
 mod erasure;
 mod enforcement;
 mod every_route;
+mod exports;
+mod facts;
 mod fuzz;
 mod histories;
 mod http_server;

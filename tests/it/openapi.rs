@@ -44,6 +44,19 @@ fn walk(value: &'static Value, place: &str, visit: &mut impl FnMut(&str, &'stati
     }
 }
 
+/// Whoever sends an `Idempotency-Key` relies on it: a route takes it, or refuses it.
+#[test]
+fn each_route_that_writes_says_whether_it_takes_an_idempotency_key() {
+    let mut n = [0, 0];
+    for route in routes().filter(|route| !route.method.is_safe()) {
+        let operation = operation(route);
+        let takes = parameters(operation).any(|parameter| parameter["name"] == "Idempotency-Key");
+        assert_eq!(takes, route.keeps_answers, "{} {}", route.method.as_str(), route.path);
+        n[usize::from(takes)] += 1;
+    }
+    assert!(n[0] > 5 && n[1] > 20, "{n:?}");
+}
+
 #[test]
 fn it_is_served_to_anybody_and_not_sent_twice() {
     let server = Server::start();

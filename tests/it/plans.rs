@@ -202,6 +202,21 @@ fn check_listing(
                 assert_eq!(is_sought, matches!(start, Start::After(_)), "{case}: {seen:?}");
                 n_ways += 1;
             }
+            let case_of_walk = format!("{case}, a walk from {from:?} to {to:?}, newest first {newest_first}");
+            let mut walked = Vec::new();
+            let seen = statements(connection, |connection| {
+                let (mut after, mut is_over) = (None, false);
+                while !is_over {
+                    let (found, next) =
+                        list.walk_on(connection, after.as_ref(), i64::MAX, (70, 900)).expect("a walk");
+                    walked.extend(found.iter().map(|cursor| cursor.seq));
+                    (after, is_over) = (next, next.is_none());
+                }
+            });
+            check(connection, &case_of_walk, &seen, intended);
+            let read = |row: &rusqlite::Row<'_>| row.get::<_, i64>("seq");
+            let whole = list.page(connection, Start::Offset(0), i64::MAX / 2, read).expect("a list");
+            assert_eq!(walked, whole, "{case_of_walk}");
             let case = format!("{case}, total, from {from:?} to {to:?}");
             let seen = statements(connection, |connection| {
                 list.total(connection).expect("a total");
@@ -302,13 +317,27 @@ fn message_lists() {
                         messages::sql::list(connection, &filter, cursor, 51).expect("a list");
                     });
                     let case = format!("{filter:?}, cursor {cursor:?}");
-                    let (list, bounds): (BTreeSet<_>, BTreeSet<_>) = seen
-                        .into_iter()
-                        .partition(|statement| statement.starts_with("SELECT seq, mailbox, "));
+                    let mut walked = Vec::new();
+                    let of_walk = statements(&connection, |connection| {
+                        let (mut after, mut is_over) = (cursor, false);
+                        while !is_over {
+                            let walk = messages::sql::walk(connection, &filter, after, i64::MAX, (40, 500));
+                            let (found, next) = walk.expect("a walk");
+                            walked.extend(found);
+                            (after, is_over) = (next, next.is_none());
+                        }
+                    });
+                    let whole = messages::sql::list(&connection, &filter, cursor, i64::MAX).expect("a list");
+                    assert_eq!(walked, whole, "{filter:?}, cursor {cursor:?}");
+                    let (list, bounds): (BTreeSet<_>, BTreeSet<_>) =
+                        seen.into_iter().chain(of_walk).partition(|statement| {
+                            statement.contains("ORDER BY seq DESC LIMIT")
+                                || statement.contains("ORDER BY seq ASC LIMIT")
+                        });
                     let index = intended_for_messages(bits);
                     // A thread's entries are found by the thread, then read by their ids.
                     check(&connection, &case, &list, &[index, "messages_thread"]);
-                    // Where to begin and to end, and the facts of each entry.
+                    // Where to begin and to end.
                     if !bounds.is_empty() {
                         check(&connection, &case, &bounds, &["messages_mailbox", "messages_received"]);
                     }
@@ -343,16 +372,94 @@ fn one_message_its_thread_and_the_limits_counted_from_the_log() {
         let new = messages::NewEntry { references: vec!["<8@example.org>".into()], ..Default::default() };
         messages::sql::thread_for(connection, fixture.mailbox, &new).expect("a thread");
     });
-    check(&connection, "find, thread_for", &seen, &["messages_message"]);
+    check(&connection, "find, thread_for", &seen, &["messages_message", "rowid"]);
+    let entry = messages::sql::list(&connection, &of_mailbox(fixture.mailbox), None, 1).expect("a list")[0];
+    let seen = statements(&connection, |connection| {
+        messages::sql::entry(connection, entry, i64::MAX).expect("an entry");
+        messages::sql::with_numbers_of_facts(connection, &[entry], i64::MAX).expect("numbers");
+    });
+    check(&connection, "an entry", &seen, &["rowid"]);
     let seen = statements(&connection, |connection| {
         messages::sql::n_delivered_of_rule(connection, fixture.mailbox, 1, (since, now)).expect("a number");
-        messages::sql::n_tokens_of_rule(connection, fixture.mailbox, 1, (since, now)).expect("a number");
+        messages::sql::n_tokens_of_rule(connection, fixture.mailbox, 1, (since, now), i64::MAX)
+            .expect("a number");
     });
     check(&connection, "limits of a rule", &seen, &["messages_rule"]);
     let seen = statements(&connection, |connection| {
-        messages::sql::n_tokens_of_thread(connection, fixture.mailbox, "T6").expect("a number");
+        messages::sql::n_tokens_of_thread(connection, fixture.mailbox, "T6", i64::MAX).expect("a number");
     });
     check(&connection, "budget of a thread", &seen, &["messages_thread"]);
+}
+
+/// What is appended costs the same however much there is: also to an entry that is full.
+#[test]
+fn facts_are_appended_without_those_that_are_there() {
+    let fixture = Fixture::new();
+    let mailbox = fixture.mailbox;
+    let appended = fixture.store.write(move |tx| {
+        let mut steps = Vec::new();
+        let mut seen = BTreeSet::new();
+        for n in 0..3 * messages::MOST_FACTS {
+            let report = [(messages::Kind::Tokens, 1.into())];
+            SEEN.take();
+            tx.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(take_down));
+            STEPS.set(0);
+            tx.progress_handler(
+                1,
+                Some(|| {
+                    STEPS.set(STEPS.get() + 1);
+                    false
+                }),
+            )?;
+            messages::sql::append(tx, mailbox, "<7@example.org>", &report, "key test")?;
+            tx.progress_handler(0, None::<fn() -> bool>)?;
+            tx.trace_v2(TraceEventCodes::empty(), None);
+            if n > 2 {
+                steps.push(STEPS.get());
+            }
+            seen.extend(SEEN.take());
+        }
+        let closing = [
+            (messages::Kind::Reply, serde_json::json!("sent")),
+            (messages::Kind::Bounce, serde_json::json!(1)),
+        ];
+        messages::sql::append(tx, mailbox, "<7@example.org>", &closing, "key test")?;
+        Ok((steps, seen))
+    });
+    let (steps, seen) = appended.expect("facts");
+    let (least, most) = (steps.iter().min().expect("steps"), steps.iter().max().expect("steps"));
+    assert!(most * 2 <= least * 3, "{least} to {most} steps");
+    let connection = fixture.connection();
+    check(&connection, "append", &seen, &["messages_message", "rowid"]);
+    let number =
+        messages::sql::find(&connection, mailbox, "<7@example.org>").expect("a read").expect("it").id;
+    let seen = statements(&connection, |connection| {
+        let entry = messages::sql::entry(connection, number, i64::MAX).expect("a read").expect("an entry");
+        assert_eq!(entry.tokens_consumed.expect("a sum").get(), "312");
+    });
+    check(&connection, "a full entry", &seen, &["rowid"]);
+    assert!(
+        seen.iter()
+            .flat_map(|statement| plan(&connection, statement))
+            .any(|line| line.contains("message_facts_late")),
+        "{seen:?}"
+    );
+}
+
+/// All entries of a mailbox, newest first.
+fn of_mailbox(mailbox: i64) -> messages::sql::Filter {
+    messages::sql::Filter {
+        mailbox,
+        message_id: None,
+        thread_id: None,
+        outcome: None,
+        sender_address: None,
+        recipient_address: None,
+        reason: None,
+        from: None,
+        to: None,
+        newest_first: true,
+    }
 }
 
 #[test]

@@ -1,5 +1,11 @@
 -- From version 5 to 6.
 
+-- What is kept under an Idempotency-Key is no longer always the answer itself.
+ALTER TABLE idempotency ADD COLUMN kind INTEGER NOT NULL DEFAULT 0 CHECK (kind IN (0, 1, 2, 3));
+
+-- Mailboxes are listed in pages.
+CREATE INDEX mailboxes_workspace ON mailboxes (workspace, id);
+
 -- Every row says who recorded it. Of those that are there nobody knows any more.
 ALTER TABLE enforcement_events ADD COLUMN recorded_by INTEGER;
 ALTER TABLE messages ADD COLUMN recorded_by INTEGER;
@@ -66,6 +72,13 @@ CREATE TABLE login_sources (
     PRIMARY KEY (user, source)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX login_sources_age ON login_sources (last_at);
+
+-- Each fact carries on what those of its entry come to, so that one more costs the same however many there are.
+ALTER TABLE message_facts ADD COLUMN place INTEGER;
+ALTER TABLE message_facts ADD COLUMN bytes INTEGER;
+ALTER TABLE message_facts ADD COLUMN tokens INTEGER;
+ALTER TABLE message_facts ADD COLUMN sum TEXT;
+CREATE INDEX message_facts_late ON message_facts (message, kind) WHERE place > 1000;
 
 -- How long rows are kept is a row of `controls` too. And the numbers of what was removed are bytes beside their row of it:
 -- as rows with an index they took as much room as the leaves.
