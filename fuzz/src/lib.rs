@@ -16,7 +16,8 @@ use mailtrail::error::Error;
 use mailtrail::http::framing::{self, BodyLength, Fault, HeadLimits, RequestHead, Version};
 use mailtrail::http::{Line, Method, Peer, Query, Request, json};
 use mailtrail::ids::{Uuid, sha256};
-use mailtrail::ingest::{authres, eml, parts};
+use mailtrail::ingest::charset::Charset;
+use mailtrail::ingest::{self, authres, content, eml, parts};
 use mailtrail::mask;
 use mailtrail::messages::policy::Policy;
 use mailtrail::time::Timestamp;
@@ -29,7 +30,7 @@ use serde_json::{Map, Value};
 pub type Target = fn(&[u8]);
 
 /// Every target with its name.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 20] = [
     ("head", head),
     ("chunked", chunked),
     ("query", query),
@@ -40,6 +41,11 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("license", license),
     ("authentication_results", authentication_results),
     ("message", message),
+    ("address_field", address_field),
+    ("content_type", content_type),
+    ("charset", charset),
+    ("html", html),
+    ("received", received),
     ("policy", policy),
     ("redaction", redaction),
     ("note", note),
@@ -364,6 +370,72 @@ pub fn message(bytes: &[u8]) {
     if !bytes.starts_with(b"From ") && !bytes.starts_with(b">From ") {
         assert_eq!(facts.message_hash, sha256(bytes));
     }
+}
+
+/// What stands in a comment or a quoted string without ending it.
+fn harmless(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().filter(|c| !"()\\\"\r\n".contains(*c)).collect()
+}
+
+/// Fields with addresses: the one that is found is written as it is read again; a comment hides none.
+pub fn address_field(bytes: &[u8]) {
+    let first = |value: &[u8]| ingest::address::first(value);
+    if let Some(found) = first(bytes) {
+        assert!(
+            found.len() <= ingest::address::MAX_ADDRESS && !found.chars().any(char::is_control),
+            "{found:?}"
+        );
+        assert_eq!(first(found.as_bytes()).as_ref(), Some(&found));
+        assert_eq!(first(format!("\"x, y\" <{found}>").as_bytes()).as_ref(), Some(&found));
+    }
+    let safe = harmless(bytes);
+    let value = format!("({safe}) ann ({safe})@ (x) example.org ({safe}), b@c");
+    assert_eq!(first(value.as_bytes()).as_deref(), Some("ann@example.org"));
+}
+
+/// `Content-Type`: what another parameter says hides none.
+pub fn content_type(bytes: &[u8]) {
+    content::word(bytes);
+    let content = content::media_type(bytes);
+    assert!(content.main.is_empty() == content.sub.is_empty());
+    let safe = harmless(bytes);
+    let value = format!("multipart ({safe})/mixed; x=\"{safe}\"; boundary ({safe})=sep");
+    if value.len() <= content::MAX_FIELD {
+        assert_eq!(content::media_type(value.as_bytes()).boundary.as_deref(), Some(&b"sep"[..]));
+    }
+}
+
+/// Character sets, the label on the first line: a text within its bound, or none; the same each time.
+pub fn charset(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (label, text) = bytes.split_at(end);
+    let Some(charset) = Charset::find(&String::from_utf8_lossy(label)) else { return };
+    let whole = charset.decode(text, 8 * text.len() + 8).expect("a byte is at most two characters");
+    for room in [0, 1, whole.len() / 2, whole.len()] {
+        let decoded = charset.decode(text, room);
+        assert_eq!(decoded.is_some(), whole.len() <= room);
+        assert!(decoded.is_none_or(|decoded| decoded == whole));
+    }
+}
+
+/// HTML: a tag, a comment or a reference within a word does not hide it.
+pub fn html(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    assert!(ingest::html::text(&text).len() <= 2 * text.len());
+    let safe: String = text.chars().filter(|c| !"<>\"'&-".contains(*c)).collect();
+    let source = format!("<p title=\"{safe}>\">{safe}wi<b class='{safe}'>r</b><!-- {safe} -->&#101; it</p>");
+    assert!(ingest::html::text(&source).contains("wire it"), "{source:?}");
+}
+
+/// `Received`: a time within what is kept; a comment changes nothing of it.
+pub fn received(bytes: &[u8]) {
+    if let Some(at) = ingest::received::time(bytes) {
+        assert!((Timestamp::MIN..=Timestamp::MAX).contains(&at));
+    }
+    let safe = harmless(bytes);
+    let value = format!("by x ({safe}); Thu ({safe}), 26 Nov 2026 00:11:12 +0000 ({safe})");
+    let at = ingest::received::time(value.as_bytes()).map(|at| at.to_string());
+    assert_eq!(at.as_deref(), Some("2026-11-26T00:11:12Z"));
 }
 
 // ---------------------------------------------------------------------------------------------- documents
