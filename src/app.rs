@@ -82,6 +82,7 @@ impl App {
     /// Opens a data directory that `lock` was taken on, and whose database exists.
     pub fn open(config: Config, clock: Clock, lock: Lock) -> Result<Self> {
         data_directory::examine(&config.data)?;
+        data_directory::remove_unfinished(&config.data);
         let database = config.database();
         let disk = Disk::open(&config.data, config.disk_reserve)?;
         let (connection, version) = migrate::examine(&database)?;

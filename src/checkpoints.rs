@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::app::LOGS;
 use crate::config::Config;
-use crate::data_directory::put;
+use crate::data_directory::{put, read};
 use crate::error::{Error, Result};
 use crate::ids;
 use crate::store::backup::{self, sync_directory};
@@ -297,7 +297,7 @@ fn begin_another(
     let signer = signer_of(old.epoch + 1, &seed);
     let epoch = Epoch { epoch: old.epoch + 1, verifier: signer.verifier() };
     let body = json!({
-        "why": why, "old": old.verifier.to_string(), "last_checkpoint": std::fs::read_to_string(&file).ok(),
+        "why": why, "old": old.verifier.to_string(), "last_checkpoint": read(&file).ok(),
     });
     store.write(move |tx| {
         epochs::add(tx, &epoch, tx.now)?;
@@ -323,7 +323,7 @@ fn finish_renewal(config: &Config, connection: &Connection) -> Result<()> {
     let mut epochs = epochs::all(connection)?;
     let (Some(epoch), Some(old)) = (epochs.pop(), epochs.pop()) else { return Ok(()) };
     let file = config.data.join(CHECKPOINT);
-    let note = std::fs::read_to_string(&file).unwrap_or_default();
+    let note = read(&file).unwrap_or_default();
     if let Ok(checkpoint) = Checkpoint::signed(&note, std::slice::from_ref(&old.verifier)) {
         must_begin_with(&Stored(connection), &checkpoint)?;
         set_aside(&file, &old.epoch.to_string())?;
@@ -389,7 +389,7 @@ impl<'c> Key<'c> {
     fn read(&self) -> Result<[u8; 32]> {
         let text = match self {
             Self::Given(text) => (*text).to_owned(),
-            Self::File(path) => std::fs::read_to_string(path).map_err(|error| {
+            Self::File(path) => read(path).map_err(|error| {
                 Error::refused(
                     format!("the key that signs this log cannot be read: {}: {error}", path.display()),
                     "put it back from where you keep your secrets, or go on under another name: mailtrail checkpoint renew",
@@ -439,7 +439,7 @@ fn known(config: &Config, connection: &Connection) -> Result<Option<(Signer, Opt
 /// `Refused` when the file is not to be believed, or the tree does not begin with what it says.
 fn last_signed(data: &Path, connection: &Connection, verifiers: &[Verifier]) -> Result<Option<Signed>> {
     let file = data.join(CHECKPOINT);
-    let note = match std::fs::read_to_string(&file) {
+    let note = match read(&file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         note => note.map_err(Error::io(format!("cannot read {}", file.display())))?,
     };

@@ -14,7 +14,8 @@ use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::store::backup::sync_directory;
+use crate::privileges;
+use crate::store::backup::{partial_name, sync_directory};
 
 /// Looks whether a database that is to be opened is there, ours alone, and on a disk of this machine.
 ///
@@ -133,9 +134,11 @@ const UNTOLD: Duration = Duration::from_secs(1);
 impl Lock {
     /// Takes the lock; `None` while another process has it. `state`: what we are at.
     pub fn take(data: &Path, state: State) -> Result<Option<Self>> {
+        privileges::descend()?;
         if !data.is_dir() {
             return Err(no_database(data));
         }
+        refuse_links(data)?;
         refuse_read_only(data)?;
         let path = data.join(LOCK);
         let file = open_lock(&path, OFlags::RDWR | OFlags::CREATE)?;
@@ -213,12 +216,17 @@ pub fn still_taken(data: &Path, holder: Option<Holder>) -> Error {
 
 fn open_lock(path: &Path, flags: OFlags) -> Result<File> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let opened = rustix::fs::open(path, flags, Mode::from_raw_mode(0o600));
-    opened.map(File::from).map_err(|errno| Error::io(format!("cannot open {}", path.display()))(errno.into()))
+    match rustix::fs::open(path, flags, Mode::from_raw_mode(0o600)) {
+        Err(Errno::LOOP) => Err(is_link(path)),
+        opened => opened
+            .map(File::from)
+            .map_err(|errno| Error::io(format!("cannot open {}", path.display()))(errno.into())),
+    }
 }
 
 /// Makes a data directory that only its owner may enter.
 pub fn create(data: &Path) -> Result<()> {
+    privileges::descend()?;
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -227,14 +235,13 @@ pub fn create(data: &Path) -> Result<()> {
 }
 
 /// Writes a file that is there whole, or as it was, whenever the power goes; only its owner may read it. It is on disk
-/// when this returns.
+/// when this returns. Until it is whole it has a name that nobody could foresee.
 pub fn put(file: &Path, text: &str) -> Result<()> {
     let failed = || Error::io(format!("cannot write {}", file.display()));
-    let partial = file.with_extension("partial");
+    let partial = partial_name(file)?;
     let written = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(&partial)
         .and_then(|mut file| {
@@ -247,6 +254,91 @@ pub fn put(file: &Path, text: &str) -> Result<()> {
         return Err(failed()(error));
     }
     sync_directory(file)
+}
+
+/// Bytes of a file of ours that is read whole: a key, a license, a checkpoint with the lines of its witnesses.
+const LONGEST: u64 = 1 << 20;
+
+/// Reads a small file of ours, as `put` writes them. No link is followed, and nothing waited for.
+pub fn read(path: &Path) -> std::io::Result<String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is not a file"));
+    }
+    let mut text = String::new();
+    let n_bytes = file.take(LONGEST + 1).read_to_string(&mut text)?;
+    if n_bytes as u64 > LONGEST {
+        return Err(std::io::Error::other("it is too long"));
+    }
+    Ok(text)
+}
+
+/// Removes what was left half-written by a process that was killed. The caller has the lock.
+pub fn remove_unfinished(data: &Path) {
+    let entries = data.read_dir().into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let is_unfinished =
+            name.to_str().is_some_and(|name| name.starts_with('.') && name.contains(".partial"));
+        if is_unfinished && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            match std::fs::remove_file(entry.path()) {
+                Ok(()) => log::info!("removed {}, which was never finished", entry.path().display()),
+                Err(error) => log::warn!("cannot remove {}: {error}", entry.path().display()),
+            }
+        }
+    }
+}
+
+/// Removes a directory that was made for nothing, if there is nothing in it but the lock.
+pub fn remove_unused(data: &Path) {
+    let is_ours = |name: &std::ffi::OsStr| name == LOCK;
+    let mut entries = data.read_dir().into_iter().flatten().flatten();
+    if entries.all(|entry| is_ours(&entry.file_name())) {
+        let _ = std::fs::remove_file(data.join(LOCK));
+        let _ = std::fs::remove_dir(data);
+    }
+}
+
+/// What may be in a data directory, of a log or of a witness, each a file by itself.
+const FILES: [&str; 13] = [
+    "mailtrail.db",
+    "mailtrail.db-wal",
+    "mailtrail.db-shm",
+    "mailtrail.db-journal",
+    LOCK,
+    "ballast",
+    "checkpoint",
+    "checkpoint.key",
+    "checkpoint.key.next",
+    "issuer.key",
+    "issuer.pub",
+    "license.key",
+    "witness.key",
+];
+
+/// What is written in the place of one of ours must be written there, and what is read must be from there.
+pub fn refuse_links(data: &Path) -> Result<()> {
+    for path in FILES.map(|name| data.join(name)) {
+        match path.symlink_metadata() {
+            Ok(found) if found.is_symlink() => return Err(is_link(&path)),
+            Ok(found) if !found.is_file() => {
+                return Err(Error::refused(
+                    format!("{} is not a file", path.display()),
+                    "move it away: nothing but mailtrail's own files belongs into the data directory",
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn is_link(path: &Path) -> Error {
+    Error::refused(
+        format!("{} is a link, and leads elsewhere", path.display()),
+        "put the file itself there; other places have settings: backup_directory, MAILTRAIL_CHECKPOINT_KEY_FILE",
+    )
 }
 
 /// An audit log that others can read or write proves nothing.

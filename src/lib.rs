@@ -25,6 +25,7 @@ pub mod mask;
 pub mod seldom;
 pub mod config;
 pub mod metrics;
+pub mod privileges;
 pub mod data_directory;
 pub mod checkpoints;
 pub mod witness;

@@ -5,9 +5,6 @@
 //! `base64url(JSON).base64url(signature)` over the first part as it is written. Recording never asks for one:
 //! losing evidence is worse than losing a fee.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use base64::Engine;
@@ -17,10 +14,11 @@ use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::data_directory::{put, read};
 use crate::error::{Error, Result};
 use crate::http::json::{self, Fields};
 use crate::ids::{Uuid, hex, unhex};
-use crate::store::{Tx, backup::sync_directory};
+use crate::store::Tx;
 use crate::time::Timestamp;
 
 const PRODUCT: &str = "mailtrail";
@@ -108,8 +106,7 @@ impl License {
 pub fn issuer(data: &Path) -> Result<SigningKey> {
     let path = data.join(ISSUER_KEY);
     if path.exists() {
-        let text =
-            std::fs::read_to_string(&path).map_err(Error::io(format!("cannot read {}", path.display())))?;
+        let text = read(&path).map_err(Error::io(format!("cannot read {}", path.display())))?;
         let seed = unhex::<32>(text.trim()).ok_or_else(|| {
             Error::refused(
                 format!("{} is not an issuing key (64 hex digits)", path.display()),
@@ -143,7 +140,7 @@ fn write_public(data: &Path, key: &SigningKey) -> Result<()> {
 /// What licenses are verified with; `None` when this data directory never issued one.
 pub fn issuer_public(data: &Path) -> Result<Option<VerifyingKey>> {
     let path = data.join(ISSUER_PUBLIC);
-    let text = match std::fs::read_to_string(&path) {
+    let text = match read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io(format!("cannot read {}", path.display()))(error)),
@@ -157,7 +154,7 @@ pub fn issuer_public(data: &Path) -> Result<Option<VerifyingKey>> {
 /// The license that `init` left in the data directory.
 pub fn installed(data: &Path) -> Result<Option<String>> {
     let path = data.join(LICENSE);
-    match std::fs::read_to_string(&path) {
+    match read(&path) {
         Ok(text) => Ok(Some(text.trim().to_owned())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io(format!("cannot read {}", path.display()))(error)),
@@ -170,13 +167,7 @@ pub fn install(data: &Path, text: &str) -> Result<()> {
 }
 
 fn write_secret(path: &Path, text: &str) -> Result<()> {
-    let failed = || Error::io(format!("cannot write {}", path.display()));
-    let partial = crate::store::backup::partial_name(path)?;
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial).map_err(failed())?;
-    writeln!(file, "{text}").and_then(|()| file.sync_all()).map_err(failed())?;
-    std::fs::rename(&partial, path).map_err(failed())?;
-    sync_directory(path)
+    put(path, &format!("{text}\n"))
 }
 
 /// Notes an issued license, without its text.

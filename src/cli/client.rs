@@ -20,6 +20,7 @@ use crate::data_directory::{self, Lock, PATIENCE, State, Turn, still_taken};
 use crate::error::{Error, Result};
 use crate::http::{Body, Line, Method, Peer, Query, Request, client};
 use crate::ids::random_hex;
+use crate::privileges;
 use crate::routes;
 use crate::store::{backup, migrate};
 use crate::time::Clock;
@@ -152,6 +153,10 @@ pub enum Found {
 impl Found {
     pub fn of(config: &Config, patience: Duration) -> Result<Self> {
         let socket = config.socket();
+        // As root still: a server is told who asks. Nothing of the directory is read for it.
+        if privileges::is_root_for_now() && client::is_answered(&socket) {
+            return Ok(Self::Server(socket));
+        }
         let is_served = |_| client::is_answered(&socket);
         let is_watched = std::io::stderr().is_terminal();
         let wait = |what: &str| {
@@ -197,8 +202,14 @@ impl Looked {
         let (data, database) = (&context.config.data, context.config.database());
         if let Some(path) = file {
             must_be_file(path)?;
+            privileges::descend()?;
             return AtRest::open(path, backup::open_at_rest(path)?, None, None);
         }
+        if privileges::is_root_for_now() && client::is_answered(&context.config.socket()) {
+            return Ok(Self::Server(Box::new(Client::open(context)?)));
+        }
+        privileges::descend()?;
+        data_directory::refuse_links(data)?;
         if let Err(refused) = data_directory::refuse_read_only(data) {
             let opened = backup::open_at_rest(&database).map_err(|_| refused)?;
             return AtRest::open(&database, opened, Some(data.clone()), None);

@@ -1,8 +1,6 @@
 //! Rows in and out at a terminal: record, import, export, query, tail.
 
-use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::{Export, FileFormat, Filters, Import, Log, Query, RecordCommand};
 use super::client::{Call, Client};
+use super::named::{NewDirectory, NewFile};
 use super::owners::number;
 use super::table::{card, table};
 use super::terminal::{print, tell, tell_over, write_out};
@@ -303,11 +302,14 @@ fn readable_unless(json: bool, rows: Vec<Value>) -> Vec<Value> {
 // ---------------------------------------------------------------------------------------------- export
 
 pub fn export(context: &Context, export: &Export) -> Result<()> {
+    let bundle =
+        export.proof.as_deref().map(|path| NewDirectory::create(path, &bundle::FILES)).transpose()?;
+    let file = export.output.as_deref().map(NewFile::create).transpose()?;
     let client = Client::open(context)?;
     let filters = &export.filters;
     let path = route(&client, context, export.log, filters.owner())?;
     let mut query = filters.parameters();
-    let format = match (&export.proof, export.format) {
+    let format = match (&bundle, export.format) {
         (Some(_), _) => "proof",
         (None, FileFormat::Ndjson) => "ndjson",
         (None, FileFormat::Csv) => "csv",
@@ -317,8 +319,8 @@ pub fn export(context: &Context, export: &Export) -> Result<()> {
     query.push(("order", "asc".into()));
     let call = Call { method: Method::Get, path, query, headers: Vec::new(), body: Vec::new() };
     let mut body = client.send(call)?.body;
-    if let Some(directory) = &export.proof {
-        let n = bundle::write(body, directory)?;
+    if let (Some(bundle), Some(directory)) = (bundle, &export.proof) {
+        let n = bundle::write(body, bundle)?;
         let told = json!({ "directory": directory.display().to_string(), "entries": n });
         return context.answer(&told, |_| {
             format!(
@@ -327,19 +329,12 @@ pub fn export(context: &Context, export: &Export) -> Result<()> {
             )
         });
     }
-    match &export.output {
+    match file {
         None => copy(&mut body, write_out),
-        Some(path) => {
-            let failed = || Error::io(format!("cannot write {}", path.display()));
-            let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-            let mut file = open.map_err(|error| match error.kind() {
-                std::io::ErrorKind::AlreadyExists => Error::usage(
-                    format!("{} exists already", path.display()),
-                    "name a file that is not there yet",
-                ),
-                _ => failed()(error),
-            })?;
-            copy(&mut body, |bytes| file.write_all(bytes).map_err(failed()))
+        Some(mut new) => {
+            let failed = || Error::io("cannot write the export");
+            copy(&mut body, |bytes| new.file.write_all(bytes).map_err(failed()))?;
+            new.finish()
         }
     }
 }
@@ -401,16 +396,17 @@ impl std::fmt::Display for Tally {
 /// Sends a file in chunks, each under an idempotency key made of its content, so that a run that broke off can be
 /// run again. A chunk that is refused is sent line by line: the good lines are recorded, the bad ones named.
 pub fn import(context: &Context, import: &Import) -> Result<()> {
-    let mut client = Client::open(context)?;
-    client.stays_with_server();
     if import.log == Log::Activity && import.project.is_none() {
         return Err(Error::usage("activities are imported into a project", "name it with --project"));
     }
+    let rows = rows(import)?;
+    let mut client = Client::open(context)?;
+    client.stays_with_server();
     let of = Owner { mailbox: import.mailbox.as_deref(), project: import.project.as_deref() };
     let path = route(&client, context, import.log, of)?;
     let mut tally = Tally::default();
     let mut chunk: Vec<(usize, Result<String>)> = Vec::new();
-    for row in rows(import)? {
+    for row in rows {
         let (line, row) = row?;
         if line < import.from_line {
             continue;

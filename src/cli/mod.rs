@@ -12,6 +12,7 @@ mod client;
 mod data;
 mod demo;
 mod manual;
+mod named;
 mod owners;
 mod proof;
 mod service;
@@ -32,6 +33,7 @@ use signal_hook::consts::SIGXFSZ;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::mask::masked;
+use crate::privileges;
 pub use arguments::command;
 use arguments::{Arguments, CheckpointCommand, Command};
 use terminal::{print, tell, visible_line};
@@ -202,6 +204,15 @@ fn run(arguments: Arguments) -> Result<()> {
         _ => {}
     }
     let config = Config::load(&flags, arguments.config.as_deref(), |name| std::env::var(name).ok())?;
+    // As root, whose directory it is; before anything in it is read, we become its owner.
+    match &arguments.command {
+        Command::Demo { .. } | Command::Config | Command::Man | Command::Completions { .. } => {}
+        Command::Check { file: Some(file), .. } | Command::Verify { file: Some(file), .. } => {
+            privileges::look_at_file(file)?;
+        }
+        Command::Witness(_) => arguments.data.as_deref().map_or(Ok(()), privileges::look)?,
+        _ => privileges::look(&config.data)?,
+    }
     // Only what serves has something to say while it runs; a command has its result.
     let level = match arguments.command {
         Command::Serve { .. } | Command::Witness(_) => config.log,

@@ -284,6 +284,10 @@ pub fn project(context: &Context, command: &ProjectCommand) -> Result<()> {
 }
 
 pub fn mailbox(context: &Context, command: &MailboxCommand) -> Result<()> {
+    let policy = match command {
+        MailboxCommand::Policy { file: Some(file), .. } => Some(read_json(file)?),
+        _ => None,
+    };
     let verbs = Verbs::of(context, MAILBOXES)?;
     match command {
         MailboxCommand::Create { address, tenant, daily_send_limit, name } => verbs.create(json!({
@@ -305,11 +309,11 @@ pub fn mailbox(context: &Context, command: &MailboxCommand) -> Result<()> {
             }
             verbs.set(&number(&verbs.client, context, id)?, &Value::Object(members))
         }
-        MailboxCommand::Policy { id, file } => {
+        MailboxCommand::Policy { id, .. } => {
             let path = format!("/v1/mailboxes/{}/policy", number(&verbs.client, context, id)?);
-            let shown = match file {
+            let shown = match policy {
                 None => verbs.client.get(&path, Vec::new())?,
-                Some(file) => verbs.client.change(Method::Put, &path, &read_json(file)?)?,
+                Some(policy) => verbs.client.change(Method::Put, &path, &policy)?,
             };
             context.answer(&shown, |shown| serde_json::to_string_pretty(shown).unwrap_or_default())
         }

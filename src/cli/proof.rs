@@ -1,23 +1,22 @@
 //! `verify`, `proof` and `checkpoint`: whether what is there is what was recorded, and the signed word on it.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::Context;
 use super::arguments::{Erase, Log, Provable};
-use super::client::{Call, Client, Looked};
+use super::client::{Call, Client, Found, Looked};
 use super::data::{Owner, route};
+use super::named::NewDirectory;
 use super::table::cell;
 use super::terminal::tell;
 use crate::admin::proof;
 use crate::checkpoints;
-use crate::data_directory::{self, Lock, PATIENCE, State, Turn, still_taken};
+use crate::data_directory::{self, PATIENCE};
 use crate::error::{Error, Result};
 use crate::http::Method;
-use crate::http::client::is_answered;
 use crate::store::migrate;
 use crate::tlog::note::{Checkpoint, Note, Verifier};
 use crate::tlog::proof::Proof;
@@ -219,25 +218,18 @@ pub fn verify_proof(context: &Context, path: &Path, key: Option<&str>, file: Opt
 /// Removes what was recorded of a person, and writes the certificates into a directory.
 pub fn erase(context: &Context, erase: &Erase) -> Result<()> {
     let Erase { address, why, dry_run, certificates } = erase;
-    if let Some(directory) = certificates {
-        DirBuilder::new().mode(0o700).create(directory).map_err(|error| {
-            let message = format!("cannot make {}: {error}", directory.display());
-            Error::usage(message, "name a directory that is not there yet")
-        })?;
-    }
+    let made = certificates.as_deref().map(|path| NewDirectory::create(path, &[])).transpose()?;
     let body =
         json!({ "address": address, "why": why, "dry_run": dry_run, "workspace_id": context.workspace });
-    let told = Client::open(context).and_then(|client| client.post("/api/v1/admin/erasures", &body));
-    if let (Err(_), Some(directory)) = (&told, certificates) {
-        let _ = std::fs::remove_dir(directory);
-    }
-    let told = told?;
+    let told = Client::open(context)?.post("/api/v1/admin/erasures", &body)?;
     let proofs = told["certificates"].as_array().map(Vec::as_slice).unwrap_or_default();
-    for (at, proof) in (1..).zip(proofs) {
-        let Some(directory) = certificates else { break };
-        let path = directory.join(format!("{at}.tlog-proof"));
-        std::fs::write(&path, proof.as_str().unwrap_or_default())
-            .map_err(Error::io(format!("cannot write {}", path.display())))?;
+    if let Some(mut directory) = made {
+        for (at, proof) in (1..).zip(proofs) {
+            let mut file = directory.file(&format!("{at}.tlog-proof"))?;
+            let written = file.write_all(proof.as_str().unwrap_or_default().as_bytes());
+            written.map_err(Error::io("cannot write the certificates"))?;
+        }
+        directory.finish()?;
     }
     context.answer(&told, |told| {
         let mut lines = erased(told, *dry_run);
@@ -295,15 +287,12 @@ pub fn checkpoint(context: &Context) -> Result<()> {
 /// Goes on under another name: through the server where one runs, else also where no server would start.
 pub fn renew(context: &Context, why: &str, is_new_key: bool) -> Result<()> {
     let data = &context.config.data;
-    let socket = context.config.socket();
-    let is_served = |_| is_answered(&socket);
-    let told = match Lock::wait(data, State::Command, PATIENCE, is_served, tell)? {
-        Turn::Served => {
+    let told = match Found::of(&context.config, PATIENCE)? {
+        Found::Server(_) => {
             let body = json!({ "why": why, "new_key": is_new_key });
             Client::of_server(context).post("/api/v1/admin/epochs", &body)?
         }
-        Turn::Taken(holder) => return Err(still_taken(data, holder)),
-        Turn::Ours(_lock) => {
+        Found::Nobody(_lock) => {
             data_directory::examine(data)?;
             json!({ "verifier": checkpoints::renew(&context.config, why, is_new_key)? })
         }

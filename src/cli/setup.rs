@@ -1,6 +1,7 @@
 //! From nothing to serving, and keeping it safe: init, serve, health, config, backup, restore, check, retention, stats.
 
 use std::io::{BufRead, IsTerminal};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use signal_hook::iterator::Signals;
 use super::Context;
 use super::arguments::{ClockCommand, RetentionCommand};
 use super::client::{Client, Looked, must_be_file};
+use super::named::NewFile;
 use super::service::{self, Watchdog};
 use super::table::{card, cell, table};
 use super::terminal::{print, tell};
@@ -23,6 +25,7 @@ use crate::data_directory::{self, Lock, PATIENCE, State, Turn, still_taken};
 use crate::error::{Error, Result};
 use crate::http::client::is_answered;
 use crate::http::json::Fields;
+use crate::privileges;
 use crate::serve::Running;
 use crate::store::{backup as copies, migrate};
 use crate::time::Clock;
@@ -86,6 +89,7 @@ pub fn take_lock(config: &Config, served: impl FnOnce(&Path) -> Error) -> Result
 
 /// A new data directory with its first workspace, owner, key and license, made through the admin routes.
 pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> Result<Made> {
+    privileges::descend()?;
     crate::owners::check_address("--email", email)?;
     // All that a route could refuse is looked at before anything is made: half a directory would be in the way.
     Fields::of(json!({ "--workspace": name }), "")?.text("--workspace", 200)?;
@@ -138,6 +142,7 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
 // ---------------------------------------------------------------------------------------------- serve
 
 pub fn serve(context: Context) -> Result<()> {
+    privileges::descend()?;
     // From here on a signal is a drain, also one that comes as soon as the URL is printed.
     let signals = signals()?;
     let running = Running::start_telling(context.config, Clock::system(), service::waiting)?;
@@ -239,29 +244,70 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 }
 
 pub fn backup(context: &Context, file: &Path) -> Result<()> {
+    if privileges::is_root_for_now() && !is_answered(&context.config.socket()) {
+        return backup_of_root(context, file);
+    }
     let client = Client::open(context)?;
     let made = client.post("/api/v1/admin/backups", &json!({ "file": absolute(file)? }))?;
+    context.answer(&made, |made| format!("{} ({} bytes)", cell(&made["file"]), cell(&made["bytes"])))
+}
+
+/// Where nobody serves and the directory is another's: its owner makes the backup there, and what root has opened gets its
+/// bytes, for the owner may not write where root says.
+fn backup_of_root(context: &Context, file: &Path) -> Result<()> {
+    let mut new = NewFile::create(file)?;
+    let client = Client::open(context)?;
+    let partial = absolute(&copies::partial_name(&context.config.database())?)?;
+    let copied = client.post("/api/v1/admin/backups", &json!({ "file": partial })).and_then(|_| {
+        let made = std::fs::File::open(&partial).and_then(|mut made| {
+            std::fs::remove_file(&partial)?;
+            std::io::copy(&mut made, &mut new.file)
+        });
+        made.map_err(Error::io(format!("cannot write {}", file.display())))
+    })?;
+    new.finish()?;
+    let made = json!({ "file": absolute(file)?, "bytes": copied });
     context.answer(&made, |made| format!("{} ({} bytes)", cell(&made["file"]), cell(&made["bytes"])))
 }
 
 /// Puts a backup in place of nothing, or of an older database, which is kept beside it.
 pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
     let data = &context.config.data;
-    let backup = examine(file)?;
+    let source = open_backup(file)?;
+    privileges::descend()?;
     let database = context.config.database();
-    if !data.exists() && !dry_run {
+    let is_new = !data.exists() && !dry_run;
+    if is_new {
         data_directory::create(data)?;
     }
     let _lock = match data.exists() {
         false => None,
-        true => Some(take_lock(&context.config, |data| {
-            Error::usage(
-                format!("{} is being served; a live database is never replaced", data.display()),
-                "stop the server first",
-            )
-        })?),
+        true => {
+            let lock = take_lock(&context.config, |data| {
+                Error::usage(
+                    format!("{} is being served; a live database is never replaced", data.display()),
+                    "stop the server first",
+                )
+            })?;
+            data_directory::remove_unfinished(data);
+            Some(lock)
+        }
     };
-    let replaced = database.exists().then(|| examine(&database)).transpose().map_err(|error| {
+    // Whoever can change the file meanwhile changes nothing of what was looked at. To say only what would be done, no copy
+    // is made where the file can be read as it is.
+    let looked_at = (|| {
+        let copied = match dry_run && std::fs::File::open(file).is_ok() {
+            true => None,
+            false => Some(Copied::of(source, &database)?),
+        };
+        let backup = examine(copied.as_ref().map_or(file, |copied| &copied.path), file)?;
+        Ok::<_, Error>((copied, backup))
+    })();
+    if let (Err(_), true) = (&looked_at, is_new) {
+        data_directory::remove_unused(data);
+    }
+    let (copied, backup) = looked_at?;
+    let replaced = database.exists().then(|| examine(&database, &database)).transpose().map_err(|error| {
         Error::usage(
             format!("the database that is there cannot be compared with the backup: {error}"),
             format!("move it away first, with what begins with its name: {}", database.display()),
@@ -287,8 +333,8 @@ pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
         "dry_run": dry_run, "from": file, "to": database, "schema_version": backup.version,
         "last_row": backup.last_seq, "rows": backup.rows, "kept": kept,
     });
-    if !dry_run {
-        put_in_place(file, &database, kept.as_deref())?;
+    if let (Some(copied), false) = (copied, dry_run) {
+        put_in_place(copied, &database, kept.as_deref())?;
         let why = format!("{} was put in place", file.display());
         checkpoints::renew(&context.config, &why, false)?;
     }
@@ -317,12 +363,52 @@ struct Examined {
     rows: Value,
 }
 
-/// What is in a database nobody serves; a damaged one is refused.
-fn examine(path: &Path) -> Result<Examined> {
-    must_be_file(path)?;
-    let connection = copies::open_at_rest(path)?;
-    let version = migrate::version(&connection, path)?;
-    copies::examine(&connection, path, LOGS)?;
+/// The backup that is to be put in place, opened for reading as a file.
+fn open_backup(file: &Path) -> Result<std::fs::File> {
+    must_be_file(file)?;
+    if copies::has_more_beside(file) {
+        return Err(Error::usage(
+            format!(
+                "{} has a WAL or a journal beside it: it is no backup, but a database in use",
+                file.display()
+            ),
+            "make one with `mailtrail backup`",
+        ));
+    }
+    std::fs::File::open(file).map_err(|error| {
+        Error::usage(format!("cannot read {}: {error}", file.display()), "name a readable file")
+    })
+}
+
+/// A copy of a backup beside the database whose place it is to take; removed unless it does.
+struct Copied {
+    path: PathBuf,
+}
+
+impl Copied {
+    fn of(mut source: std::fs::File, database: &Path) -> Result<Self> {
+        let path = copies::partial_name(database)?;
+        let failed = || Error::io(format!("cannot write {}", path.display()));
+        let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let mut file = made.map_err(failed())?;
+        let copied = std::io::copy(&mut source, &mut file).and_then(|_| file.sync_all());
+        let copy = Self { path: path.clone() };
+        copied.map_err(failed())?;
+        Ok(copy)
+    }
+}
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// What is in a database that nobody serves; a damaged one is refused. It is spoken of as of its `original`.
+fn examine(path: &Path, original: &Path) -> Result<Examined> {
+    let connection = copies::open_copy(path, original)?;
+    let version = migrate::version(&connection, original)?;
+    copies::examine(&connection, original, LOGS)?;
     let n_rows = |table: &'static str| copies::count_rows(&connection, table);
     Ok(Examined {
         version,
@@ -334,23 +420,15 @@ fn examine(path: &Path) -> Result<Examined> {
     })
 }
 
-/// Copy beside, flush, move the old one away, rename: at any moment one whole database stands there or none.
-fn put_in_place(file: &Path, database: &Path, kept: Option<&Path>) -> Result<()> {
+/// Move the old one away, rename: at any moment one whole database stands there or none.
+fn put_in_place(copied: Copied, database: &Path, kept: Option<&Path>) -> Result<()> {
     let failed = |path: &Path| Error::io(format!("cannot write {}", path.display()));
-    let partial = copies::partial_name(database)?;
-    let copied = std::fs::copy(file, &partial)
-        .and_then(|_| std::fs::set_permissions(&partial, std::os::unix::fs::PermissionsExt::from_mode(0o600)))
-        .and_then(|()| std::fs::File::open(&partial)?.sync_all());
-    if let Err(error) = copied {
-        let _ = std::fs::remove_file(&partial);
-        return Err(failed(&partial)(error));
-    }
     if let Some(kept) = kept {
         std::fs::rename(database, kept).map_err(failed(kept))?;
     }
     // A WAL belongs to the database that was here, also when that was moved away by hand: SQLite would play it into
     // the backup and break it.
-    let stays = kept.map_or_else(|| partial.with_extension("replaced"), Path::to_owned);
+    let stays = kept.map_or_else(|| copied.path.with_extension("replaced"), Path::to_owned);
     for suffix in ["-wal", "-shm"] {
         let with = |path: &Path| {
             let mut name = path.as_os_str().to_owned();
@@ -361,7 +439,7 @@ fn put_in_place(file: &Path, database: &Path, kept: Option<&Path>) -> Result<()>
             std::fs::rename(with(database), with(&stays)).map_err(failed(&stays))?;
         }
     }
-    std::fs::rename(&partial, database).map_err(failed(database))?;
+    std::fs::rename(&copied.path, database).map_err(failed(database))?;
     copies::sync_directory(database)
 }
 

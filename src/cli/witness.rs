@@ -10,6 +10,7 @@ use super::setup::signals;
 use super::terminal::print;
 use super::{Context, service};
 use crate::error::{Error, Result};
+use crate::privileges;
 use crate::time::Clock;
 use crate::tlog::note::{Kind, Verifier};
 use crate::witness::running::{KEY, Running, read_key};
@@ -22,6 +23,7 @@ pub fn run(context: &Context, data: Option<&Path>, command: &Witness) -> Result<
             "a witness has a directory of its own, as in: mailtrail witness --data ./witness …",
         )
     })?;
+    privileges::descend()?;
     if command.show_key {
         return show_key(context, data);
     }

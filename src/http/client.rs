@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::io::{BufReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -58,7 +59,30 @@ pub fn call(
     let address = SocketPath::of(socket)?;
     let reaching = format!("the server's socket {}", socket.display());
     let stream = UnixStream::connect(&address.path).map_err(Error::io(&reaching))?;
+    must_be_the_owner(&stream, socket)?;
     exchange(stream, &reaching, method, &head, body)
+}
+
+/// Root may connect to anybody, also where a link in a data directory leads: then it is told nothing.
+fn must_be_the_owner(stream: &UnixStream, socket: &Path) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let directory = match socket.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let failed = || Error::io(format!("cannot look at {}", socket.display()));
+    let owner = directory.metadata().map_err(failed())?.uid();
+    let listener = rustix::net::sockopt::socket_peercred(stream);
+    let listener = listener.map_err(|errno| failed()(errno.into()))?.uid.as_raw();
+    if listener == owner {
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!("user {listener} listens on {}, whose directory belongs to user {owner}", socket.display()),
+        "run it as the owner of the data directory",
+    ))
 }
 
 /// Sends a request over a connection of its own, and reads the head of the answer. `reaching` is what an error is about.
@@ -118,7 +142,9 @@ fn connect_at_once(socket: &Path) -> Result<UnixStream> {
         stream.connect_timeout(&SockAddr::unix(&address.path)?, Duration::from_secs(1))?;
         Ok(UnixStream::from(OwnedFd::from(stream)))
     };
-    connect().map_err(Error::io(socket.display().to_string()))
+    let stream = connect().map_err(Error::io(socket.display().to_string()))?;
+    must_be_the_owner(&stream, socket)?;
+    Ok(stream)
 }
 
 pub(super) fn request_head(

@@ -243,12 +243,17 @@ pub fn open_at_rest(path: &Path) -> Result<Connection> {
 /// Opens a database of whose directory we hold the lock, for looking only: nothing is made beside it where all of it is in
 /// the one file.
 pub fn open_alone(path: &Path) -> Result<Connection> {
-    open_to_look(path, !has_more_beside(path)).map_err(migrate::unreadable(path))
+    open_copy(path, path)
+}
+
+/// `open_alone` for a copy, of which is spoken as of the file that it was made from.
+pub fn open_copy(path: &Path, original: &Path) -> Result<Connection> {
+    open_to_look(path, !has_more_beside(path)).map_err(migrate::unreadable(original))
 }
 
 /// Whether SQLite has to look at more than the file: at a WAL that was not moved yet, or a journal that was not played
 /// back.
-fn has_more_beside(path: &Path) -> bool {
+pub fn has_more_beside(path: &Path) -> bool {
     ["-wal", "-journal"].into_iter().any(|suffix| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);

@@ -177,12 +177,19 @@ impl Disk {
 
     /// A sparse or a short file holds no room.
     fn has_ballast(&self) -> bool {
-        self.ballast().metadata().is_ok_and(|found| found.blocks() * 512 >= BALLAST)
+        let found = self.ballast().symlink_metadata();
+        found.is_ok_and(|found| found.is_file() && found.blocks() * 512 >= BALLAST)
     }
 
     fn make_ballast(&self) -> std::io::Result<()> {
         let path = self.ballast();
-        let file = File::options().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
+        match std::fs::remove_file(&path) {
+            // One that is too short.
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let file = File::options().create_new(true).write(true).mode(0o600).open(&path)?;
         rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, BALLAST).map_err(|errno| {
             let _ = std::fs::remove_file(&path);
             errno.into()

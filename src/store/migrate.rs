@@ -12,6 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::OFlags;
 
 use super::{backup, checksums, connect, last_now, schema};
 use crate::error::{Error, Result};
@@ -52,7 +53,9 @@ pub fn prepare(path: &Path, logs: &[Rows]) -> Result<()> {
     // Made by us first, so that it is nobody else's from its first byte; SQLite gives its WAL the same mode. One
     // that was left empty is as good as none.
     let failed = || Error::io(format!("cannot open {}", path.display()));
-    let file = File::options().create(true).append(true).mode(0o600).open(path).map_err(failed())?;
+    let no_link = OFlags::NOFOLLOW.bits().cast_signed();
+    let file = File::options().create(true).append(true).mode(0o600).custom_flags(no_link).open(path);
+    let file = file.map_err(failed())?;
     let is_new = file.metadata().map_err(failed())?.len() == 0;
     drop(file);
     if is_new {

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::data_directory::put;
+use crate::data_directory::{put, read};
 use crate::error::{Error, Result};
 use crate::ids::{hex, sha256, unhex};
 use crate::tlog::note::{Checkpoint, Note, Verifier};
@@ -56,7 +56,7 @@ impl Memory {
             return Ok(None);
         }
         let path = self.directory.join(name);
-        match std::fs::read_to_string(&path) {
+        match read(&path) {
             Ok(note) => Ok(Some(note)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io(format!("cannot read {}", path.display()))(error)),

@@ -66,6 +66,7 @@ impl Running {
                 ));
             }
         };
+        data_directory::remove_unfinished(data);
         let cosigner = match read_key(data)? {
             Some(cosigner) => cosigner,
             None => make_key(data, check_name(data, name)?)?,
@@ -115,7 +116,7 @@ impl Running {
 pub fn read_key(data: &Path) -> Result<Option<Cosigner>> {
     data_directory::refuse_open_modes(data)?;
     let path = data.join(KEY);
-    let text = match std::fs::read_to_string(&path) {
+    let text = match data_directory::read(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         text => text.map_err(Error::io(format!("cannot read {}", path.display())))?,
     };

@@ -38,6 +38,7 @@ mod rates;
 mod readers;
 mod readme;
 mod retention;
+mod root;
 mod secrets;
 mod service;
 mod streams;
