@@ -117,6 +117,7 @@ impl Running {
             erasure::note_broken_off(&app),
             retention::note_broken_off(&app),
             retention::record_settings(&app),
+            retention::record_mailboxes(&app),
         ] {
             noted.or_else(|error| if is_full(&error) { Ok(()) } else { Err(error) })?;
         }

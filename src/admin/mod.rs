@@ -78,6 +78,7 @@ pub const ROUTES: &[Route] = &[
     unkept(post("/api/v1/admin/epochs", proof::post_epoch)),
     get("/api/v1/admin/root", proof::show_root),
     get("/api/v1/admin/consistency", proof::show_consistency),
+    get("/api/v1/admin/removals", proof::show_removals),
     get("/api/v1/admin/controls/{number}/proof", proof::prove_control),
     get("/api/v1/admin/clock", appliance::show_clock),
     unkept(post("/api/v1/admin/clock/accept", appliance::accept_clock)),

@@ -14,6 +14,7 @@ use crate::time::Timestamp;
 use crate::tlog::controls;
 use crate::tlog::epochs;
 use crate::tlog::merkle;
+use crate::tlog::removals;
 use crate::tlog::tree::Stored;
 use crate::tlog::verify::{self, Verified};
 
@@ -109,6 +110,25 @@ pub fn show_root(app: &App, admin: &Admin, request: &Request) -> Result<Response
     let size = request.query.integer("size", accepted)?.and_then(|size| u64::try_from(size).ok());
     let size = size.ok_or_else(|| Error::invalid("size", format!("is not given; accepted: {accepted}")))?;
     Response::json(200, &app.store.read(|snapshot| root(snapshot, size))?)
+}
+
+/// `?first=&last=&seen=`: what was removed since the tree had `first` leaves, of the rows among the first `last`, and
+/// whether it goes with what was on record then or when a person looked last, at the row `seen` of control.
+pub fn show_removals(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&["first", "last", "seen"])?;
+    admin.must_run_the_appliance()?;
+    let number = |name| {
+        let accepted = "a number of leaves, or of a row";
+        let given = request.query.integer(name, accepted)?.filter(|number| *number >= 0);
+        given.ok_or_else(|| Error::invalid(name, format!("is not given; accepted: {accepted}")))
+    };
+    let (first, last) = (number("first")?, number("last")?);
+    let seen = if request.query.text("seen")?.is_some() { number("seen")? } else { 0 };
+    Response::json(200, &app.store.read(|snapshot| removals(snapshot, (first, last), seen))?)
+}
+
+pub fn removals(connection: &Connection, pinned: (i64, i64), seen: i64) -> Result<Value> {
+    json::value(&removals::since(connection, pinned, seen, last_now(connection)?)?)
 }
 
 /// `?old=&size=`: what shows that the first `size` leaves begin with the first `old` (RFC 6962 section 2.1.2).

@@ -138,6 +138,10 @@ pub enum Command {
         /// Old checkpoints, as `mailtrail checkpoint >> FILE` gathered them elsewhere, to be held against it
         #[arg(long, value_name = "FILE")]
         pin: Option<PathBuf>,
+        /// What was removed since the pin otherwise than by the retention on record then is looked at, up to this row of
+        /// control; until it is named the exit code is 3
+        #[arg(long, value_name = "CONTROL", requires = "pin")]
+        removals_seen: Option<u64>,
         /// Only this proof, as `mailtrail proof` prints it
         #[arg(long, value_name = "FILE", conflicts_with = "pin")]
         proof: Option<PathBuf>,

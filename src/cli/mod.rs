@@ -235,7 +235,9 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Verify { file, proof: Some(path), key, .. } => {
             proof::verify_proof(&context, &path, key.as_deref(), file.as_deref())
         }
-        Command::Verify { file, pin, .. } => proof::verify(&context, file.as_deref(), pin.as_deref()),
+        Command::Verify { file, pin, removals_seen, .. } => {
+            proof::verify(&context, file.as_deref(), pin.as_deref(), removals_seen)
+        }
         Command::Proof { log, id, mailbox, project, fact } => {
             let of = data::Owner { mailbox: mailbox.as_deref(), project: project.as_deref() };
             proof::prove(&context, log, &id, of, fact)

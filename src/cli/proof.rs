@@ -21,8 +21,9 @@ use crate::store::migrate;
 use crate::tlog::note::{Checkpoint, Note, Verifier};
 use crate::tlog::proof::Proof;
 
-/// Of the data directory, through the server where one runs; or of a file. With old checkpoints to be held against it.
-pub fn verify(context: &Context, file: Option<&Path>, pins: Option<&Path>) -> Result<()> {
+/// Of the data directory, through the server where one runs; or of a file. With old checkpoints to be held against it,
+/// and what was removed since.
+pub fn verify(context: &Context, file: Option<&Path>, pins: Option<&Path>, seen: Option<u64>) -> Result<()> {
     let pins = pins.map(read_pins).transpose()?.unwrap_or_default();
     let asked = Asked::of(context, file)?;
     let mut found = asked.verify()?;
@@ -31,34 +32,77 @@ pub fn verify(context: &Context, file: Option<&Path>, pins: Option<&Path>) -> Re
             add_finding(&mut found, format!("checkpoint {at}: {why}"));
         }
     }
+    let is_as_recorded = found["ok"] == true;
+    let sizes = pins.iter().filter_map(|note| Some(Checkpoint::of_note(note).ok()?.size));
+    if let Some((first, last)) = sizes.clone().min().zip(sizes.max()) {
+        let told = asked.removals((first, last), seen.unwrap_or(0))?;
+        for member in ["removals", "n_fitting", "n_unseen", "last_unseen"] {
+            found[member] = told[member].clone();
+        }
+        if told["n_unseen"] != 0 {
+            found["ok"] = false.into();
+        }
+    }
     context.answer(&found, |found| {
-        if found["ok"] == true {
-            let mut text = format!(
+        let mut lines: Vec<String> = Vec::new();
+        if is_as_recorded {
+            lines.push(format!(
                 "ok: {} entries are as they were recorded, and {} were removed by rule\nroot {} of {} leaves",
                 cell(&found["entries"]),
                 cell(&found["removed"]),
                 cell(&found["root"]),
                 cell(&found["size"])
-            );
-            match pins.len() {
-                0 => {}
-                1 => text.push_str("\nit begins with the old checkpoint"),
-                n => text.push_str(&format!("\nit begins with each of {n} old checkpoints")),
+            ));
+        } else {
+            let told = found["findings"].as_array().into_iter().flatten();
+            lines.extend(told.map(cell));
+            let n_more = found["n_findings"].as_u64().unwrap_or(0).saturating_sub(lines.len() as u64);
+            if n_more > 0 {
+                lines.push(format!("and {n_more} more"));
             }
-            return text;
         }
-        let told = found["findings"].as_array().into_iter().flatten();
-        let mut lines: Vec<String> = told.map(cell).collect();
-        let n_more = found["n_findings"].as_u64().unwrap_or(0).saturating_sub(lines.len() as u64);
-        if n_more > 0 {
-            lines.push(format!("and {n_more} more"));
+        let removals = found["removals"].as_array().into_iter().flatten();
+        lines.extend(removals.map(|removal| removal_line(removal, seen)));
+        match pins.len() {
+            _ if !is_as_recorded => {}
+            0 => {}
+            1 => lines.push("it begins with the old checkpoint".into()),
+            n => lines.push(format!("it begins with each of {n} old checkpoints")),
         }
         lines.join("\n")
     })?;
-    if found["ok"] == true {
-        return Ok(());
+    if !is_as_recorded {
+        return Err(Error::Mismatch("the database is not what was recorded".into()));
     }
-    Err(Error::Mismatch("the database is not what was recorded".into()))
+    match found["n_unseen"].as_u64() {
+        None | Some(0) => Ok(()),
+        Some(_) => {
+            let last = match found["last_unseen"].as_i64() {
+                Some(last) => format!("--removals-seen {last}"),
+                None => "--removals-seen once it has its row of control".to_owned(),
+            };
+            Err(Error::Mismatch(format!(
+                "rows of before the pin were removed otherwise than by the retention on record then: look at each that \
+                 is marked, and say so with {last}"
+            )))
+        }
+    }
+}
+
+/// `12 rows of before the pin were removed: row 57 of control, 2026-04-30T14:22:11Z, {"days":30,…}`
+fn removal_line(removal: &Value, seen: Option<u64>) -> String {
+    let control = removal["control"].as_u64();
+    let is_seen = control.is_some_and(|control| control <= seen.unwrap_or(0));
+    let mark = match (removal["fits"] == true, is_seen) {
+        (true, _) => "",
+        (false, true) => "(seen) ",
+        (false, false) => "LOOK: ",
+    };
+    let row = match control {
+        Some(control) => format!("row {control} of control, {}", cell(&removal["recorded_at"])),
+        None => "under way".to_owned(),
+    };
+    format!("{mark}{} rows of before the pin were removed: {row}, {}", cell(&removal["rows"]), removal["why"])
 }
 
 /// Who answers for the database.
@@ -97,6 +141,20 @@ impl Asked {
         match &self.0 {
             Looked::Server(client) => client.get("/api/v1/admin/root", vec![("size", size.to_string())]),
             Looked::File(at_rest) => proof::root(&at_rest.connection, size),
+        }
+    }
+
+    fn removals(&self, (first, last): (u64, u64), seen: u64) -> Result<Value> {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        match &self.0 {
+            Looked::Server(client) => {
+                let query = [("first", first), ("last", last), ("seen", seen)];
+                let query = query.map(|(name, value)| (name, number(value).to_string()));
+                client.get("/api/v1/admin/removals", query.into())
+            }
+            Looked::File(at_rest) => {
+                proof::removals(&at_rest.connection, (number(first), number(last)), number(seen))
+            }
         }
     }
 

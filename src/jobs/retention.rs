@@ -323,8 +323,33 @@ pub fn record_settings(app: &App) -> Result<()> {
     if app.store.read(|snapshot| is_on_record(snapshot))? {
         return Ok(());
     }
-    let days = days.clone();
     app.store.write(move |tx| tx.record_setting(json!({ "days": days })))
+}
+
+/// The row of `jobs` that says that `record_mailboxes` is done with.
+const ON_RECORD: &str = "retention_on_record";
+/// Mailboxes in one row of `control`.
+const AT_ONCE: i64 = 1000;
+
+/// Once: the days that mailboxes had before they came on record with each change.
+pub fn record_mailboxes(app: &App) -> Result<()> {
+    if app.store.read(|snapshot| jobs::started_at(snapshot, ON_RECORD))?.is_some() {
+        return Ok(());
+    }
+    let mut after = 0;
+    loop {
+        let last = app.store.write(move |tx| {
+            let days = mailboxes::list_own_days(tx, after, AT_ONCE)?;
+            match days.last() {
+                Some((last, _)) => tx.record_setting(json!({ "mailboxes": days })).map(|()| Some(*last)),
+                None => jobs::note(tx, ON_RECORD, tx.now, &Value::Null).map(|()| None),
+            }
+        })?;
+        match last {
+            Some(last) => after = last,
+            None => return Ok(()),
+        }
+    }
 }
 
 fn days(app: &App) -> Value {

@@ -373,6 +373,7 @@ fn put_policy(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let by = admin.by.clone();
     app.record(mailbox.workspace, request, move |tx| {
         let before = mailboxes::policy(tx, id)?;
+        let days_before = mailboxes::find_anywhere(tx, id)?.and_then(|mailbox| mailbox.retention_days);
         let document = policy.to_json();
         let version = mailboxes::put_policy(
             tx,
@@ -381,6 +382,9 @@ fn put_policy(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
             policy.retention_days,
             policy.include_body_hash,
         )?;
+        if days_before != Some(policy.retention_days) {
+            tx.record_setting(json!({ "mailboxes": [[id, policy.retention_days]] }))?;
+        }
         let before = before.and_then(|(_, document)| serde_json::from_str::<Value>(&document).ok());
         tx.note(Note {
             workspace: Some(mailbox.workspace),

@@ -165,6 +165,15 @@ pub fn list_for_retention(connection: &Connection) -> Result<Vec<(i64, Option<i6
     Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Up to `limit` mailboxes with days of their own, by number, those above `after`.
+pub fn list_own_days(connection: &Connection, after: i64, limit: i64) -> Result<Vec<(i64, i64)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, retention_days FROM mailboxes WHERE id > ?1 AND retention_days IS NOT NULL ORDER BY id LIMIT ?2",
+    )?;
+    let days = statement.query_map((after, limit), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(days.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The own days of a mailbox that retention may prune; `None`: it or its tenant is on hold.
 pub fn find_for_retention(connection: &Connection, id: i64) -> Result<Option<Option<i64>>> {
     Ok(connection

@@ -34,6 +34,12 @@ pub(super) fn total(holes: &[Hole]) -> i64 {
     holes.iter().map(Hole::n).fold(0, i64::saturating_add)
 }
 
+/// How many of the numbers are at most this one.
+pub(super) fn total_up_to(holes: &[Hole], last: i64) -> i64 {
+    let below = holes.iter().filter(|hole| hole.first <= last);
+    below.map(|hole| Hole { last: hole.last.min(last), ..*hole }.n()).fold(0, i64::saturating_add)
+}
+
 /// Of numbers in any order.
 pub(super) fn ranges(mut numbers: Vec<i64>) -> Vec<Hole> {
     numbers.sort_unstable();
@@ -219,6 +225,7 @@ mod tests {
         // printf '1-3\n5-5\n7-8\n' | sha256sum
         let expected = "cef86b42b7e64b9f74e79ee569c598837c05a7bd6857461b026a3af5e36e46c2";
         assert_eq!(digest(&ranges(vec![1, 2, 3, 5, 7, 8])), expected);
+        assert_eq!(total_up_to(&[hole(1, 3), hole(5, 9)], 6), 5);
     }
 
     #[test]

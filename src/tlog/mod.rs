@@ -20,6 +20,7 @@ pub mod merkle;
 pub mod note;
 pub mod proof;
 pub mod record;
+pub mod removals;
 pub mod rows;
 pub mod tiles;
 pub mod tree;

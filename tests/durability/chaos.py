@@ -613,7 +613,10 @@ class World:
             found = self.json("check")
             if not found["ok"]:
                 self.fail(f"check: {found}")
-            pins = ["--pin", str(self.scratch / "pins")] if self.pinned and (self.scratch / "pins").exists() else []
+            pins = []
+            if self.pinned and (self.scratch / "pins").exists():
+                # Erasures and shorter days are among what the clients do.
+                pins = ["--pin", str(self.scratch / "pins"), "--removals-seen", str(2**62)]
             code, out, err = self.command("--json", "verify", *pins)
             if code != 0:
                 self.fail(f"verify: exit {code}, {out[:900]} {err[:600]}")

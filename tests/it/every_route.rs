@@ -382,6 +382,7 @@ const ROWS: &[(&str, &str, &str, Who, u16, u16)] = &[
     ("GET /tlog/keys", "/tlog/keys", "", Known, 200, 200),
     ("GET /tlog/tile/{level}/{tile}", "/tlog/tile/0/000.p/1", "", Known, 200, 200),
     ("GET /api/v1/admin/root", "/api/v1/admin/root?size=1", "", Admin, 200, 403),
+    ("GET /api/v1/admin/removals", "/api/v1/admin/removals?first=1&last=2", "", Admin, 200, 403),
     ("GET /api/v1/admin/clock", "/api/v1/admin/clock", "", Admin, 200, 403),
     // Nothing to accept; `clock.rs` has the step.
     ("POST /api/v1/admin/clock/accept", "/api/v1/admin/clock/accept", "", Admin, 409, 403),

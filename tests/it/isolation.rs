@@ -312,6 +312,7 @@ const WITHOUT_IDS: &[&str] = &[
     "GET /api/v1/admin/verify",
     "GET /api/v1/admin/checkpoint",
     "GET /api/v1/admin/root",
+    "GET /api/v1/admin/removals",
     "GET /api/v1/admin/consistency",
     "POST /api/v1/admin/epochs",
     "GET /api/v1/admin/controls/{number}/proof",

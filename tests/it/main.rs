@@ -37,6 +37,7 @@ mod proofs;
 mod rates;
 mod readers;
 mod readme;
+mod removals;
 mod retention;
 mod root;
 mod secrets;
