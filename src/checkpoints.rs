@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::ids;
 use crate::store::backup::{self, sync_directory};
 use crate::store::disk::Disk;
-use crate::store::{Note as Activity, Store, backups, migrate};
+use crate::store::{Note as Activity, Store, Tx, backups, migrate};
 use crate::time::{Clock, DAY, Timestamp};
 use crate::tlog::epochs::{self, Epoch};
 use crate::tlog::merkle;
@@ -255,11 +255,24 @@ impl Checkpoints {
 /// Goes on under another name: a backup has taken the place of a later database, or the key is lost. Nobody may serve
 /// the directory. Returns what the new checkpoints are verified with; `None` where the log had no name yet.
 pub fn renew(config: &Config, why: &str, is_new_key: bool) -> Result<Option<String>> {
+    renew_with(config, why, is_new_key, |_| Ok(()))
+}
+
+/// `renew`, with what else is to be said of it.
+pub fn renew_with(
+    config: &Config,
+    why: &str,
+    is_new_key: bool,
+    note: impl FnOnce(&mut Tx<'_>) -> Result<()> + Send + 'static,
+) -> Result<Option<String>> {
     let database = config.database();
     let disk = Disk::open(&config.data, config.disk_reserve)?;
     migrate::prepare(&database, LOGS)?;
     let store = Store::open(&database, disk, Clock::system(), crate::activity::note, LOGS)?;
-    store.write(|tx| backups::forget_all(tx))?;
+    store.write(move |tx| {
+        backups::forget_all(tx)?;
+        note(tx)
+    })?;
     let signer = begin_another(config, &store, why, is_new_key, None)?;
     store.checkpoint()?;
     if signer.is_none() {

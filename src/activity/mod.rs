@@ -88,7 +88,7 @@ pub struct NewEntry {
 }
 
 /// What mailtrail itself notes, and nobody else may record: whoever reads one of these must be able to believe it.
-pub const OWN_ACTIONS: [&str; 40] = [
+pub const OWN_ACTIONS: [&str; 41] = [
     "activity.export",
     "api_key.create",
     "api_key.revoke",
@@ -97,6 +97,7 @@ pub const OWN_ACTIONS: [&str; 40] = [
     "auth.login_failed",
     "auth.logout",
     "backup.create",
+    "backup.restore",
     "check.repair",
     "checkpoint.renew",
     "clock.accept",

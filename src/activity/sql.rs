@@ -228,6 +228,42 @@ pub fn oldest(connection: &Connection) -> Result<Option<Timestamp>> {
         .optional()?)
 }
 
+/// What mailtrail noted of somebody or something.
+pub struct Noted {
+    pub workspace: i64,
+    pub action: String,
+    pub target: Option<Uuid>,
+    pub metadata: Json,
+    pub at: Timestamp,
+}
+
+/// Tells what mailtrail noted of these actions, in the order of recording. In a project others record too, so what
+/// stands there is not believed. Reads the whole log, of any version.
+pub fn each_own_note(
+    connection: &Connection,
+    actions: &[&str],
+    mut tell: impl FnMut(Noted) -> Result<()>,
+) -> Result<()> {
+    let mut statement = connection.prepare(
+        "SELECT activity.workspace, texts.text AS action, target_id, metadata, activity.created_at AS at
+         FROM activity JOIN texts ON texts.id = activity.action
+         WHERE project IS NULL AND action IN
+             (SELECT id FROM texts WHERE text IN (SELECT value FROM json_each(?1)))
+         ORDER BY seq",
+    )?;
+    let mut rows = statement.query([json!(actions).to_string()])?;
+    while let Some(row) = rows.next()? {
+        tell(Noted {
+            workspace: row.get("workspace")?,
+            action: row.get("action")?,
+            target: row.get("target_id").ok(),
+            metadata: serde_json::from_str(&row.get::<_, String>("metadata")?).unwrap_or_default(),
+            at: row.get("at")?,
+        })?;
+    }
+    Ok(())
+}
+
 /// How many activities a workspace has, with those of its projects.
 pub fn total(connection: &Connection, workspace: i64) -> Result<i64> {
     let owners = Scope::Workspace(workspace).owners(connection)?;

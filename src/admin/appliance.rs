@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::vouching;
 use crate::app::{App, LOGS};
+use crate::auth::keys::LivingKey;
 use crate::auth::license::{self, License};
 use crate::auth::{Admin, FIRST_WORKSPACE, keys, sessions, sources};
 use crate::error::{Error, Result};
@@ -16,7 +18,7 @@ use crate::jobs::{backups, retention};
 use crate::mask::quoted;
 use crate::owners::{invitations, mailboxes};
 use crate::store::counts::Recount;
-use crate::store::{Note, Sharing, Whole, backup, clock_steps, counts, idempotency, jobs, schema};
+use crate::store::{By, Note, Sharing, Tx, Whole, backup, clock_steps, counts, idempotency, jobs, schema};
 use crate::time::SECOND;
 use crate::{activity, enforcement, messages};
 
@@ -155,6 +157,25 @@ pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Respon
     Response::json(201, &shown)
 }
 
+/// A backup took the place of the database, and these keys ended with it: in the trail of each one's workspace, and of
+/// the first.
+pub fn note_restored(tx: &mut Tx<'_>, by: &By, keys: &[LivingKey], metadata: Value) -> Result<()> {
+    let note = |workspace, action, (target_type, target_id), metadata| Note {
+        workspace: Some(workspace),
+        project: None,
+        by: by.clone(),
+        action,
+        target_type,
+        target_id,
+        metadata,
+    };
+    for LivingKey { id, workspace, name, hint } in keys {
+        let metadata = json!({ "name": name, "hint": hint, "why": "a backup was restored" });
+        tx.note(note(*workspace, "api_key.revoke", ("api_key", id.to_string()), metadata))?;
+    }
+    tx.note(note(FIRST_WORKSPACE, "backup.restore", ("appliance", String::new()), metadata))
+}
+
 /// Counts put right in one transaction.
 const REPAIRED_AT_ONCE: usize = 500;
 
@@ -190,11 +211,15 @@ pub fn post_check(app: &App, admin: &Admin, request: &Request) -> Result<Respons
     )
 }
 
-/// What SQLite finds wrong, and every count that is not the number of its rows.
+/// What SQLite finds wrong, who may come in though the log does not say so, and every count that is not the number of
+/// its rows.
 pub fn check(connection: &rusqlite::Connection) -> Result<(Vec<String>, Vec<counts::Miscount>)> {
     let mut problems = backup::problems(connection, LOGS)?;
     if !schema::examine(connection)?.1 {
         return Ok((problems, Vec::new()));
+    }
+    if let Err(error) = vouching::find_unvouched(connection, &mut |line| problems.push(line)) {
+        problems.push(backup::damage(error)?);
     }
     let miscounts = recount(connection).or_else(|error| {
         problems.push(backup::damage(error)?);

@@ -38,7 +38,10 @@ pub fn invite(
         admin.must_own(workspace)?;
     }
     let (invitation, token) = invitations::create(tx, workspace, email, name, role)?;
-    let metadata = json!({ "email": email, "role": role, "expires_at": invitation.expires_at });
+    let metadata = json!({
+        "email": email, "role": role, "expires_at": invitation.expires_at,
+        "fingerprint": invitations::fingerprint_of(&token),
+    });
     let target = ("invitation", invitation.id.to_string());
     tx.note(note(admin, workspace, "workspace.member_invited", target, metadata))?;
     let mut shown = crate::http::json::value(&invitation)?;

@@ -10,6 +10,7 @@ pub mod keys;
 pub mod owners;
 pub mod people;
 pub mod proof;
+pub mod vouching;
 
 use crate::auth::Admin;
 use crate::error::Result;

@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use super::vouching;
 use crate::app::{App, LOGS};
 use crate::auth::{Admin, FIRST_WORKSPACE};
 use crate::error::{Error, Result, Subject};
@@ -21,7 +22,8 @@ use crate::tlog::verify::{self, Verified};
 /// Findings that are told one by one.
 const MOST_TOLD: usize = 1000;
 
-/// Every row against its leaf, every leaf against the tree, the tree against its seals. Reads all there is, in one
+/// Every row against its leaf, every leaf against the tree, the tree against its seals, and who may come in against
+/// what the log says of them. Reads all there is, in one
 /// snapshot: a second or two for a million rows; writes go on meanwhile. One at a time, and only while the one who
 /// asked is there.
 pub fn show_verification(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
@@ -53,12 +55,12 @@ pub fn verification(connection: &Connection) -> Result<Value> {
         if !(Timestamp::MIN..Timestamp::MAX).contains(&latest) {
             tell(format!("the latest time that a write saw is {}, in no year that can be", latest.micros()));
         }
-        Ok(verified)
+        Ok((verified, vouching::find_unvouched(connection, &mut tell)?))
     });
     Ok(match verified {
-        Ok(Verified { size, root, n_rows, n_removed, .. }) => json!({
+        Ok((Verified { size, root, n_rows, n_removed, .. }, unproved)) => json!({
             "ok": n_findings == 0, "size": size, "root": root.map(|root| root.to_string()), "entries": n_rows,
-            "removed": n_removed, "findings": findings, "n_findings": n_findings,
+            "removed": n_removed, "unproved": unproved, "findings": findings, "n_findings": n_findings,
         }),
         Err(error) => {
             findings.push(backup::damage(error)?);

@@ -226,6 +226,71 @@ pub fn fingerprint_of(text: &str) -> String {
     fingerprint(&sha256(text.as_bytes()))
 }
 
+/// A key that opens something.
+pub struct LivingKey {
+    pub id: Uuid,
+    pub workspace: i64,
+    pub name: String,
+    pub hint: String,
+}
+
+/// Neither revoked nor expired at `?1`.
+const LIVES: &str = "(revoked_at IS NULL OR revoked_at > ?1) AND (expires_at IS NULL OR expires_at > ?1)";
+
+/// Every key that lives at a time.
+pub fn living(connection: &Connection, at: Timestamp) -> Result<Vec<LivingKey>> {
+    let mut statement = connection
+        .prepare(&format!("SELECT uuid, workspace, name, hint FROM api_keys WHERE {LIVES} ORDER BY id"))?;
+    let living = statement.query_map([at.truncated()], |row| {
+        Ok(LivingKey {
+            id: row.get("uuid")?,
+            workspace: row.get("workspace")?,
+            name: row.get("name")?,
+            hint: row.get("hint")?,
+        })
+    })?;
+    Ok(living.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Ends them.
+pub fn revoke_all(connection: &Connection, at: Timestamp) -> Result<()> {
+    connection.execute(&format!("UPDATE api_keys SET revoked_at = ?1 WHERE {LIVES}"), [at.truncated()])?;
+    Ok(())
+}
+
+/// A key as it stands in a file, which may be of any version and by anybody.
+pub struct HeldKey {
+    pub id: Uuid,
+    pub workspace: i64,
+    pub hint: String,
+    pub scopes: Scope,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
+    pub fingerprint: String,
+}
+
+/// Tells every key, in the order of their making.
+pub fn each_held(connection: &Connection, mut tell: impl FnMut(HeldKey) -> Result<()>) -> Result<()> {
+    let mut statement = connection.prepare(
+        "SELECT uuid, workspace, hint, scopes, created_at, expires_at, revoked_at, hash FROM api_keys ORDER BY id",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        tell(HeldKey {
+            id: row.get("uuid")?,
+            workspace: row.get("workspace")?,
+            hint: row.get("hint")?,
+            scopes: Scope(row.get("scopes")?),
+            created_at: row.get("created_at")?,
+            expires_at: row.get("expires_at")?,
+            revoked_at: row.get("revoked_at")?,
+            fingerprint: fingerprint(&row.get::<_, Vec<u8>>("hash")?),
+        })?;
+    }
+    Ok(())
+}
+
 fn is_well_formed(text: &str) -> bool {
     let digits = text.strip_prefix("mt_live_").or_else(|| text.strip_prefix("tc_live_"));
     digits.is_some_and(|d| d.len() == 48 && d.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))

@@ -21,10 +21,18 @@ const LONGEST_NAME: usize = 64;
 
 /// As rows and activities name them: `operator root (sudo: ada)`.
 pub fn name(request: &Request) -> String {
-    let told = request.header(OPERATOR_HEADER).unwrap_or_default();
+    describe(request.peer, request.header(OPERATOR_HEADER).unwrap_or_default())
+}
+
+/// This process, by what it says of itself (`of_this_process`).
+pub fn name_here(told: &str) -> String {
+    describe(Peer::Local, told)
+}
+
+fn describe(peer: Peer, told: &str) -> String {
     let mut words = told.split(' ');
     let own_uid = words.next().and_then(|uid| uid.parse().ok());
-    let uid = match request.peer {
+    let uid = match peer {
         Peer::Unix { uid } => Some(uid),
         Peer::Local => own_uid,
         Peer::Tcp(_) => None,

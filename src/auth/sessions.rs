@@ -67,6 +67,17 @@ pub fn end_others(tx: &Tx<'_>, user: i64, keep: Option<&str>) -> Result<()> {
     Ok(())
 }
 
+/// How many were not ended.
+pub fn count_living(connection: &Connection) -> Result<i64> {
+    Ok(connection.query_row("SELECT count(*) FROM sessions WHERE ended_at IS NULL", [], |row| row.get(0))?)
+}
+
+/// Ends everybody's.
+pub fn end_everybodys(connection: &Connection, at: Timestamp) -> Result<()> {
+    connection.execute("UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL", [at])?;
+    Ok(())
+}
+
 /// After the clock was put right: a session that began in the future would live until then.
 pub fn end_after_step(tx: &Tx<'_>) -> Result<()> {
     tx.execute(

@@ -111,12 +111,18 @@ pub enum Command {
         file: PathBuf,
     },
     /// Put a backup in place
+    ///
+    /// Sessions and invitations end, and every key is revoked: what was ended since the backup was made would live again.
+    /// The keys are listed. Accounts, roles and passwords are those of the backup.
     Restore {
         /// What `backup` wrote
         file: PathBuf,
         /// Only say what would be done
         #[arg(long)]
         dry_run: bool,
+        /// Revoke no key
+        #[arg(long)]
+        keep_keys: bool,
     },
     /// What time it is here; `accept`, after it was wrong
     Clock {

@@ -15,6 +15,7 @@ mod manual;
 mod named;
 mod owners;
 mod proof;
+mod restore;
 mod service;
 mod setup;
 mod table;
@@ -229,7 +230,9 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Man => manual::man(),
         Command::Completions { shell } => manual::completions(shell),
         Command::Backup { file } => setup::backup(&context, &file),
-        Command::Restore { file, dry_run } => setup::restore(&context, &file, dry_run),
+        Command::Restore { file, dry_run, keep_keys } => {
+            restore::restore(&context, &file, dry_run, keep_keys)
+        }
         Command::Clock { command } => setup::clock(&context, command),
         Command::Check { file, repair } => setup::check(&context, file.as_deref(), repair),
         Command::Verify { file, proof: Some(path), key, .. } => {

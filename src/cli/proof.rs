@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -13,6 +14,7 @@ use super::named::NewDirectory;
 use super::table::cell;
 use super::terminal::tell;
 use crate::admin::proof;
+use crate::admin::vouching::Unproved;
 use crate::checkpoints;
 use crate::data_directory::{self, PATIENCE};
 use crate::error::{Error, Result};
@@ -61,6 +63,7 @@ pub fn verify(context: &Context, file: Option<&Path>, pins: Option<&Path>, seen:
                 lines.push(format!("and {n_more} more"));
             }
         }
+        lines.extend(Unproved::deserialize(&found["unproved"]).unwrap_or_default().told());
         let removals = found["removals"].as_array().into_iter().flatten();
         lines.extend(removals.map(|removal| removal_line(removal, seen)));
         match pins.len() {

@@ -1,7 +1,7 @@
-//! From nothing to serving, and keeping it safe: init, serve, health, config, backup, restore, check, retention, stats.
+//! From nothing to serving, and keeping it safe: init, serve, health, config, backup, check, retention, stats (`restore`
+//! is in a file of its own).
 
 use std::io::{BufRead, IsTerminal};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -12,14 +12,13 @@ use signal_hook::iterator::Signals;
 
 use super::Context;
 use super::arguments::{ClockCommand, RetentionCommand};
-use super::client::{Client, Looked, must_be_file};
+use super::client::{Client, Looked};
 use super::named::NewFile;
 use super::service::{self, Watchdog};
 use super::table::{card, cell, table};
 use super::terminal::{print, tell};
 use crate::app::{App, LOGS};
-use crate::auth::{Scope, license, password};
-use crate::checkpoints;
+use crate::auth::{Scope, password};
 use crate::config::Config;
 use crate::data_directory::{self, Lock, PATIENCE, State, Turn, still_taken};
 use crate::error::{Error, Result};
@@ -237,7 +236,7 @@ pub fn config(context: &Context) -> Result<()> {
     })
 }
 
-// ---------------------------------------------------------------------------------------------- backup, restore, check
+// ---------------------------------------------------------------------------------------------- backup, check
 
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(Error::io(format!("cannot resolve {}", path.display())))
@@ -268,179 +267,6 @@ fn backup_of_root(context: &Context, file: &Path) -> Result<()> {
     new.finish()?;
     let made = json!({ "file": absolute(file)?, "bytes": copied });
     context.answer(&made, |made| format!("{} ({} bytes)", cell(&made["file"]), cell(&made["bytes"])))
-}
-
-/// Puts a backup in place of nothing, or of an older database, which is kept beside it.
-pub fn restore(context: &Context, file: &Path, dry_run: bool) -> Result<()> {
-    let data = &context.config.data;
-    let source = open_backup(file)?;
-    privileges::descend()?;
-    let database = context.config.database();
-    let is_new = !data.exists() && !dry_run;
-    if is_new {
-        data_directory::create(data)?;
-    }
-    let _lock = match data.exists() {
-        false => None,
-        true => {
-            let lock = take_lock(&context.config, |data| {
-                Error::usage(
-                    format!("{} is being served; a live database is never replaced", data.display()),
-                    "stop the server first",
-                )
-            })?;
-            data_directory::remove_unfinished(data);
-            Some(lock)
-        }
-    };
-    // Whoever can change the file meanwhile changes nothing of what was looked at. To say only what would be done, no copy
-    // is made where the file can be read as it is.
-    let looked_at = (|| {
-        let copied = match dry_run && std::fs::File::open(file).is_ok() {
-            true => None,
-            false => Some(Copied::of(source, &database)?),
-        };
-        let backup = examine(copied.as_ref().map_or(file, |copied| &copied.path), file)?;
-        Ok::<_, Error>((copied, backup))
-    })();
-    if let (Err(_), true) = (&looked_at, is_new) {
-        data_directory::remove_unused(data);
-    }
-    let (copied, backup) = looked_at?;
-    let replaced = database.exists().then(|| examine(&database, &database)).transpose().map_err(|error| {
-        Error::usage(
-            format!("the database that is there cannot be compared with the backup: {error}"),
-            format!("move it away first, with what begins with its name: {}", database.display()),
-        )
-    })?;
-    if let Some(current) = &replaced
-        && current.last_seq > backup.last_seq
-    {
-        return Err(Error::usage(
-            format!(
-                "the database in {} is newer (row {}) than the backup (row {})",
-                data.display(),
-                current.last_seq,
-                backup.last_seq
-            ),
-            "move it away first if the backup is really to take its place",
-        ));
-    }
-    let kept = replaced
-        .is_some()
-        .then(|| data.join(format!("mailtrail.db.replaced-{}", crate::ids::random_hex::<4>())));
-    let shown = json!({
-        "dry_run": dry_run, "from": file, "to": database, "schema_version": backup.version,
-        "last_row": backup.last_seq, "rows": backup.rows, "kept": kept,
-    });
-    if let (Some(copied), false) = (copied, dry_run) {
-        put_in_place(copied, &database, kept.as_deref())?;
-        let why = format!("{} was put in place", file.display());
-        checkpoints::renew(&context.config, &why, false)?;
-    }
-    if !data.join(license::LICENSE).exists() {
-        tell(&format!(
-            "There is no license in {}: a backup holds no keys. Put issuer.key, issuer.pub and {} back too, or make \
-             new ones with `mailtrail license issue`.",
-            data.display(),
-            license::LICENSE
-        ));
-    }
-    context.answer(&shown, |shown| {
-        let verb = if dry_run { "Would put" } else { "Put" };
-        let mut text =
-            format!("{verb} {} in place as {}\n{}", file.display(), database.display(), card(&shown["rows"]));
-        if let Some(kept) = &kept {
-            text.push_str(&format!("The database that was there is kept as {}\n", kept.display()));
-        }
-        text
-    })
-}
-
-struct Examined {
-    version: i64,
-    last_seq: i64,
-    rows: Value,
-}
-
-/// The backup that is to be put in place, opened for reading as a file.
-fn open_backup(file: &Path) -> Result<std::fs::File> {
-    must_be_file(file)?;
-    if copies::has_more_beside(file) {
-        return Err(Error::usage(
-            format!(
-                "{} has a WAL or a journal beside it: it is no backup, but a database in use",
-                file.display()
-            ),
-            "make one with `mailtrail backup`",
-        ));
-    }
-    std::fs::File::open(file).map_err(|error| {
-        Error::usage(format!("cannot read {}: {error}", file.display()), "name a readable file")
-    })
-}
-
-/// A copy of a backup beside the database whose place it is to take; removed unless it does.
-struct Copied {
-    path: PathBuf,
-}
-
-impl Copied {
-    fn of(mut source: std::fs::File, database: &Path) -> Result<Self> {
-        let path = copies::partial_name(database)?;
-        let failed = || Error::io(format!("cannot write {}", path.display()));
-        let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let mut file = made.map_err(failed())?;
-        let copied = std::io::copy(&mut source, &mut file).and_then(|_| file.sync_all());
-        let copy = Self { path: path.clone() };
-        copied.map_err(failed())?;
-        Ok(copy)
-    }
-}
-
-impl Drop for Copied {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-/// What is in a database that nobody serves; a damaged one is refused. It is spoken of as of its `original`.
-fn examine(path: &Path, original: &Path) -> Result<Examined> {
-    let connection = copies::open_copy(path, original)?;
-    let version = migrate::version(&connection, original)?;
-    copies::examine(&connection, original, LOGS)?;
-    let n_rows = |table: &'static str| copies::count_rows(&connection, table);
-    Ok(Examined {
-        version,
-        last_seq: copies::last_seq(&connection)?,
-        rows: json!({
-            "enforcement": n_rows("enforcement_events")?, "messages": n_rows("messages")?,
-            "activity": n_rows("activity")?,
-        }),
-    })
-}
-
-/// Move the old one away, rename: at any moment one whole database stands there or none.
-fn put_in_place(copied: Copied, database: &Path, kept: Option<&Path>) -> Result<()> {
-    let failed = |path: &Path| Error::io(format!("cannot write {}", path.display()));
-    if let Some(kept) = kept {
-        std::fs::rename(database, kept).map_err(failed(kept))?;
-    }
-    // A WAL belongs to the database that was here, also when that was moved away by hand: SQLite would play it into
-    // the backup and break it.
-    let stays = kept.map_or_else(|| copied.path.with_extension("replaced"), Path::to_owned);
-    for suffix in ["-wal", "-shm"] {
-        let with = |path: &Path| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            PathBuf::from(name)
-        };
-        if with(database).exists() {
-            std::fs::rename(with(database), with(&stays)).map_err(failed(&stays))?;
-        }
-    }
-    std::fs::rename(&copied.path, database).map_err(failed(database))?;
-    copies::sync_directory(database)
 }
 
 /// What the clock says against what was written, or that it is right now.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::users::Role;
 use crate::error::{Error, Result};
-use crate::ids::{Uuid, random_hex, sha256};
+use crate::ids::{Uuid, fingerprint, random_hex, sha256};
 use crate::store::Tx;
 use crate::time::Timestamp;
 
@@ -147,6 +147,16 @@ pub fn forget(tx: &Tx<'_>, cutoff: Timestamp, limit: i64) -> Result<usize> {
     )?)
 }
 
+pub fn count(connection: &Connection) -> Result<i64> {
+    Ok(connection.query_row("SELECT count(*) FROM invitations", [], |row| row.get(0))?)
+}
+
+/// Removes everybody's.
+pub fn remove_all(connection: &Connection) -> Result<()> {
+    connection.execute("DELETE FROM invitations", [])?;
+    Ok(())
+}
+
 /// After the clock was put right: none is open for longer than one that is made now.
 pub fn date_back(tx: &Tx<'_>) -> Result<()> {
     tx.execute(
@@ -154,4 +164,42 @@ pub fn date_back(tx: &Tx<'_>) -> Result<()> {
         (tx.now, tx.now.plus_days(DAYS)),
     )?;
     Ok(())
+}
+
+/// An open invitation as it stands in a file, which may be by anybody.
+pub struct HeldInvitation {
+    pub id: Uuid,
+    pub workspace: i64,
+    pub email: String,
+    pub role: Role,
+    pub created_at: Timestamp,
+    pub fingerprint: String,
+}
+
+/// Tells every one that is open.
+pub fn each_held(
+    connection: &Connection,
+    now: Timestamp,
+    mut tell: impl FnMut(HeldInvitation) -> Result<()>,
+) -> Result<()> {
+    let mut statement = connection.prepare(
+        "SELECT uuid, workspace, email, role, created_at, hash FROM invitations WHERE expires_at > ?1 ORDER BY id",
+    )?;
+    let mut rows = statement.query([now])?;
+    while let Some(row) = rows.next()? {
+        tell(HeldInvitation {
+            id: row.get("uuid")?,
+            workspace: row.get("workspace")?,
+            email: row.get("email")?,
+            role: Role::from_number(row.get("role")?),
+            created_at: row.get("created_at")?,
+            fingerprint: fingerprint(&row.get::<_, Vec<u8>>("hash")?),
+        })?;
+    }
+    Ok(())
+}
+
+/// The fingerprint of what is stored of a link.
+pub fn fingerprint_of(token: &str) -> String {
+    fingerprint(&sha256(token.as_bytes()))
 }

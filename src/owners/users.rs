@@ -291,3 +291,65 @@ pub fn find_member(connection: &Connection, workspace: i64, user: Uuid) -> Resul
         .query_row((workspace, user), Member::from_row)
         .optional()?)
 }
+
+/// An account as it stands in a file, which may be of any version and by anybody.
+pub struct HeldUser {
+    pub id: Uuid,
+    pub email: String,
+    pub created_at: Timestamp,
+    pub is_deleted: bool,
+    pub fingerprint: String,
+    /// Where they are or were members.
+    pub workspaces: Vec<i64>,
+}
+
+/// Tells every account, in the order of their making.
+pub fn each_held(connection: &Connection, mut tell: impl FnMut(HeldUser) -> Result<()>) -> Result<()> {
+    let mut statement = connection
+        .prepare("SELECT id, uuid, email, created_at, deleted_at, password FROM users ORDER BY id")?;
+    let mut of = connection.prepare("SELECT workspace FROM members WHERE user = ?1")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let workspaces = of.query_map([row.get::<_, i64>("id")?], |row| row.get(0))?;
+        tell(HeldUser {
+            id: row.get("uuid")?,
+            email: row.get("email")?,
+            created_at: row.get("created_at")?,
+            is_deleted: row.get::<_, Option<i64>>("deleted_at")?.is_some(),
+            fingerprint: fingerprint(row.get::<_, String>("password")?.as_bytes()),
+            workspaces: workspaces.collect::<rusqlite::Result<_>>()?,
+        })?;
+    }
+    Ok(())
+}
+
+/// A living membership of a living account as it stands in a file.
+pub struct HeldMember {
+    pub workspace: i64,
+    pub user: Uuid,
+    pub role: Role,
+    pub joined_at: Timestamp,
+}
+
+/// Tells every one of them in workspaces that live.
+pub fn each_held_member(
+    connection: &Connection,
+    mut tell: impl FnMut(HeldMember) -> Result<()>,
+) -> Result<()> {
+    let mut statement = connection.prepare(
+        "SELECT members.workspace, users.uuid, members.role, members.joined_at FROM members
+         JOIN users ON users.id = members.user JOIN workspaces ON workspaces.id = members.workspace
+         WHERE members.removed_at IS NULL AND users.deleted_at IS NULL AND workspaces.deleted_at IS NULL
+         ORDER BY members.workspace, members.user",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        tell(HeldMember {
+            workspace: row.get(0)?,
+            user: row.get(1)?,
+            role: Role::from_number(row.get(2)?),
+            joined_at: row.get(3)?,
+        })?;
+    }
+    Ok(())
+}

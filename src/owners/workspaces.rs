@@ -103,3 +103,9 @@ pub fn delete(tx: &Tx<'_>, key: i64) -> Result<()> {
     )?;
     Ok(())
 }
+
+/// Every workspace, deleted or not: its key and its outer id.
+pub fn all_ids(connection: &Connection) -> Result<Vec<(i64, Uuid)>> {
+    let mut statement = connection.prepare("SELECT id, uuid FROM workspaces")?;
+    Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
+}

@@ -14,7 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::{checksums, disk, migrate, pages, schema};
+use super::{checksums, connect, disk, migrate, pages, schema};
 use crate::error::{Error, Result};
 use crate::tlog::rows::Rows;
 use crate::tlog::verify;
@@ -214,6 +214,19 @@ fn find_problems(connection: &Connection, problems: &mut Vec<String>) -> Result<
         problems.push(line?);
     }
     Ok(())
+}
+
+/// Changes a copy that has no name yet, and leaves it as it was: one file, flushed.
+pub fn change<T>(partial: &Path, change: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    let mut connection = connect(partial)?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
+    let changed = change(&transaction)?;
+    transaction.commit()?;
+    connection.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+    drop(connection);
+    let failed = Error::io(format!("cannot flush {}", partial.display()));
+    File::open(partial).and_then(|file| file.sync_all()).map_err(failed)?;
+    Ok(changed)
 }
 
 /// Opens a database that nobody serves, for looking only. Where nothing can be written beside it, as on read-only media,

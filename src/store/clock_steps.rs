@@ -28,3 +28,8 @@ pub fn ends_before(connection: &Connection, last: i64) -> Result<Vec<i64>> {
         connection.prepare_cached("SELECT seq FROM clock_steps WHERE seq < ?1 ORDER BY seq")?;
     Ok(statement.query_map([last], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
+
+/// Whether time ever started again.
+pub fn has_any(connection: &Connection) -> Result<bool> {
+    Ok(connection.query_row("SELECT EXISTS (SELECT 1 FROM clock_steps)", [], |row| row.get(0))?)
+}

@@ -33,6 +33,8 @@ pub(super) const STEPS: &[(i64, &str)] = &[
     (5, include_str!("upgrades/5.sql")),
     (6, include_str!("upgrades/6.sql")),
 ];
+/// From this version on people are invited.
+pub const WITH_INVITATIONS: i64 = 6;
 /// From this version on there is a tree; the rows that are there then get their leaves.
 pub const WITH_TREE: i64 = 3;
 /// From this version on the tree's checkpoints are signed.

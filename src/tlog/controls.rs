@@ -115,6 +115,23 @@ pub fn removals_since(connection: &Connection, number: i64) -> Result<Vec<(i64, 
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Tells the beginning of the tree over rows that were there, and every removal, also one that is under way: whether it
+/// is the former, what it says, and when it was recorded.
+pub fn each(connection: &Connection, mut tell: impl FnMut(bool, Value, Timestamp)) -> Result<()> {
+    // One that cannot be read is a finding of `verify`.
+    for Removing { why, .. } in holes::removing(connection).unwrap_or_default() {
+        tell(false, why, Timestamp::MAX);
+    }
+    let mut statement = connection
+        .prepare("SELECT kind, body, recorded_at FROM controls WHERE kind IN (?1, ?2) ORDER BY seq")?;
+    let mut rows = statement.query((Kind::Begin as i64, Kind::Removal as i64))?;
+    while let Some(row) = rows.next()? {
+        let body = serde_json::from_str(&row.get::<_, String>(1)?).unwrap_or_default();
+        tell(row.get::<_, i64>(0)? == Kind::Begin as i64, body, row.get(2)?);
+    }
+    Ok(())
+}
+
 /// How many rows say something that is `meant`.
 pub fn count(connection: &Connection, is_meant: impl Fn(&str) -> bool) -> Result<i64> {
     let mut statement = connection.prepare("SELECT body FROM controls")?;

@@ -38,6 +38,7 @@ mod rates;
 mod readers;
 mod readme;
 mod removals;
+mod restore;
 mod retention;
 mod root;
 mod secrets;

@@ -1080,7 +1080,7 @@ def test_backup_and_restore(tmp_path):
         assert mode(first) == "600"
         at_first = [one.run("export", "enforcement").stdout]
         assert refused(one.run("backup", first, exit_code=1)) == f"{first} exists already"
-        server.post("/v1/enforcement/events", one.key, OWN_EVENT)
+        server.post("/v1/enforcement/events", one.key, {"events": [OWN_EVENT] * 10})
         at_second = exports(one)
         one.json("backup", second)
         live = one.run("restore", second, exit_code=1)
@@ -1108,10 +1108,17 @@ def test_backup_and_restore(tmp_path):
     assert mode(data) == "700" and mode(data / "mailtrail.db") == "600"
     def rows(path):
         with sqlite3.connect(path) as connection:
-            tables = ("enforcement_events", "messages", "message_facts", "activity", "counts", "mailboxes", "texts")
+            tables = ("enforcement_events", "messages", "message_facts", "activity", "mailboxes")
             return {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
 
-    assert rows(data / "mailtrail.db") == rows(first)
+    restored, backed_up = rows(data / "mailtrail.db"), rows(first)
+    # What the restoring itself did: the key of `init` ended, and that it was restored.
+    added = restored["activity"][len(backed_up["activity"]) :]
+    assert restored["activity"][: len(backed_up["activity"])] == backed_up["activity"] and len(added) == 2
+    assert restored | {"activity": None} == backed_up | {"activity": None}
+    [revoked] = done["revoked_keys"]
+    assert (revoked["name"], done["ended_sessions"], done["kept_keys"]) == ("init", 0, False)
+    assert [key["revoked_at"] is None for key in json.loads(run(*two, "--json", "key", "list").stdout)["keys"]] == [False]
     assert run(*two, "export", "enforcement").stdout == at_first[0]
 
     # Over an older one, which is kept.
