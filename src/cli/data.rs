@@ -29,60 +29,84 @@ pub fn record(context: &Context, command: &RecordCommand) -> Result<()> {
     let id = number(&client, context, mailbox)?;
     let mut query = vec![("outcome", outcome.clone())];
     query.extend(reason.iter().map(|reason| ("reason", reason.clone())));
-    let send = |message: Message| {
-        let (mut query, path) = (query.clone(), format!("/v1/mailboxes/{id}/audit-logs"));
-        let (media_type, body) = match message {
-            Message::Whole(message) => ("message/rfc822", message),
-            Message::Head(head, hash) => {
-                query.push(("message_hash", hex(&hash)));
-                ("text/rfc822-headers", head)
-            }
-        };
-        let headers = vec![("content-type", media_type.to_owned())];
-        client.send(Call { method: Method::Post, path, query, headers, body })
-    };
-    let answer = match message {
-        Message::Whole(whole) => match send(Message::Whole(whole.clone())) {
+    let path = format!("/v1/mailboxes/{id}/audit-logs");
+    let mut message = Some(message);
+    while let Some(sent) = message.take() {
+        let (mut query, path) = (query.clone(), path.clone());
+        query.extend(sent.hash.map(|hash| ("message_hash", hex(&hash))));
+        let headers = vec![("content-type", sent.media_type().to_owned())];
+        let body = sent.bytes.clone();
+        match client.send(Call { method: Method::Post, path, query, headers, body }) {
             // The server takes less than we think.
-            Err(Error::Http { status: 413, .. }) => {
-                send(Message::head(whole, &mut std::io::empty(), most).map_err(unread())?)
-            }
-            answer => answer,
-        },
-        head => send(head),
-    };
-    context.answer(&answer?.json()?, card)
+            Err(Error::Http { status: 413, .. }) if !sent.is_head => message = Some(sent.smaller()),
+            answer => return context.answer(&answer?.json()?, card),
+        }
+    }
+    Ok(())
 }
 
 /// A message as it is handed over. One that is too large is recorded all the same, for a mail server must not send it
-/// back for our sake: by its head, with the hash of all its bytes.
-enum Message {
-    Whole(Vec<u8>),
-    Head(Vec<u8>, [u8; 32]),
+/// back for our sake: without its attachments, or by its head, with the hash of all its bytes.
+struct Message {
+    bytes: Vec<u8>,
+    /// Of the whole, where this is not.
+    hash: Option<[u8; 32]>,
+    is_head: bool,
 }
 
 impl Message {
-    /// Holds no more than `most` bytes of it.
+    /// Holds no more than four times `most` bytes, and those only of a message that may come to `most` by leaving out its
+    /// attachments.
     fn read(input: &mut dyn Read, most: usize) -> std::io::Result<Self> {
-        let mut message = Vec::new();
-        input.take(most as u64 + 1).read_to_end(&mut message)?;
-        if message.len() <= most { Ok(Self::Whole(message)) } else { Self::head(message, input, most) }
+        let mut bytes = Vec::new();
+        let held = 4 * most as u64;
+        input.take(held + 1).read_to_end(&mut bytes)?;
+        let has_ended = bytes.len() as u64 <= held;
+        let mut message = Self { bytes, hash: None, is_head: false };
+        if message.bytes.len() <= most {
+            return Ok(message);
+        }
+        message.hash = Some(message.hash_with(input)?);
+        if has_ended {
+            message = message.smaller();
+        }
+        if !has_ended || message.bytes.len() > most {
+            message = message.head();
+            message.bytes.truncate(most);
+        }
+        Ok(message)
     }
 
-    fn head(mut message: Vec<u8>, rest: &mut dyn Read, most: usize) -> std::io::Result<Self> {
+    fn hash_with(&self, rest: &mut dyn Read) -> std::io::Result<[u8; 32]> {
         let mut hasher = Hasher::default();
-        hasher.add(eml::without_mbox_line(&message));
-        let length = eml::head(&message).len().min(most);
-        message.truncate(length);
+        hasher.add(eml::without_mbox_line(&self.bytes));
         let mut piece = vec![0; 64 * 1024];
         loop {
             match rest.read(&mut piece) {
-                Ok(0) => return Ok(Self::Head(message, hasher.done())),
+                Ok(0) => return Ok(hasher.done()),
                 Ok(n) => hasher.add(&piece[..n]),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Without its attachments, or, where there are none any more, its head.
+    fn smaller(self) -> Self {
+        let hash = self.hash.unwrap_or_else(|| sha256(eml::without_mbox_line(&self.bytes)));
+        let reduced = eml::without_attachments(&self.bytes);
+        if reduced.len() < eml::without_mbox_line(&self.bytes).len() {
+            return Self { bytes: reduced, hash: Some(hash), is_head: false };
+        }
+        Self { hash: Some(hash), ..self }.head()
+    }
+
+    fn head(self) -> Self {
+        Self { bytes: eml::head(&self.bytes).to_vec(), is_head: true, ..self }
+    }
+
+    fn media_type(&self) -> &'static str {
+        if self.is_head { "text/rfc822-headers" } else { "message/rfc822" }
     }
 }
 

@@ -20,7 +20,8 @@ pub struct Content {
     pub charset: Option<String>,
     /// Whether it has a name, of whatever kind.
     pub has_name: bool,
-    /// Whether others may read it otherwise: longer than is looked at, a boundary twice, a multipart that is none.
+    /// Whether others may read it otherwise: longer than is looked at, a boundary or the character set of a text twice, a
+    /// multipart that is none.
     pub is_doubtful: bool,
 }
 
@@ -106,7 +107,7 @@ fn with_parameters(main: String, sub: String, mut words: Words<'_>, length: usiz
             _ => {}
         }
     }
-    content.is_doubtful |= boundary.is_doubtful;
+    content.is_doubtful |= boundary.is_doubtful || charset.is_doubtful && content.main == "text";
     content.boundary =
         boundary.value().map(|value| value.trim_ascii_end().to_vec()).filter(|value| !value.is_empty());
     content.charset =
@@ -221,7 +222,9 @@ mod tests {
             ("text/plain; charset=\"utf-8\" name=x", "text/plain c=utf-8 named"),
             ("text/plain; charset=\"utf-8", "text/plain c=\"utf-8".trim_end_matches("c=\"utf-8").trim_end()),
             ("text/plain; charset=", "text/plain"),
-            ("text/plain; charset=utf-8; charset=x", "text/plain c=utf-8"),
+            ("text/plain; charset=utf-8; charset=x", "text/plain c=utf-8 ?"),
+            ("text/plain; charset=utf-8; charset=\"utf-8\"", "text/plain c=utf-8"),
+            ("application/x; charset=utf-8; charset=x", "application/x c=utf-8"),
             ("multipart/mixed; boundary=a; boundary=a", "multipart/mixed b=a"),
             ("multipart/mixed; boundary=a; boundary=b", "multipart/mixed b=a ?"),
             (&too_long, "multipart/mixed ?"),

@@ -69,10 +69,19 @@ pub struct Facts {
 ///
 /// `Malformed` when there is no header field: an empty input, or something that is no message.
 pub fn read(raw: &[u8], trusted_authserv_ids: &[String]) -> Result<Facts> {
+    read_reduced(raw, sha256(without_mbox_line(raw)), trusted_authserv_ids)
+}
+
+/// The same of a message whose attachments were left out (`without_attachments`), given the hash of all its bytes.
+///
+/// # Errors
+///
+/// As `read`.
+pub fn read_reduced(raw: &[u8], message_hash: [u8; 32], trusted_authserv_ids: &[String]) -> Result<Facts> {
     let raw = without_mbox_line(raw);
     let (fields, end) = Fields::read(raw, trusted_authserv_ids)?;
     let texts = parts::texts(raw, &fields.mime, end.body, end.has_strange_lines);
-    Ok(fields.facts(sha256(raw), texts))
+    Ok(fields.facts(message_hash, texts))
 }
 
 /// Reads the head of a message that is too large to be handed over whole, given the hash of all its bytes.
@@ -85,6 +94,15 @@ pub fn read_head(head: &[u8], message_hash: [u8; 32], trusted_authserv_ids: &[St
     let problem = TextProblem::MessageTooLong;
     let texts = Texts { body: Err(problem), others: Vec::new(), others_problem: Some(problem) };
     Ok(fields.facts(message_hash, texts))
+}
+
+/// A message without its attachments: of it the same is read.
+pub fn without_attachments(raw: &[u8]) -> Vec<u8> {
+    let raw = without_mbox_line(raw);
+    match Fields::read(raw, &[]) {
+        Ok((fields, end)) => parts::without_attachments(raw, &fields.mime, end.body),
+        Err(_) => raw.to_vec(),
+    }
 }
 
 /// Where the header of a message ends, after a line that a pipe may have put above it.
@@ -588,6 +606,26 @@ mod tests {
         ] {
             let texts = facts(&raw).texts;
             assert_eq!((texts.body.as_deref(), texts.others_problem), (Ok("one"), Some(problem)));
+        }
+    }
+
+    #[test]
+    fn without_its_attachments_a_message_says_the_same() {
+        let attachment = |kind: &str| format!("--b\nContent-Type: {kind}\n\n{}\n", "x\n--not\n".repeat(1000));
+        let raw = format!(
+            "From: a@b\nContent-Type: multipart/mixed; boundary=b\n\n{}--b\n\none\n{}--b\nContent-Type: text/html\n\n<p>two\n{}--b--\nend",
+            attachment("application/pdf"),
+            attachment("image/png"),
+            attachment("text/plain\nContent-Disposition: attachment"),
+        );
+        let reduced = without_attachments(raw.as_bytes());
+        assert!(reduced.len() < 400, "{}", String::from_utf8_lossy(&reduced));
+        let whole = facts(&raw);
+        assert_eq!(read_reduced(&reduced, whole.message_hash, &[]).unwrap(), whole);
+        assert_eq!(whole.texts.body.as_deref(), Ok("one\n<p>two"));
+        for raw in ["a: b\n\nc", "Content-Type: a/b\n\nc", "no message", ""] {
+            let reduced = String::from_utf8(without_attachments(raw.as_bytes())).unwrap();
+            assert_eq!(reduced, raw.replace("a/b\n\nc", "a/b\n\n"));
         }
     }
 

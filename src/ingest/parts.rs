@@ -226,6 +226,22 @@ pub fn texts(raw: &[u8], mime: &Mime<'_>, body: usize, has_strange_lines: bool) 
     Texts { body: text, others: others.texts, others_problem: others.problem }
 }
 
+/// The message without the bodies of its parts that are no text: `texts` finds the same in it.
+pub fn without_attachments(raw: &[u8], mime: &Mime<'_>, body: usize) -> Vec<u8> {
+    let Parts { parts, .. } = Parts::read(raw, mime, body);
+    let is_kept = |part: &Part| {
+        matches!(part.kind, Kind::Multipart { .. }) || part.is_any_text() && !part.is_attachment
+    };
+    let mut kept = Vec::new();
+    let mut at = 0;
+    for part in parts.iter().filter(|part| !is_kept(part)) {
+        kept.extend_from_slice(raw.get(at..part.body.0).unwrap_or_default());
+        at = part.body.1.max(part.body.0);
+    }
+    kept.extend_from_slice(raw.get(at..).unwrap_or_default());
+    kept
+}
+
 /// What is text besides the text body.
 struct Others {
     texts: Vec<String>,

@@ -273,7 +273,8 @@ fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     app.record_shown(workspace, request, Sharing::Savepoint, change)
 }
 
-/// Of a head alone (RFC 6522 section 4), with the parameter `message_hash`.
+/// Of a head alone (RFC 6522 section 4). The parameter `message_hash` says of which message it is, or of which one a
+/// message without its attachments is.
 const HEAD: &str = "text/rfc822-headers";
 
 /// Whether the body is a message as it arrived, or its head.
@@ -284,18 +285,19 @@ fn is_raw(request: &Request) -> bool {
 
 fn raw_message(app: &App, request: &Request) -> Result<Received> {
     let trusted = &app.config.authserv_ids;
-    let hash = request.query.text("message_hash")?;
-    if request.media_type() != HEAD {
-        if hash.is_some() {
-            let message = format!("is only for {HEAD}: of a whole message it is found out here");
+    let is_head = request.media_type() == HEAD;
+    let Some(given) = request.query.text("message_hash")? else {
+        if is_head {
+            let message = format!("is required with {HEAD}: the SHA-256 of the whole message");
             return Err(Error::invalid("message_hash", message));
         }
         return Received::from_raw(&request.body, trusted);
-    }
-    let hash = hash.and_then(unhex::<32>).ok_or_else(|| {
-        Error::invalid("message_hash", "is required: 64 hex digits, the SHA-256 of the whole message")
+    };
+    let hash = unhex::<32>(given).ok_or_else(|| {
+        Error::invalid("message_hash", "is not 64 hex digits: the SHA-256 of the whole message")
     })?;
-    Received::from_head(&request.body, hash, trusted)
+    let read = if is_head { Received::from_head } else { Received::from_reduced };
+    read(&request.body, hash, trusted)
 }
 
 /// A raw message; its outcome and reason are parameters, `delivered` unless given.

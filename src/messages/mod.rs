@@ -248,6 +248,11 @@ impl Received {
         Ok(Self::from_facts(eml::read(raw, trusted)?))
     }
 
+    /// A raw message whose attachments were left out, with the hash of all its bytes.
+    pub fn from_reduced(raw: &[u8], message_hash: [u8; 32], trusted: &[String]) -> Result<Self> {
+        Ok(Self::from_facts(eml::read_reduced(raw, message_hash, trusted)?))
+    }
+
     /// The head of a raw message that is too large to be handed over, with the hash of all its bytes.
     pub fn from_head(head: &[u8], message_hash: [u8; 32], trusted: &[String]) -> Result<Self> {
         Ok(Self::from_facts(eml::read_head(head, message_hash, trusted)?))

@@ -246,20 +246,29 @@ fn a_command_line_that_is_wrong_has_the_code_of_who_reads_it() {
     }
 }
 
-/// A mail server must not send a message back because it is too large for us: its head is recorded, with the hash of all.
+/// A mail server must not send a message back because it is too large for us: it is recorded without its attachments, or
+/// by its head, with the hash of all.
 #[test]
-fn a_message_that_is_too_large_is_recorded_by_its_head() {
+fn a_message_that_is_too_large_is_recorded_all_the_same() {
     let server = crate::support::Server::start_with(&[("max_bulk_body", "64KiB")]);
     let mailbox = server.add_mailbox(&server.workspace, "ada@example.org", None, None);
-    let message =
-        |n: usize| format!("From x\nFrom: ann@example.org\nMessage-ID: <{n}@x>\n\n{}", "line\n".repeat(n));
-    // What fits; what the command knows to be too large, by the configuration that it has; what the server refuses.
-    for (n, setting, problem) in [
-        (1000, "64KiB", None),
-        (20_000, "64KiB", Some("message_too_long")),
-        (20_001, "16MiB", Some("message_too_long")),
+    let head = |n: usize| format!("From x\nFrom: ann@example.org\nMessage-ID: <{n}@x>\n");
+    let plain = |n: usize| format!("{}\n{}", head(n), "line\n".repeat(n));
+    let attached = |n: usize| {
+        let attachment = format!("Content-Type: application/pdf\n\n{}", "line\n".repeat(n));
+        format!("{}Content-Type: multipart/mixed; boundary=b\n\n--b\n\nHi\n--b\n{attachment}--b--\n", head(n))
+    };
+    let too_long = Some("message_too_long");
+    // What fits; what the command knows to be too large, by the configuration that it has; what the server refuses; and
+    // what is more than is held.
+    for (n, message, setting, problem) in [
+        (1000, plain(1000), "64KiB", None),
+        (20_000, plain(20_000), "64KiB", too_long),
+        (20_001, plain(20_001), "16MiB", too_long),
+        (20_002, attached(20_002), "64KiB", None),
+        (20_003, attached(20_003), "16MiB", None),
+        (100_000, attached(100_000), "64KiB", too_long),
     ] {
-        let message = message(n);
         let arguments = ["record", "message", "--sysexits", "--json", "--mailbox", "ada@example.org"];
         let mut command = mailtrail(&server.config().data, &arguments);
         let mut child =
@@ -274,5 +283,5 @@ fn a_message_that_is_too_large_is_recorded_by_its_head() {
         assert_eq!(entry["message_id"], format!("{n}@x"), "{n}");
     }
     let found = server.get(&format!("/v1/mailboxes/{mailbox}/audit-logs")).json();
-    assert_eq!(found["items"].as_array().map(Vec::len), Some(3));
+    assert_eq!(found["items"].as_array().map(Vec::len), Some(6));
 }
