@@ -611,7 +611,7 @@ fn each_change_is_one_activity_with_before_and_after_and_no_secret() {
             "appliance",
             json!({
                 "deleted": { "enforcement": 0, "messages": 0, "activity": 0 },
-                "days": { "enforcement": null, "messages": null, "activity": null },
+                "days": { "enforcement": null, "messages": null, "activity": null }, "state": "done",
             }),
         ),
         change(
