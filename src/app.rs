@@ -95,7 +95,7 @@ impl App {
         let checkpoints = Checkpoints::open(&config, &store)?;
         let witnesses = Witnesses::open(&config.witnesses, &checkpoints);
         let stopping: Arc<AtomicBool> = Arc::default();
-        let backups = Arc::new(Maker::open(Arc::clone(&store), Arc::clone(&stopping))?);
+        let backups = Arc::new(Maker::new(Arc::clone(&store), Arc::clone(&stopping)));
         let rates = Rates::new(config.requests_per_key, config.requests_per_address);
         let app = Self {
             rates,

@@ -36,16 +36,14 @@ pub struct Maker {
 
 impl Maker {
     /// `is_stopping` breaks off what is under way.
-    pub fn open(store: Arc<Store>, is_stopping: Arc<AtomicBool>) -> Result<Self> {
-        let maker = Self {
+    pub fn new(store: Arc<Store>, is_stopping: Arc<AtomicBool>) -> Self {
+        Self {
             store,
             is_stopping,
             last: Mutex::default(),
             has_failed: AtomicBool::new(false),
             again: AtomicI64::new(0),
-        };
-        maker.look()?;
-        Ok(maker)
+        }
     }
 
     /// When the last backup was begun whose file is there, as of the last look.
@@ -58,6 +56,7 @@ impl Maker {
         self.has_failed.load(Ordering::Relaxed)
     }
 
+    /// On its own thread alone: the directory may be on a disk that does not answer.
     fn look(&self) -> Result<()> {
         let made = self.store.read(|snapshot| backups::list(snapshot))?;
         let last = made.iter().find(|made| made.file.is_file()).map(|made| made.made_at);

@@ -8,7 +8,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -90,7 +90,11 @@ pub fn scheduled(app: &App) -> Result<Value> {
         }));
     }
     let run = Run { app, now: now.min(app.believed()), by: By::system("retention"), is_by_hand: false };
-    Ok(json!({ "deleted": run.delete()? }))
+    match run.delete() {
+        // Somebody's own run takes what this one would.
+        Err(Error::Conflict { code: ALREADY_RUNNING, .. }) => Ok(Value::Null),
+        deleted => Ok(json!({ "deleted": deleted? })),
+    }
 }
 
 /// A clock that leapt further ahead than this since the last run is not believed.
@@ -128,6 +132,22 @@ fn due(app: &App, snapshot: &Snapshot<'_>, now: Timestamp) -> Result<PerLog> {
 
 /// One run at a time: two would share the work between them, and each would say but half of it.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// How long a run waits for another: a short one is over by then, and a long one holds up no handler.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn turn() -> Option<MutexGuard<'static, ()>> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match ONE_AT_A_TIME.try_lock() {
+            Ok(turn) => return Some(turn),
+            Err(TryLockError::Poisoned(turn)) => return Some(turn.into_inner()),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(TryLockError::WouldBlock) => return None,
+        }
+    }
+}
 
 /// Rows that go in one transaction, and have their note in it. What is more goes by pieces, between two notes.
 const SMALL: i64 = 100;
@@ -136,6 +156,7 @@ const GATHERED: i64 = 20_000;
 /// The row of `jobs` of a run that goes by pieces: what it is about and how far it is.
 const JOB: &str = "retention_run";
 /// Codes of refusals that this file answers itself.
+const ALREADY_RUNNING: &str = "already_running";
 const TOO_MANY: &str = "too_many_for_one_transaction";
 
 struct Run<'a> {
@@ -147,7 +168,10 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn delete(&self) -> Result<PerLog> {
-        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(_turn) = turn() else {
+            let message = "a run of retention is under way already; one runs at a time";
+            return Err(Error::conflict(ALREADY_RUNNING, message));
+        };
         let Self { app, now, .. } = *self;
         refuse_a_clock_that_stepped_back(app)?;
         // Of a run that ended without a word.
