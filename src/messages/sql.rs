@@ -941,19 +941,27 @@ pub fn thread_for(connection: &Connection, mailbox: i64, new: &NewEntry) -> Resu
     }
 }
 
-/// Removes up to `limit` of a mailbox's entries received before `cutoff`, oldest first, with their facts; says how
-/// many rows. They were kept `days`, as the policy of that version or a setting says.
+/// Removes up to `limit` of a mailbox's `Old` entries, oldest first, with their facts; says how many rows. They were kept
+/// `days`, as the policy of that version or a setting says.
 pub fn prune(tx: &mut Tx<'_>, mailbox: i64, days: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
     let version = mailboxes::policy_version(tx, mailbox)?;
     let why = json!({
         "log": "messages", "mailbox": mailbox, "policy_version": version, "days": days, "before": cutoff,
     });
-    let entries = tx
-        .prepare_cached(
-            "SELECT seq FROM messages WHERE mailbox = ?1 AND received_at < ?2 ORDER BY received_at, seq LIMIT ?3",
-        )?
-        .query_map((mailbox, cutoff, limit), |row| row.get(0))?
+    let old = Old::of(tx, mailbox, cutoff)?;
+    let mut entries = tx
+        .prepare_cached(&format!("SELECT seq FROM messages {} ORDER BY seq LIMIT ?3", Old::RECORDED_BEFORE))?
+        .query_map((mailbox, old.end, limit), |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
+    let rest = limit - entries.len() as i64;
+    if rest > 0 {
+        let mut statement = tx.prepare_cached(&format!(
+            "SELECT seq FROM messages {} ORDER BY received_at, seq LIMIT ?4",
+            Old::RECORDED_SINCE
+        ))?;
+        let more = statement.query_map((mailbox, old.end, cutoff, rest), |row| row.get(0))?;
+        entries.extend(more.collect::<rusqlite::Result<Vec<i64>>>()?);
+    }
     remove(tx, why, &entries)?;
     Ok(entries.len())
 }
@@ -1033,18 +1041,50 @@ pub fn unnamed(connection: &Connection, texts: &[i64], after: i64) -> Result<Vec
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
+/// What retention would take of a mailbox: what was received before the cutoff, and, where it was a raw message, recorded
+/// before it too, for its sender can have written the first.
+///
+/// Nearly all of it was recorded before the cutoff, and what was recorded earlier is of smaller numbers: up to a number
+/// all is old, without a look at any. Behind it are old entries that came from elsewhere; whoever sends mail of long ago
+/// makes each look at those slower, and that of the others not.
+struct Old {
+    /// All numbers below it.
+    end: i64,
+}
+
+impl Old {
+    const RECORDED_BEFORE: &str = "INDEXED BY messages_mailbox WHERE mailbox = ?1 AND seq < ?2";
+    const RECORDED_SINCE: &str =
+        "INDEXED BY messages_received WHERE mailbox = ?1 AND seq >= ?2 AND received_at < ?3
+         AND (message_hash IS NULL OR recorded_at < ?3)";
+
+    fn of(connection: &Connection, mailbox: i64, cutoff: Timestamp) -> Result<Self> {
+        Ok(Self { end: first_since(connection, mailbox, cutoff)? })
+    }
+}
+
 /// Whether retention would take anything of a mailbox.
 pub fn has_prunable(connection: &Connection, mailbox: i64, cutoff: Timestamp) -> Result<bool> {
+    let old = Old::of(connection, mailbox, cutoff)?;
     Ok(connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE mailbox = ?1 AND received_at < ?2)")?
-        .query_row((mailbox, cutoff), |row| row.get(0))?)
+        .prepare_cached(&format!(
+            "SELECT EXISTS (SELECT 1 FROM messages {}) OR EXISTS (SELECT 1 FROM messages {})",
+            Old::RECORDED_BEFORE,
+            Old::RECORDED_SINCE
+        ))?
+        .query_row((mailbox, old.end, cutoff), |row| row.get(0))?)
 }
 
 /// How many entries of a mailbox retention would take.
 pub fn count_prunable(connection: &Connection, mailbox: i64, cutoff: Timestamp) -> Result<i64> {
+    let old = Old::of(connection, mailbox, cutoff)?;
     Ok(connection
-        .prepare_cached("SELECT count(*) FROM messages WHERE mailbox = ?1 AND received_at < ?2")?
-        .query_row((mailbox, cutoff), |row| row.get(0))?)
+        .prepare_cached(&format!(
+            "SELECT (SELECT count(*) FROM messages {}) + (SELECT count(*) FROM messages {})",
+            Old::RECORDED_BEFORE,
+            Old::RECORDED_SINCE
+        ))?
+        .query_row((mailbox, old.end, cutoff), |row| row.get(0))?)
 }
 
 /// Tells every row to a recount.

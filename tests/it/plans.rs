@@ -473,7 +473,7 @@ fn retention_finds_the_oldest_on_an_index() {
         messages::sql::count_prunable(connection, mailbox, cutoff).expect("a number");
         activity::sql::count_prunable(connection, project, cutoff).expect("a number");
     });
-    let intended = ["enforcement_tenant", "messages_received", "activity_owner", "rowid"];
+    let intended = ["enforcement_tenant", "messages_mailbox", "messages_received", "activity_owner", "rowid"];
     check(&connection, "count_prunable", &counting, &intended);
 
     let pruning = fixture.store.write(move |tx| {

@@ -169,6 +169,40 @@ fn days_by_settings_and_for_ever_without() {
     }
 }
 
+/// A sender can write any time into a message; what somebody records by hand is believed.
+#[test]
+fn a_raw_message_is_as_old_as_its_recording_whatever_it_says() {
+    let server = Server::start_with(&[("retention_days", "5")]);
+    let mailbox = server.add_mailbox(&server.workspace, "a@example.org", None, None);
+    let path = format!("/v1/mailboxes/{mailbox}/audit-logs");
+    let raw = |id: &str, received: &str| {
+        let raw = format!(
+            "Received: from mx.example.net by mx.example.org; {received}\r\nFrom: b@example.net\r\nTo: a@example.org\r\n\
+             Message-ID: <{id}>\r\n\r\nhi\r\n"
+        );
+        server
+            .request(Method::Post, &path)
+            .key(&server.key)
+            .body("message/rfc822", raw)
+            .send()
+            .status(201)
+            .json()
+    };
+    let shown = raw("of-1971@x", "Fri, 1 Jan 1971 00:00:00 +0000");
+    assert_eq!(shown["received_at"], 31_536_000);
+    message(&server, mailbox, "of-long-ago", 6, 0);
+    raw("of-today@x", "Thu, 30 Apr 2026 14:22:00 +0000");
+    assert_eq!((dry_run(&server), run(&server)), (deleted(0, 1, 0), deleted(0, 1, 0)));
+    assert_eq!(messages(&server, mailbox), ["of-1971@x", "of-today@x"]);
+    // Five days after they were recorded, both are old. The scheduler may come first.
+    server.clock.set(time(START).plus_days(5).plus_seconds(1));
+    raw("later@x", "Fri, 1 Jan 1971 00:00:00 +0000");
+    message(&server, mailbox, "imported", 1, 0);
+    run(&server);
+    assert_eq!(messages(&server, mailbox), ["later@x"]);
+    assert_sound(&server);
+}
+
 #[test]
 fn a_hold_keeps_what_belongs_to_a_mailbox_a_tenant_or_a_project() {
     let server = Server::start_with(&[("retention_days", "5"), ("activity_retention_days", "5")]);
