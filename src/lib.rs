@@ -17,6 +17,8 @@
 //! - SQL stands only in `sql.rs`, `owners/`, `auth/`, `store/` and `tlog/`
 //! - rows of a log are written by its `record` (and `append`) and removed by its `prune`, nowhere else
 
+#![forbid(unsafe_code)]
+
 pub mod error;
 pub mod time;
 pub mod ids;

@@ -17,7 +17,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Holder;
@@ -48,6 +48,8 @@ struct Books {
     working: Parts,
     queue: Vec<Queued>,
     last_ticket: u64,
+    /// For `given_back`: to tell nobody is a system call too.
+    n_waiters: usize,
 }
 
 struct Parts {
@@ -83,6 +85,7 @@ impl Account {
                 working: Parts::new(memory / 8, memory / 4, memory / 8),
                 queue: Vec::new(),
                 last_ticket: 0,
+                n_waiters: 0,
             }),
             given_back: Condvar::new(),
             waiting: AtomicUsize::new(0),
@@ -100,27 +103,29 @@ impl Account {
         self.held() <= self.plenty || lock(&self.books).waiting.part(holder).has_room(holder, 1, is_small)
     }
 
-    /// Waits until an answer may be made, but no longer than `wait`.
-    pub fn await_room(&self, holder: &Holder, wait: Duration) -> bool {
-        if self.may_answer(holder, false) {
-            return true;
-        }
+    /// The books, once there is room for so many more; `None` when there is none within `wait`.
+    fn await_room(&self, holder: &Holder, more: usize, wait: Duration) -> Option<MutexGuard<'_, Books>> {
         let until = Instant::now() + wait;
         let mut books = lock(&self.books);
         loop {
-            if books.waiting.part(holder).has_room(holder, 1, false) {
-                return true;
+            if books.waiting.part(holder).has_room(holder, more, false) {
+                return Some(books);
             }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            // Nobody tells when a share of `waiting` came free: a tick is soon enough for who has not read so long.
-            books = match self.given_back.wait_timeout(books, left.min(TICK)) {
-                Ok((books, _)) => books,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
+            books = self.wait(books, until)?;
         }
+    }
+
+    /// Until something was given back, or some time has passed; `None` when it is `until`.
+    fn wait<'a>(&self, mut books: MutexGuard<'a, Books>, until: Instant) -> Option<MutexGuard<'a, Books>> {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        books.n_waiters += 1;
+        let waited = self.given_back.wait_timeout(books, left.min(TICK));
+        let mut books = waited.unwrap_or_else(PoisonError::into_inner).0;
+        books.n_waiters -= 1;
+        Some(books)
     }
 
     /// The turn of a body of so many bytes, when it comes within `wait`.
@@ -130,22 +135,27 @@ impl Account {
         books.last_ticket += 1;
         let ticket = books.last_ticket;
         books.queue.push(Queued { ticket, holder: holder.clone(), bytes });
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let is_next = books.is_next(ticket);
-            if is_next || left.is_zero() {
-                books.queue.retain(|queued| queued.ticket != ticket);
-                if is_next {
-                    books.working.part_mut(holder).take(holder, bytes, bytes);
+        while !books.is_next(ticket) {
+            match self.wait(books, until) {
+                Some(again) => books = again,
+                None => {
+                    let mut books = lock(&self.books);
+                    books.queue.retain(|queued| queued.ticket != ticket);
+                    self.tell(&books);
+                    return None;
                 }
-                // Another may be next now.
-                self.given_back.notify_all();
-                return is_next.then(|| AtWork { account: self, holder: holder.clone(), bytes });
             }
-            books = match self.given_back.wait_timeout(books, left.min(TICK)) {
-                Ok((books, _)) => books,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
+        }
+        books.queue.retain(|queued| queued.ticket != ticket);
+        books.working.part_mut(holder).take(holder, bytes, bytes);
+        self.tell(&books);
+        Some(AtWork { account: self, holder: holder.clone(), bytes })
+    }
+
+    /// Another may be next, or find room, now.
+    fn tell(&self, books: &Books) {
+        if books.n_waiters > 0 {
+            self.given_back.notify_all();
         }
     }
 }
@@ -239,6 +249,11 @@ impl Part {
     }
 }
 
+fn no_room() -> Error {
+    let message = "too much is being sent or left unread at the same time".to_owned();
+    Error::Unavailable { retry_after: 5, message }
+}
+
 /// What one request holds of its caller's share, given back when it is dropped.
 pub(super) struct Held<'a> {
     account: &'a Account,
@@ -255,19 +270,30 @@ impl<'a> Held<'a> {
         Self { account, holder, bytes: 0, counted: 0, within: 0 }
     }
 
+    /// Room for a large body of this length, before any of it is read: one that has begun must not meet another half of
+    /// the way. Waits for it no longer than `wait`.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is none.
+    pub fn reserve(&mut self, length: usize, wait: Duration) -> Result<()> {
+        let wanted = length.saturating_sub(FREE);
+        let mut books = self.account.await_room(self.holder, wanted, wait).ok_or_else(no_room)?;
+        self.take(books.waiting.part_mut(self.holder), wanted, wanted);
+        Ok(())
+    }
+
     /// A body grew by so many bytes.
     ///
     /// # Errors
     /// `Unavailable` when there is no room for them; nothing was taken then.
     pub fn grow(&mut self, more: usize) -> Result<()> {
         let bytes = self.bytes.saturating_add(more);
-        let wanted = bytes.saturating_sub(FREE) - self.counted;
+        let wanted = bytes.saturating_sub(FREE).saturating_sub(self.counted);
         if wanted > 0 {
             let mut books = lock(&self.account.books);
             let part = books.waiting.part_mut(self.holder);
             if !part.has_room(self.holder, wanted, bytes <= SMALL) {
-                let message = "too much is being sent or left unread at the same time".to_owned();
-                return Err(Error::Unavailable { retry_after: 5, message });
+                return Err(no_room());
             }
             self.take(part, wanted, wanted);
         }
@@ -294,9 +320,9 @@ impl<'a> Held<'a> {
         self.account.may_answer(self.holder, false)
     }
 
-    /// `Account::await_room`.
+    /// Waits until there is, but no longer than `wait`.
     pub fn await_room(&self, wait: Duration) -> bool {
-        self.account.await_room(self.holder, wait)
+        self.has_room() || self.account.await_room(self.holder, 1, wait).is_some()
     }
 
     /// Nothing is held any more.
@@ -304,6 +330,7 @@ impl<'a> Held<'a> {
         if self.counted > 0 {
             let mut books = lock(&self.account.books);
             books.waiting.part_mut(self.holder).give_back(self.holder, self.counted, self.within);
+            self.account.tell(&books);
             self.account.waiting.fetch_sub(self.counted, Ordering::Relaxed);
         }
         (self.bytes, self.counted, self.within) = (0, 0, 0);
@@ -334,8 +361,7 @@ impl Drop for AtWork<'_> {
     fn drop(&mut self) {
         let mut books = lock(&self.account.books);
         books.working.part_mut(&self.holder).give_back(&self.holder, self.bytes, self.bytes);
-        drop(books);
-        self.account.given_back.notify_all();
+        self.account.tell(&books);
     }
 }
 

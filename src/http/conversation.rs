@@ -179,14 +179,20 @@ impl Conversation<'_> {
         held: &mut Held<'_>,
     ) -> Result<Vec<u8>, Fault> {
         let limits = &self.shared.limits;
+        if !self.connection.enter(Phase::Body) {
+            return Err(Fault::Io(io::ErrorKind::ConnectionAborted.into()));
+        }
         // A refusal of the announced length comes before the client is asked to send it.
         let is_too_much = matches!(announced.length, BodyLength::Fixed(length) if length > limit as u64);
+        if let (BodyLength::Fixed(length), false) = (announced.length, is_too_much)
+            && length > SMALL as u64
+        {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            held.reserve(length, limits.room_wait).map_err(Fault::Refused)?;
+        }
         if announced.waits && !is_too_much && self.reader.buffer().is_empty() {
             let mut outlet = SocketOutlet::new(self.connection, limits);
             outlet.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(Fault::Io)?;
-        }
-        if !self.connection.enter(Phase::Body) {
-            return Err(Fault::Io(io::ErrorKind::ConnectionAborted.into()));
         }
         self.reader.get_mut().allow(limits.body_time, limits.body_rate);
         framing::read_body(&mut self.reader, announced.length, limit, &mut |bytes| held.grow(bytes))

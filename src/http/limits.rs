@@ -38,6 +38,8 @@ pub struct Limits {
     /// Bytes of bodies that are coming and of answers that are going, held at the same time (`account` has whose); 503
     /// above.
     pub memory: usize,
+    /// How long a large body waits for room before it is read, or answered with 503.
+    pub room_wait: Duration,
     /// How long a large body waits for its turn to be recorded before it is answered with 503.
     pub work_wait: Duration,
     /// After the last answer of a connection: how long, and for how many bytes, what the client still sends is read
@@ -64,6 +66,7 @@ impl Default for Limits {
             answer_time: Duration::from_secs(20),
             answer_rate: 8 * 1024,
             memory: 128 * 1024 * 1024,
+            room_wait: Duration::from_secs(10),
             work_wait: Duration::from_secs(30),
             linger_time: Duration::from_secs(2),
             // A proxy that is still sending a body past the limit must find the refusal, not a reset.

@@ -147,7 +147,7 @@ def ask(port, path="/healthz", source="127.9.9.9", key=None, timeout=10):
 BEGINNINGS = {
     "idle": b"",
     "slow head": b"GET /healthz HTTP/1.1\r\nHost: a\r\n",
-    "slow body": b"POST /api/v1/auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n{",
+    "slow body": b"POST /api/v1/auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n{",
     # By somebody who may read: nobody else gets an answer too large for the buffers between.
     "slow read": b"GET /v1/enforcement/events?format=ndjson HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer KEY\r\n\r\n",
 }

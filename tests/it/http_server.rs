@@ -762,7 +762,7 @@ fn post_of(caller: &str, n: usize) -> String {
 
 #[test]
 fn a_body_past_its_callers_share_gets_a_503_and_all_is_given_back() {
-    let running = start(Limits { memory: 512 * 1024, ..Limits::default() });
+    let running = start(Limits { memory: 512 * 1024, room_wait: millis(50), ..Limits::default() });
     for _ in 0..3 {
         let answers = running.exchange(post_of("a", 300 * 1024));
         assert_eq!(statuses(&answers), [503]);
@@ -773,7 +773,7 @@ fn a_body_past_its_callers_share_gets_a_503_and_all_is_given_back() {
 
 #[test]
 fn whoever_sends_slowly_takes_from_their_own_share() {
-    let running = start(Limits { memory: 4 * 1024 * 1024, ..Limits::default() });
+    let running = start(Limits { memory: 4 * 1024 * 1024, room_wait: millis(100), ..Limits::default() });
     let half_sent = |caller: &str| {
         let mut client = running.connect();
         let whole = post_of(caller, 600 * 1024);
@@ -791,6 +791,23 @@ fn whoever_sends_slowly_takes_from_their_own_share() {
     assert!(!refused.is_empty() && refused.iter().all(|first| first == b"HTTP/1.1 503"), "{refused:?}");
     assert_eq!(texts(&running.exchange(post_of("other", 600 * 1024))), ["POST /x 614400"]);
     assert_eq!(texts(&running.exchange(post_of("slow", 30 * 1024))), ["POST /x 30720"], "a small one");
+}
+
+#[test]
+fn a_large_body_waits_for_room_and_is_read_then() {
+    let running = start(Limits { memory: 1024 * 1024, room_wait: PATIENCE, ..Limits::default() });
+    let whole = post_of("a", 300 * 1024);
+    let mut first = running.connect();
+    first.send(&whole[..1000]);
+    running.await_count(1, |counters| &counters.open);
+    let mut second = running.connect();
+    second.send(&whole);
+    running.await_count(2, |counters| &counters.open);
+    second.stream().set_read_timeout(Some(millis(200))).unwrap();
+    assert!(second.stream().peek(&mut [0]).is_err(), "it waits");
+    second.stream().set_read_timeout(Some(PATIENCE)).unwrap();
+    drop(first);
+    assert_eq!(texts(&second.rest()), ["POST /x 307200"]);
 }
 
 #[test]
