@@ -33,6 +33,16 @@ const ANSWERS: Duration = Duration::from_secs(2);
 /// Connections of the listener for metrics.
 const WATCHERS: usize = 64;
 
+/// A first write that SQLite cannot do is the storage's fault, and no fault of ours.
+fn at_the_start(error: Error) -> Error {
+    match error {
+        Error::Database(_) | Error::Internal(_) => {
+            Error::io("the first write")(std::io::Error::other(error.to_string()))
+        }
+        other => other,
+    }
+}
+
 /// Dropping it stops it; `stop` says whether all went well.
 pub struct Running {
     pub app: Arc<App>,
@@ -119,12 +129,12 @@ impl Running {
             retention::record_settings(&app),
             retention::record_mailboxes(&app),
         ] {
-            noted.or_else(|error| if is_full(&error) { Ok(()) } else { Err(error) })?;
+            noted.or_else(|error| if is_full(&error) { Ok(()) } else { Err(at_the_start(error)) })?;
         }
         match note_settings(&app) {
             // It has not seen them then: the next start tells.
             Err(error) if is_full(&error) => log::error!("changed settings are not noted yet: {error}"),
-            noted => noted?,
+            noted => noted.map_err(at_the_start)?,
         }
         let (service, counters) = (Arc::new(Routes(Arc::clone(&app))), Arc::clone(&app.counters));
         let server = Server::start_counting(listeners, limits.clone(), service, counters)?;

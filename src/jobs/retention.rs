@@ -31,6 +31,9 @@ const STEP_BESIDE_WRITES: Duration = Duration::from_millis(1);
 const STEP_ALONE: Duration = Duration::from_millis(10);
 const QUIET: Duration = Duration::from_secs(1);
 
+/// Seals that are set for one piece, before it is left to the next run.
+const MOST_SEALS: usize = 50;
+
 /// One owner whose old rows go.
 #[derive(Debug, Clone, Copy)]
 struct Scope {
@@ -232,15 +235,18 @@ impl Run<'_> {
         }
     }
 
-    /// Does it again with a seal before it, where it would take what no seal holds yet.
+    /// Does it again with a seal before it, where it would take what no seal holds yet. While others record rows that are
+    /// old enough to go, some of them may come between the seal and the removal, so it may take several.
     fn sealed<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
-        match attempt() {
-            Err(Error::Conflict { code: NOT_SEALED, .. }) => {
-                self.app.checkpoints.seal_before_removal(&self.app.store)?;
-                attempt()
+        for _ in 0..MOST_SEALS {
+            match attempt() {
+                Err(Error::Conflict { code: NOT_SEALED, .. }) => {
+                    self.app.checkpoints.seal_before_removal(&self.app.store)?;
+                }
+                done => return done,
             }
-            done => done,
         }
+        attempt()
     }
 
     /// Says who removes what, before the first row goes.

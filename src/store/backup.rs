@@ -267,16 +267,23 @@ pub fn open_copy(path: &Path, original: &Path) -> Result<Connection> {
 /// Whether SQLite has to look at more than the file: at a WAL that was not moved yet, or a journal that was not played
 /// back.
 pub fn has_more_beside(path: &Path) -> bool {
-    ["-wal", "-journal"].into_iter().any(|suffix| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        Path::new(&name).metadata().is_ok_and(|found| found.len() > 0)
-    })
+    is_beside(path, "-wal") || is_beside(path, "-journal")
+}
+
+fn is_beside(path: &Path, suffix: &str) -> bool {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    Path::new(&name).metadata().is_ok_and(|found| found.len() > 0)
 }
 
 /// `is_fixed`: nobody changes it, and nothing is made beside it.
 fn open_to_look(path: &Path, is_fixed: bool) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // The journal of a write that was broken off is played back by the first who reads, which takes the right to write.
+    let mode = match is_beside(path, "-journal") {
+        true => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        false => OpenFlags::SQLITE_OPEN_READ_ONLY,
+    };
+    let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = if is_fixed {
         let name = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
         let uri = format!("file:{name}?immutable=1");
