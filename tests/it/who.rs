@@ -83,7 +83,7 @@ fn every_row_and_every_fact_says_who_recorded_it() {
     let made = scene.ask(Method::Post, &scene.activities(), &stranger).status(201).json();
     assert_eq!((&made["recorded_by"], &made["actor"]), (&json!(by_key), &json!(by_key)));
 
-    // Lists and every export have it, and in each it comes after all else.
+    // Lists and every export have it, after what is the vendor's.
     let cookie = server.login(OWNER);
     for (path, word, n) in [
         ("/v1/enforcement/events".to_owned(), "events", 1),
@@ -101,18 +101,16 @@ fn every_row_and_every_fact_says_who_recorded_it() {
         assert_eq!(rows.len(), n, "{path}");
         for row in rows {
             assert_eq!(row["recorded_by"], by_key, "{path}");
-            assert_eq!(
-                row.as_object().and_then(|row| row.keys().next_back()).map(String::as_str),
-                Some("recorded_by")
-            );
+            let names: Vec<&String> = row.as_object().expect("a row").keys().collect();
+            let place = |name: &str| names.iter().position(|known| *known == name);
+            assert!(place("recorded_by") > place("recorded_at"), "{names:?}");
         }
         let lines = ask("format=ndjson").body_text();
-        assert!(lines.lines().all(|line| line.ends_with(r#""recorded_by":"key Mail server"}"#)), "{lines}");
+        assert!(lines.lines().all(|line| line.contains(r#","recorded_by":"key Mail server""#)), "{lines}");
         let csv = ask("format=csv").body_text();
-        assert!(
-            csv.lines().next().is_some_and(|header| header.trim_end().ends_with(",recorded_by")),
-            "{csv}"
-        );
+        let mut lines = csv.lines();
+        assert!(lines.next().is_some_and(|header| header.contains(",recorded_by")), "{csv}");
+        assert!(lines.all(|line| line.contains(",key Mail server")), "{csv}");
     }
 }
 
