@@ -359,9 +359,9 @@ pub fn prune(tx: &mut Tx<'_>, owner: i64, days: i64, cutoff: Timestamp, limit: i
     }
     let numbers = tx
         .prepare_cached(
-            "SELECT seq FROM activity WHERE owner = ?1 AND created_at < ?2 ORDER BY created_at, seq LIMIT ?3",
+            "SELECT seq FROM activity WHERE owner = ?1 AND created_at < ?2 AND seq <= ?4 ORDER BY created_at, seq LIMIT ?3",
         )?
-        .query_map((owner, cutoff, limit), |row| row.get(0))?
+        .query_map((owner, cutoff, limit, tx.removable()), |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
     remove(tx, why, &numbers)
 }

@@ -261,9 +261,9 @@ pub fn prune(tx: &mut Tx<'_>, tenant: i64, days: i64, cutoff: Timestamp, limit: 
     let why = json!({ "log": "enforcement", "tenant": id, "days": days, "before": cutoff });
     let numbers = tx
         .prepare_cached(&format!(
-            "SELECT seq FROM enforcement_events WHERE {PRUNABLE} ORDER BY created_at, seq LIMIT ?3"
+            "SELECT seq FROM enforcement_events WHERE {PRUNABLE} AND seq <= ?4 ORDER BY created_at, seq LIMIT ?3"
         ))?
-        .query_map((tenant, cutoff, limit), |row| row.get(0))?
+        .query_map((tenant, cutoff, limit, tx.removable()), |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
     remove(tx, why, &numbers)
 }

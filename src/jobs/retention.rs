@@ -6,6 +6,7 @@
 //! transaction, so that no writer waits long. A clock that stands before the latest write, or leapt more than a week
 //! ahead of the last run, is not believed: nothing is deleted until it has caught up, or a person has looked.
 
+use std::cell::Cell;
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
@@ -17,9 +18,9 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::owners::{mailboxes, tenants};
 use crate::store::counts::{Log, PerLog};
-use crate::store::{By, NOT_SEALED, Note, Sharing, Snapshot, Store, Tx, Whole, jobs};
+use crate::store::{By, NOT_SEALED, Note, Sharing, Snapshot, Store, Takes, Tx, Whole, jobs};
 use crate::time::Timestamp;
-use crate::tlog::controls;
+use crate::tlog::{controls, epochs};
 use crate::{activity, enforcement, messages};
 
 /// Rows in the first transaction of a run, and the least and the most of a later one: as many as take about a step.
@@ -30,9 +31,6 @@ const PIECES: RangeInclusive<i64> = 20..=5000;
 const STEP_BESIDE_WRITES: Duration = Duration::from_millis(1);
 const STEP_ALONE: Duration = Duration::from_millis(10);
 const QUIET: Duration = Duration::from_secs(1);
-
-/// Seals that are set for one piece, before it is left to the next run.
-const MOST_SEALS: usize = 50;
 
 /// One owner whose old rows go.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +90,13 @@ pub fn scheduled(app: &App) -> Result<Value> {
             "paused": format!("the clock is more than {LEAP_DAYS} days past the last run; `mailtrail retention run` goes on"),
         }));
     }
-    let run = Run { app, now: now.min(app.believed()), by: By::system("retention"), is_by_hand: false };
+    let run = Run {
+        app,
+        now: now.min(app.believed()),
+        by: By::system("retention"),
+        is_by_hand: false,
+        takes: Cell::new(Takes::WhatIsSealed),
+    };
     match run.delete() {
         // Somebody's own run takes what this one would.
         Err(Error::Conflict { code: ALREADY_RUNNING, .. }) => Ok(Value::Null),
@@ -107,7 +111,7 @@ const COMPLETED: &str = "retention_completed";
 
 /// A run by hand: always noted.
 pub fn run(app: &App, by: By) -> Result<Value> {
-    let run = Run { app, now: app.clock.now(), by, is_by_hand: true };
+    let run = Run { app, now: app.clock.now(), by, is_by_hand: true, takes: Cell::new(Takes::WhatIsSealed) };
     Ok(json!({ "dry_run": false, "deleted": run.delete()? }))
 }
 
@@ -167,6 +171,7 @@ struct Run<'a> {
     now: Timestamp,
     by: By,
     is_by_hand: bool,
+    takes: Cell<Takes>,
 }
 
 impl Run<'_> {
@@ -208,12 +213,12 @@ impl Run<'_> {
 
     /// The whole run in one transaction, its note with it. `None` when that would take too long.
     fn at_once(&self, due: &[Scope]) -> Result<Option<PerLog>> {
-        let Self { app, now, ref by, is_by_hand } = *self;
+        let Self { app, now, ref by, is_by_hand, .. } = *self;
         app.store.disk().make_room();
-        let attempt = || {
+        let attempt = |takes| {
             let (due, by, days) = (due.to_vec(), by.clone(), days(app));
             app.store.write_as(Sharing::Alone, move |tx| {
-                tx.begin_retention(false);
+                tx.begin_retention(takes, false);
                 let mut deleted = PerLog::default();
                 for scope in due {
                     let n = scope.prune(tx, now, SMALL + 1 - deleted.total())?;
@@ -235,18 +240,23 @@ impl Run<'_> {
         }
     }
 
-    /// Does it again with a seal before it, where it would take what no seal holds yet. While others record rows that are
-    /// old enough to go, some of them may come between the seal and the removal, so it may take several.
-    fn sealed<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
-        for _ in 0..MOST_SEALS {
-            match attempt() {
-                Err(Error::Conflict { code: NOT_SEALED, .. }) => {
-                    self.app.checkpoints.seal_before_removal(&self.app.store)?;
-                }
-                done => return done,
+    /// Does it again with a seal before it, where it would take what no seal holds yet. One is enough for the rest of the
+    /// run: what others record meanwhile that is old already is the next run's. Without room for a seal all goes.
+    fn sealed<T>(&self, attempt: impl Fn(Takes) -> Result<T>) -> Result<T> {
+        match attempt(self.takes.get()) {
+            Err(Error::Conflict { code: NOT_SEALED, .. }) => {
+                let app = self.app;
+                let sealed = || {
+                    app.store.read(|snapshot| Ok(epochs::last_seal(snapshot)?.map_or(0, |(_, size)| size)))
+                };
+                let before = sealed()?;
+                app.checkpoints.seal_before_removal(&app.store)?;
+                let now = sealed()?;
+                self.takes.set(if now > before { Takes::UpTo(now) } else { Takes::Anything });
+                attempt(self.takes.get())
             }
+            done => done,
         }
-        attempt()
     }
 
     /// Says who removes what, before the first row goes.
@@ -282,7 +292,7 @@ impl Run<'_> {
                 }
                 app.store.disk().make_room();
                 let started = Instant::now();
-                let n = self.sealed(|| self.piece(*scope, piece, gathered, deleted))?;
+                let n = self.sealed(|takes| self.piece(*scope, takes, piece, gathered, deleted))?;
                 deleted.add(scope.log, n);
                 gathered = if gathered + n >= GATHERED { 0 } else { gathered + n };
                 if n < piece {
@@ -310,11 +320,11 @@ impl Run<'_> {
     }
 
     /// A piece of an owner's rows, which has gone so far: their row of `control` comes with the last of them.
-    fn piece(&self, scope: Scope, limit: i64, gathered: i64, deleted: PerLog) -> Result<i64> {
+    fn piece(&self, scope: Scope, takes: Takes, limit: i64, gathered: i64, deleted: PerLog) -> Result<i64> {
         let now = self.now;
         let is_due = move |snapshot: &Snapshot<'_>| Ok(gathered > 0 || scope.has_old(snapshot, now)?);
         let n = self.app.store.write_if(Sharing::Alone, is_due, move |tx| {
-            tx.begin_retention(true);
+            tx.begin_retention(takes, true);
             let n = scope.prune(tx, now, limit)? as i64;
             if n < limit || gathered + n >= GATHERED {
                 tx.record_removals()?;

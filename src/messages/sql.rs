@@ -950,16 +950,19 @@ pub fn prune(tx: &mut Tx<'_>, mailbox: i64, days: i64, cutoff: Timestamp, limit:
     });
     let old = Old::of(tx, mailbox, cutoff)?;
     let mut entries = tx
-        .prepare_cached(&format!("SELECT seq FROM messages {} ORDER BY seq LIMIT ?3", Old::RECORDED_BEFORE))?
-        .query_map((mailbox, old.end, limit), |row| row.get(0))?
+        .prepare_cached(&format!(
+            "SELECT seq FROM messages {} AND seq <= ?4 ORDER BY seq LIMIT ?3",
+            Old::RECORDED_BEFORE
+        ))?
+        .query_map((mailbox, old.end, limit, tx.removable()), |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
     let rest = limit - entries.len() as i64;
     if rest > 0 {
         let mut statement = tx.prepare_cached(&format!(
-            "SELECT seq FROM messages {} ORDER BY received_at, seq LIMIT ?4",
+            "SELECT seq FROM messages {} AND seq <= ?5 ORDER BY received_at, seq LIMIT ?4",
             Old::RECORDED_SINCE
         ))?;
-        let more = statement.query_map((mailbox, old.end, cutoff, rest), |row| row.get(0))?;
+        let more = statement.query_map((mailbox, old.end, cutoff, rest, tx.removable()), |row| row.get(0))?;
         entries.extend(more.collect::<rusqlite::Result<Vec<i64>>>()?);
     }
     remove(tx, why, &entries)?;

@@ -78,7 +78,17 @@ pub struct Note {
     pub metadata: serde_json::Value,
 }
 
-/// The code of the refusal to remove what no seal holds yet (`Tx::begin_retention`).
+/// What retention may take: a seal says that it was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// What the last seal holds; anything else is refused (`NOT_SEALED`).
+    WhatIsSealed,
+    /// What a seal holds that ends there; anything else is left, but for facts that go with their message.
+    UpTo(i64),
+    Anything,
+}
+
+/// The code of the refusal to remove what no seal holds yet.
 pub const NOT_SEALED: &str = "not_sealed";
 
 /// Who did it, as named at the time: names change and people leave, the trail stays.
@@ -218,7 +228,7 @@ pub struct Tx<'c> {
     sink: NoteSink,
     has_noted: bool,
     has_removed_texts: bool,
-    needs_seal: bool,
+    takes: Takes,
     gathers_removals: bool,
 }
 
@@ -282,10 +292,18 @@ impl Tx<'_> {
         controls::record_setting(self, number, self.now.truncated(), setting)
     }
 
-    /// From here on only what a seal holds is pruned (else: `NOT_SEALED`). Where this write is a piece of something
-    /// longer, what went is gathered until `record_removals`.
-    pub fn begin_retention(&mut self, is_a_piece: bool) {
-        (self.needs_seal, self.gathers_removals) = (true, is_a_piece);
+    /// From here on what is pruned goes by retention. Where this write is a piece of something longer, what went is
+    /// gathered until `record_removals`.
+    pub fn begin_retention(&mut self, takes: Takes, is_a_piece: bool) {
+        (self.takes, self.gathers_removals) = (takes, is_a_piece);
+    }
+
+    /// The highest number that retention may take.
+    pub fn removable(&self) -> i64 {
+        match self.takes {
+            Takes::UpTo(number) => number,
+            Takes::WhatIsSealed | Takes::Anything => i64::MAX,
+        }
     }
 
     /// Records what was gathered, here and in earlier writes.
@@ -311,7 +329,7 @@ impl Tx<'_> {
         let (outcome, numbers) = pruned?;
         let Some(newest) = numbers.iter().max() else { return Ok(outcome) };
         let sealed = || Ok::<_, Error>(epochs::last_seal(self)?.map_or(0, |(_, size)| size));
-        if self.needs_seal && *newest > sealed()? {
+        if self.takes == Takes::WhatIsSealed && *newest > sealed()? {
             return Err(Error::conflict(NOT_SEALED, "no seal holds what would be removed"));
         }
         if self.gathers_removals {

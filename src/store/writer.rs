@@ -19,7 +19,7 @@ use super::counts::Deltas;
 use super::disk::{is_full, or_full};
 use super::scrub::Scrubber;
 use super::texts::Texts;
-use super::{NoteSink, Shared, Tx, believed};
+use super::{NoteSink, Shared, Takes, Tx, believed};
 use crate::error::{Error, Result};
 use crate::time::{Clock, Timestamp};
 use crate::tlog;
@@ -545,7 +545,7 @@ impl State {
                 sink: self.sink,
                 has_noted: false,
                 has_removed_texts: false,
-                needs_seal: false,
+                takes: Takes::Anything,
                 gathers_removals: false,
             };
             let ran = work.run(&mut tx);

@@ -621,3 +621,30 @@ fn a_run_says_what_it_will_do_and_one_that_is_killed_how_far_it_came() {
         db.query_row("SELECT count(*) FROM controls WHERE kind = 2", [], |row| row.get(0)).expect("a number");
     assert_eq!(n_controls, 2);
 }
+
+#[test]
+fn while_somebody_records_what_is_old_already_a_run_comes_to_its_end_with_one_seal() {
+    let server = Server::start_with(&[("enforcement_retention_days", "30")]);
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    for _ in 0..300 {
+        event(&server, &tenant, "sales@example.org", 40);
+    }
+    let n_seals = || server.db_number("SELECT count(*) FROM seals");
+    let before = n_seals();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let gone = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                event(&server, &tenant, "sales@example.org", 40);
+            }
+        });
+        let gone = retention(&server, json!({}));
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        gone.good().json()["deleted"]["enforcement"].as_i64().expect("a number")
+    });
+    assert!(gone >= 300, "{gone} are gone");
+    assert!(n_seals() <= before + 1, "{} seals were set", n_seals() - before);
+    run(&server);
+    assert_eq!(n_events(&server, &tenant), json!(0));
+    assert_sound(&server);
+}
