@@ -8,6 +8,8 @@
 
 use std::fmt;
 
+use log::Level;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, thiserror::Error)]
@@ -296,6 +298,7 @@ impl Error {
             Self::OfItem { error, .. } => error.code(),
             Self::Conflict { code, .. } => code,
             Self::Http { status, .. } => match status {
+                403 => "forbidden",
                 405 => "method_not_allowed",
                 408 => "request_timeout",
                 411 => "length_required",
@@ -316,6 +319,17 @@ impl Error {
             Self::Mismatch(_) => "mismatch",
             Self::Database(_) | Self::Io { .. } | Self::Internal(_) => "internal_error",
         }
+    }
+
+    /// Whether something of ours has failed. All else is expected: a refusal, whoever can do something about it, and that
+    /// there is no room or no time at this moment.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Mismatch(_) | Self::Database(_) | Self::Io { .. } | Self::Internal(_))
+    }
+
+    /// How it is told in the log.
+    pub fn level(&self) -> Level {
+        if self.is_ours() { Level::Error } else { Level::Warn }
     }
 
     /// Seconds after which another try is worth it; `None`: it is not said that it ever is.

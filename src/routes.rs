@@ -14,6 +14,7 @@ use crate::error::{Error, Result, Subject};
 use crate::http::route::{Dialect, Handler, Parameters, Route};
 use crate::http::{Admitted, Holder, Method, Refused, Request, Response, Service};
 use crate::mask::masked;
+use crate::seldom;
 use crate::store::Asker;
 use crate::{activity, admin, enforcement, messages, ops, owners, proofs};
 
@@ -333,8 +334,8 @@ pub fn fail(request_id: &str, dialect: Dialect, error: &Error) -> Response {
 fn log_error(request_id: &str, error: &Error) {
     // What is refused is no error of ours, whoever's fault it is; and a full disk is told once, by who noticed it: a
     // line for each refused write would fill it up for good.
-    if status(Dialect::Problem, error) == 500 {
-        log::error!("{request_id} {error}");
+    if error.is_ours() {
+        seldom::tell(error.level(), format_args!("{request_id} {error}"));
     }
 }
 

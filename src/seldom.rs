@@ -1,9 +1,25 @@
 //! A log line now and then, however often there is reason for one: whoever makes the reasons must not fill the disk.
+//!
+//! What goes wrong over a request is told through one door, `tell`: a broken disk or a fault of ours can be met by
+//! every request of every stranger.
 
+use std::fmt::Arguments;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Lines a second about what goes wrong over requests, of the whole process.
+static TROUBLE: Seldom = Seldom::new(20);
+
+/// A line about what went wrong over a request, unless there were many within this second.
+pub fn tell(level: log::Level, what: Arguments<'_>) {
+    match TROUBLE.line() {
+        None => {}
+        Some(0) => log::log!(level, "{what}"),
+        Some(passed_over) => log::log!(level, "{what}; {passed_over} more like it"),
+    }
+}
 
 /// So many lines a second, and with the next one how many there would have been.
 pub struct Seldom {
@@ -11,7 +27,6 @@ pub struct Seldom {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     /// Of the second that is counted.
     begun: Option<Instant>,
@@ -20,8 +35,8 @@ struct State {
 }
 
 impl Seldom {
-    pub fn new(most: u32) -> Self {
-        Self { most, state: Mutex::default() }
+    pub const fn new(most: u32) -> Self {
+        Self { most, state: Mutex::new(State { begun: None, lines: 0, passed_over: 0 }) }
     }
 
     /// Whether there may be a line now; it says how many were passed over since the last one.

@@ -35,6 +35,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::mask::masked;
 use crate::privileges;
+use crate::seldom;
 pub use arguments::command;
 use arguments::{Arguments, CheckpointCommand, Command};
 use terminal::{print, tell, visible_line};
@@ -291,7 +292,8 @@ fn start_log(level: log::LevelFilter) {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         let what = panic.to_string().replace('\n', " ");
-        log::error!("thread {}: {what}", thread.name().unwrap_or("without a name"));
+        let name = thread.name().unwrap_or("without a name");
+        seldom::tell(log::Level::Error, format_args!("thread {name}: {what}"));
     }));
 }
 

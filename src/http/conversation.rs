@@ -4,12 +4,15 @@
 //! turn waits in the kernel. After a refusal the bytes that follow are never read as HTTP again.
 
 use std::any::Any;
+use std::fmt::Display;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
+
+use log::Level;
 
 use super::account::{Account, Held, SMALL};
 use super::connections::{Connection, Phase, Place, Registry, Room, lock};
@@ -21,7 +24,7 @@ use super::{Admitted, Body, Holder, Line, Method, Peer, Refused, Request, Respon
 use crate::error::{Error, Result};
 use crate::ids;
 use crate::mask::{holds_key, masked};
-use crate::seldom::Seldom;
+use crate::seldom::{self, Seldom};
 
 /// The whole life of a connection.
 pub(super) fn converse(shared: &Shared, place: &Place) {
@@ -39,7 +42,8 @@ pub(super) fn converse(shared: &Shared, place: &Place) {
     }));
     if let Err(panic) = outcome {
         shared.counters.panics.fetch_add(1, Ordering::Relaxed);
-        log::error!("connection {}: panicked: {}", connection.number, panic_message(&*panic));
+        let what = panic_message(&*panic);
+        seldom::tell(Level::Error, format_args!("connection {}: panicked: {what}", connection.number));
     }
 }
 
@@ -297,7 +301,7 @@ impl Conversation<'_> {
         catch_unwind(AssertUnwindSafe(part)).map_err(|panic| {
             self.shared.counters.panics.fetch_add(1, Ordering::Relaxed);
             let message = format!("the handler panicked: {}", panic_message(&*panic));
-            log::error!("{}: {message}", about.id);
+            seldom::tell(Level::Error, format_args!("{}: {message}", about.id));
             self.shared.worded(&about.refused(self.connection.peer, &Error::Internal(message)))
         })
     }
@@ -352,13 +356,16 @@ impl Conversation<'_> {
             Ok(Ok(_)) => return After::Linger,
             Ok(Err(error)) => {
                 // A client that goes is everyday; a stream of ours that fails is not.
-                let ours = error.kind() == io::ErrorKind::Other;
-                let level = if ours { log::Level::Error } else { log::Level::Debug };
-                log::log!(level, "{}: answer cut: {error}", manner.id);
+                match error.kind() {
+                    io::ErrorKind::Other => tell_cut(Level::Error, manner, &error),
+                    io::ErrorKind::ResourceBusy => tell_cut(Level::Warn, manner, &error),
+                    _ => log::debug!("{}: answer cut: {error}", manner.id),
+                }
             }
             Err(panic) => {
                 self.shared.counters.panics.fetch_add(1, Ordering::Relaxed);
-                log::error!("{}: answer cut by a panic: {}", manner.id, panic_message(&*panic));
+                let what = format!("a panic: {}", panic_message(&*panic));
+                tell_cut(Level::Error, manner, &what);
             }
         }
         self.shared.counters.cut_answers.fetch_add(1, Ordering::Relaxed);
@@ -495,7 +502,7 @@ impl Shared {
         let response = worded.unwrap_or_else(|panic| {
             self.counters.panics.fetch_add(1, Ordering::Relaxed);
             let (id, panic) = (refused.request_id, panic_message(&*panic));
-            log::error!("{id}: wording {:?} panicked: {panic}", refused.error);
+            seldom::tell(Level::Error, format_args!("{id}: wording {:?} panicked: {panic}", refused.error));
             plain_500()
         });
         match refused.error {
@@ -524,6 +531,10 @@ impl Shared {
             masked(&error)
         );
     }
+}
+
+fn tell_cut(level: Level, manner: &Manner<'_>, why: &dyn Display) {
+    seldom::tell(level, format_args!("{}: answer cut: {why}", manner.id));
 }
 
 fn plain_500() -> Response {

@@ -35,6 +35,7 @@ use super::framing::{self, Version};
 pub use super::limits::{Counters, Limits};
 use super::{Body, Holder, Peer, Refused, Response, SECURITY_HEADERS, Service};
 use crate::error::{Error, Result};
+use crate::seldom;
 use crate::time::http_date;
 
 /// Where to listen. At least one must be given.
@@ -439,13 +440,11 @@ fn ready<'a>(
     };
     // Nothing has left yet, so there is nothing to cut.
     cut.set(false);
-    if !matches!(error, Error::Unavailable { .. }) {
-        log::error!("{}: {error}", manner.id);
-    }
+    seldom::tell(error.level(), format_args!("{}: {error}", manner.id));
     match attempt(shared.worded(&manner.refused(&error)), manner, shared, cut) {
         Ok(ready) => ready,
         Err(error) => {
-            log::error!("{}: {error}", manner.id);
+            seldom::tell(error.level(), format_args!("{}: {error}", manner.id));
             (500, Vec::new(), ReadyBody::Bytes(b"internal error\n".to_vec()))
         }
     }
@@ -645,11 +644,13 @@ impl StreamReader<'_> {
     }
 }
 
-/// What ends a stream in the middle. That the client may not have the rest is no fault of ours.
+/// What ends a stream in the middle. That the client may not have the rest, or that there was no turn for it in all this
+/// time, is no fault of ours.
 fn failed(error: Error) -> io::Error {
     let kind = match error {
         Error::Unauthenticated(_) | Error::Forbidden(_) => io::ErrorKind::PermissionDenied,
-        _ => io::ErrorKind::Other,
+        _ if error.is_ours() => io::ErrorKind::Other,
+        _ => io::ErrorKind::ResourceBusy,
     };
     io::Error::new(kind, format!("the stream failed: {error}"))
 }
@@ -770,6 +771,23 @@ mod tests {
         fn refuse(&self, refused: &Refused<'_>) -> Response {
             Response::new(500, "text/plain", refused.error.code())
         }
+    }
+
+    /// What a line at ERROR is made of.
+    #[test]
+    fn only_a_fault_of_ours_ends_a_stream_as_one() {
+        let message = || "m".to_owned();
+        for error in [
+            Error::Unavailable { retry_after: 1, message: message() },
+            Error::TooMany { retry_after: 1, message: message() },
+            Error::invalid("query", message()),
+            Error::http(507, message()),
+        ] {
+            assert_eq!(error.level(), log::Level::Warn, "{error}");
+            assert_eq!(failed(error).kind(), io::ErrorKind::ResourceBusy);
+        }
+        let ours = Error::Internal(message());
+        assert_eq!((ours.level(), failed(ours).kind()), (log::Level::Error, io::ErrorKind::Other));
     }
 
     /// Every `write` by itself.

@@ -227,7 +227,7 @@ fn run_when_due(app: &App, job: &Job, due: &mut Option<Timestamp>) {
         // It is no failure that what was under way is broken off, and nothing is written any more.
         Err(_) if app.stopping.load(Ordering::Relaxed) => {}
         Err(error) => {
-            log::error!("job {}: {error}", job.name);
+            log::log!(error.level(), "job {}: {error}", job.name);
             note(app, job.name, now, json!({ "error": error.to_string() }));
         }
     }
@@ -236,6 +236,6 @@ fn run_when_due(app: &App, job: &Job, due: &mut Option<Timestamp>) {
 fn note(app: &App, name: &'static str, started_at: Timestamp, outcome: Value) {
     let noted = app.store.write(move |tx| crate::store::jobs::note(tx, name, started_at, &outcome));
     if let Err(error) = noted {
-        log::error!("job {name}: cannot note its run: {error}");
+        log::log!(error.level(), "job {name}: cannot note its run: {error}");
     }
 }

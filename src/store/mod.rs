@@ -392,7 +392,6 @@ impl Store {
     /// than answered in part.
     pub fn read_list<T>(&self, asker: Asker, query: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         self.read_for(asker, Patience::Some, query)
-            .map_err(|error| if is_interrupted(&error) { Error::invalid("query", TOO_LARGE) } else { error })
     }
 
     /// `read_list` for a piece of an export, which waits for nothing here: what is refused may be asked again.
@@ -412,7 +411,10 @@ impl Store {
         let (turn, connection) = self.readers.list(asker, patience)?;
         let snapshot = Snapshot(connection.unchecked_transaction()?);
         let _watch = count_steps(&snapshot, &turn)?;
-        query(&snapshot)
+        query(&snapshot).map_err(|error| match is_interrupted(&error) {
+            true => Error::invalid("query", TOO_LARGE),
+            false => error,
+        })
     }
 
     /// Runs `query` on a snapshot of a connection of its own: for what reads the whole file. One of a kind runs at a

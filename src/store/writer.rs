@@ -21,6 +21,7 @@ use super::scrub::Scrubber;
 use super::texts::Texts;
 use super::{NoteSink, Shared, Takes, Tx, believed};
 use crate::error::{Error, Result};
+use crate::seldom;
 use crate::time::{Clock, Timestamp};
 use crate::tlog;
 use crate::tlog::rows::{Names, Rows};
@@ -443,7 +444,7 @@ impl State {
             (self.last_seq, self.last_now, self.believed, self.tree) = before;
             self.texts.forget();
             self.names.forget();
-            log::error!("a commit of {} writes failed: {error}", batch.len());
+            seldom::tell(error.level(), format_args!("a commit of {} writes failed: {error}", batch.len()));
         }
         if let Ok(Some(commit)) = &committed {
             if self.believed < before.2 {

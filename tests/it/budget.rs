@@ -6,7 +6,10 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
+use log::Level;
+use mailtrail::error::Error;
 use mailtrail::http::{Method, client};
+use mailtrail::store::{Asker, Snapshot};
 use serde_json::{Value, json};
 
 use crate::support::process::{Owners, Serving, mailtrail, run_json};
@@ -546,6 +549,19 @@ fn strangers_do_not_fill_the_log() {
     let text = std::fs::read_to_string(&log).expect("the log");
     assert!(text.contains("refused while reading: "), "{text}");
     assert!(!text.contains("ERROR") && !text.contains(&"Z".repeat(33)), "{text}");
+}
+
+#[test]
+fn a_piece_of_an_export_that_looks_through_too_much_is_refused_and_no_fault_of_the_database() {
+    let server = Server::start();
+    let store = &server.running().app.store;
+    let endless = "WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+    let look = |snapshot: &Snapshot<'_>| Ok(snapshot.query_row(endless, [], |row| row.get::<_, i64>(0))?);
+    for outcome in [store.read_piece(Asker::Key(7), look), store.read_list(Asker::Key(8), look)] {
+        let error = outcome.expect_err("a bound");
+        assert!(matches!(error, Error::Invalid(_)), "{error}");
+        assert_eq!((error.level(), error.retry_after()), (Level::Warn, None));
+    }
 }
 
 #[test]
