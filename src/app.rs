@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use serde_json::json;
-
+use crate::auth::denials::Denials;
 use crate::auth::keys::Known;
 use crate::auth::license::{self, License};
 use crate::auth::rates::Rates;
@@ -26,7 +25,8 @@ use crate::metrics::Requests;
 use crate::seldom::Seldom;
 use crate::store::disk::Disk;
 use crate::store::idempotency::Key;
-use crate::store::{By, Note, Store, migrate};
+use crate::store::{Store, migrate};
+use crate::taken::Pages;
 use crate::time::{Clock, SECOND, Timestamp};
 use crate::tlog::rows::Rows;
 use crate::{activity, enforcement, messages};
@@ -47,6 +47,9 @@ pub struct App {
     /// Our own user: who has it needs no key on the Unix socket.
     pub uid: u32,
     pub throttle: Throttle,
+    pub denials: Denials,
+    /// What was read by the page in this hour.
+    pub pages: Pages,
     pub usage: Arc<Usage>,
     pub rounds: Rounds,
     pub backups: Arc<Maker>,
@@ -107,6 +110,8 @@ impl App {
             clock,
             uid: rustix::process::geteuid().as_raw(),
             throttle: Throttle::default(),
+            denials: Denials::default(),
+            pages: Pages::default(),
             usage: Arc::default(),
             rounds: Rounds::default(),
             backups,
@@ -176,33 +181,6 @@ impl App {
     pub fn is_over(&self, request: &Request) -> impl FnMut() -> bool + Clone + Send + use<> {
         let (line, stopping) = (request.line.clone(), Arc::clone(&self.stopping));
         move || stopping.load(Ordering::Relaxed) || line.is_dead()
-    }
-
-    /// Notes that a whole log is handed out: who took what is asked after every leak. Before its first row, so that
-    /// an export that cannot be noted does not happen.
-    pub fn note_export(
-        &self,
-        (workspace, project): (i64, Option<i64>),
-        by: &By,
-        action: &'static str,
-        target: (&'static str, String),
-        request: &Request,
-    ) -> Result<()> {
-        if request.method == Method::Head {
-            return Ok(());
-        }
-        let asked: serde_json::Map<String, serde_json::Value> =
-            request.query.pairs().map(|(name, value)| (name.to_owned(), value.into())).collect();
-        let note = Note {
-            workspace: Some(workspace),
-            project,
-            by: by.clone(),
-            action,
-            target_type: target.0,
-            target_id: target.1,
-            metadata: json!({ "asked": asked }),
-        };
-        self.store.write(move |tx| tx.note(note))
     }
 }
 

@@ -63,6 +63,10 @@ impl Page {
         Ok(Self { first, rest, last })
     }
 
+    pub fn n_rows(&self) -> usize {
+        self.first.n_rows() + self.rest.len()
+    }
+
     /// The answer: `head` up to the bracket that opens the list, then the rows, then what `tail` makes of their number,
     /// from the bracket that closes it on. `find` gives a row by its number.
     pub fn answer<R: Serialize + 'static>(

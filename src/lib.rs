@@ -42,6 +42,7 @@ pub mod export;
 pub mod kept;
 pub mod proofs;
 pub mod store;
+pub mod taken;
 pub mod tlog;
 pub mod enforcement;
 pub mod messages;

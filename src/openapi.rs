@@ -145,8 +145,8 @@ fn refusals(route: &Route, operation: &Value) -> Vec<u16> {
     if route.dialect != Dialect::SendDock {
         statuses.push(422);
     }
-    // A stream is noted before its first row.
-    if !route.method.is_safe() || takes("Format") {
+    // What somebody takes away, or may not do, is noted before it is answered.
+    if !route.method.is_safe() || !matches!(route.handler, Handler::Open(_)) {
         statuses.push(507);
     }
     statuses

@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::app::App;
-use crate::auth::{self, Admin, Caller, Session, address};
+use crate::auth::{self, Admin, Caller, Session, address, denials};
 use crate::error::{Error, Result, Subject};
 use crate::http::route::{Dialect, Handler, Parameters, Route};
 use crate::http::{Admitted, Holder, Method, Refused, Request, Response, Service};
@@ -135,10 +135,16 @@ fn admit(app: &App, mut request: Request) -> Result<Guest<'_>, Response> {
     match admitted.and_then(|door| must_take_key(route, &request).map(|()| door)) {
         Ok(door) => Ok(Guest { app, route, request, name, door }),
         Err(error) => {
-            let response = fail(&request.id, route.dialect, &error);
+            let response = fail_noted(app, route, &request, error);
             Err(finish(app, request, (Some(route), &name, started), response))
         }
     }
+}
+
+/// A refusal; one of somebody known is in the trail.
+fn fail_noted(app: &App, route: &Route, request: &Request, error: Error) -> Response {
+    let error = denials::note(app, route, request, &error).err().unwrap_or(error);
+    fail(&request.id, route.dialect, &error)
 }
 
 /// An `Idempotency-Key` is honoured or refused: who sends one relies on it.
@@ -221,7 +227,7 @@ impl Guest<'_> {
             Door::Admin(admin, handle) => handle(app, admin, request),
             Door::Tree(asker, handle) => handle(app, *asker, request),
         };
-        let response = answered.unwrap_or_else(|error| fail(&request.id, self.route.dialect, &error));
+        let response = answered.unwrap_or_else(|error| fail_noted(app, self.route, request, error));
         finish(app, self.request, (Some(self.route), &self.name, started), response)
     }
 }

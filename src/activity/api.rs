@@ -20,6 +20,7 @@ use crate::store::backup::last_seq;
 use crate::store::counts::Log;
 use crate::store::listing::{Cursor, Listing};
 use crate::store::{Snapshot, Tx};
+use crate::taken::Taker;
 
 pub const ROUTES: &[Route] = &[
     route(Method::Get, "/api/v1/projects/{id}/audit-log", Dialect::SendDock, Handler::Session(list_project)),
@@ -76,15 +77,14 @@ fn workspace_of(app: &App, session: &Session, request: &Request) -> Result<Works
 fn list_project(app: &App, session: &Session, request: &Request) -> Result<Response> {
     let project = project_of(app, session, request)?;
     let page = listing::parse(request, &FILTERS)?;
-    let export =
-        Export { at: (project.workspace, Some(project.key)), target: ("project", project.id.to_string()) };
-    list(app, session, request, page, sql::Scope::Project(project.key), export)
+    let taker = of_project(session, &project);
+    list(app, session, request, page, sql::Scope::Project(project.key), taker)
 }
 
 fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Response> {
     let workspace = workspace_of(app, session, request)?;
     let page = listing::parse(request, &[&FILTERS[..], &["project_id"]].concat())?;
-    let mut export = Export { at: (workspace.key, None), target: ("workspace", workspace.id.to_string()) };
+    let mut taker = of_workspace(session, &workspace);
     let scope = match request.query.text("project_id")? {
         None => sql::Scope::Workspace(workspace.key),
         Some(text) => {
@@ -92,35 +92,49 @@ fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Res
             let id = Uuid::parse(text).ok_or_else(missing)?;
             let project = app.store.read(|snapshot| projects::find(snapshot, id))?;
             let project = project.filter(|project| project.workspace == workspace.key).ok_or_else(missing)?;
-            export.at.1 = Some(project.key);
+            taker.at.1 = Some(project.key);
             sql::Scope::Project(project.key)
         }
     };
-    list(app, session, request, page, scope, export)
+    list(app, session, request, page, scope, taker)
+}
+
+/// Where it is noted what somebody takes of a project's log.
+fn of_project<'a>(session: &'a Session, project: &Project) -> Taker<'a> {
+    taker(session, (project.workspace, Some(project.key)), ("project", project.id))
+}
+
+fn of_workspace<'a>(session: &'a Session, workspace: &Workspace) -> Taker<'a> {
+    taker(session, (workspace.key, None), ("workspace", workspace.id))
+}
+
+fn taker<'a>(session: &'a Session, at: (i64, Option<i64>), (kind, id): (&'static str, Uuid)) -> Taker<'a> {
+    Taker {
+        at,
+        by: &session.by,
+        id: session.log_id(),
+        action: "activity.export",
+        target: (kind, id.to_string()),
+    }
 }
 
 fn prove_of_project(app: &App, session: &Session, request: &Request) -> Result<Response> {
     let project = project_of(app, session, request)?;
-    prove(app, request, sql::Scope::Project(project.key))
+    prove(app, request, sql::Scope::Project(project.key), of_project(session, &project))
 }
 
 fn prove_of_workspace(app: &App, session: &Session, request: &Request) -> Result<Response> {
     let workspace = workspace_of(app, session, request)?;
-    prove(app, request, sql::Scope::Workspace(workspace.key))
+    prove(app, request, sql::Scope::Workspace(workspace.key), of_workspace(session, &workspace))
 }
 
-fn prove(app: &App, request: &Request, scope: sql::Scope) -> Result<Response> {
+fn prove(app: &App, request: &Request, scope: sql::Scope, taker: Taker<'_>) -> Result<Response> {
     request.query.only(&[])?;
     let missing = || Error::NotFound(Subject::Activity);
     let id = Ulid::parse(request.parameter("activity_id")).ok_or_else(missing)?;
-    let number = app.store.read(|snapshot| sql::number_of(snapshot, scope, id))?;
-    proofs::answer(app, number.ok_or_else(missing)?, Subject::Activity)
-}
-
-/// Where an export is noted, and of what.
-struct Export {
-    at: (i64, Option<i64>),
-    target: (&'static str, String),
+    let number = app.store.read(|snapshot| sql::number_of(snapshot, scope, id))?.ok_or_else(missing)?;
+    app.note_page(taker, request, 1)?;
+    proofs::answer(app, number, Subject::Activity)
 }
 
 fn list(
@@ -129,7 +143,7 @@ fn list(
     request: &Request,
     page: listing::Page,
     scope: sql::Scope,
-    export: Export,
+    taker: Taker<'_>,
 ) -> Result<Response> {
     let text = |name| Ok::<_, Error>(request.query.text(name)?.map(str::to_owned));
     let user_id = text("user_id")?.map(|id| Uuid::parse(&id).map_or(id, |uuid| uuid.to_string()));
@@ -140,18 +154,19 @@ fn list(
         target_type: text("target_type")?,
         target_id: text("target_id")?,
     };
-    let standing = session.standing.clone().within(export.at.0);
+    let standing = session.standing.clone().within(taker.at.0);
     let list = app.store.read_list(standing.asker, |snapshot| {
         sql::listing(snapshot, &filter, page.from, page.to, page.newest_first)
     })?;
     if page.format != Format::Json {
-        app.note_export(export.at, &session.by, "activity.export", export.target, request)?;
+        app.note_export(taker, request)?;
         return stream_entries(app, &standing, list, page.format);
     }
     let (entries, total) = app.store.read_list(standing.asker, |snapshot| {
         let entries = Page::read(snapshot, &list, page.start, page.limit, Entry::from_row)?;
         Ok((entries, list.total(snapshot)?))
     })?;
+    app.note_page(taker, request, entries.n_rows())?;
     let last = entries.last;
     let tail = move |_| format!(r#"],"total":{total}}}"#);
     let response = entries.answer(&standing, r#"{"entries":["#, sql::find, tail);

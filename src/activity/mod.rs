@@ -88,11 +88,12 @@ pub struct NewEntry {
 }
 
 /// What mailtrail itself notes, and nobody else may record: whoever reads one of these must be able to believe it.
-pub const OWN_ACTIONS: [&str; 41] = [
+pub const OWN_ACTIONS: [&str; 42] = [
     "activity.export",
     "api_key.create",
     "api_key.revoke",
     "api_key.rotate",
+    "auth.denied",
     "auth.login",
     "auth.login_failed",
     "auth.logout",

@@ -121,7 +121,8 @@ fn put_password(app: &App, session: &Session, request: &Request) -> Result<Respo
 fn not_current(error: Error) -> Error {
     match error {
         Error::Unauthenticated(Unauthenticated::Login) => {
-            Error::Forbidden("the current password is another one".into())
+            // Noted already, as what it is.
+            Error::http(403, "the current password is another one")
         }
         other => other,
     }

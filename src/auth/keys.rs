@@ -372,6 +372,11 @@ pub fn authenticate(app: &App, request: &Request) -> Result<ApiKey> {
     }
 }
 
+/// The stored key of this text, living or not.
+pub fn find_text(app: &App, token: &str) -> Result<Option<ApiKey>> {
+    app.keys.find(&app.store, sha256(token.as_bytes()))
+}
+
 /// What `Authorization: Bearer …` holds, when it has the form of a key.
 pub fn bearer(request: &Request) -> Result<&str> {
     let refused = |why| Err(Error::Unauthenticated(why));

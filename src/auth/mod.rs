@@ -8,6 +8,7 @@
 
 pub mod address;
 pub mod api;
+pub mod denials;
 pub mod keys;
 pub mod license;
 pub mod logins;

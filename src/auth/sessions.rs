@@ -130,26 +130,36 @@ pub fn authenticate(app: &App, request: &Request) -> Result<User> {
     }
     let missing = || Error::Unauthenticated(Unauthenticated::Session);
     let hash = sha256(token(app, request).ok_or_else(missing)?.as_bytes());
+    let user = find_user(app, &hash)?.ok_or_else(missing)?;
+    app.rates.person(user.key)?;
+    app.usage.session(hash, app.believed());
+    Ok(user)
+}
+
+/// The same of somebody who is refused all the same: it is no use of the session.
+pub fn find_living(app: &App, request: &Request) -> Result<Option<User>> {
+    let Some(token) = token(app, request) else { return Ok(None) };
+    find_user(app, &sha256(token.as_bytes()))
+}
+
+/// Whose living session it is.
+fn find_user(app: &App, hash: &[u8; 32]) -> Result<Option<User>> {
     let now = app.now();
     // Asked before the row: what is forgotten here by then is in the row.
-    let unwritten = app.usage.session_seen(&hash);
-    let (stored, user) = app.store.read(|snapshot| {
-        let stored = find(snapshot, &hash)?.ok_or_else(missing)?;
-        let user = users::find_by_key(snapshot, stored.user)?.ok_or_else(missing)?;
-        Ok((stored, user))
+    let unwritten = app.usage.session_seen(hash);
+    let found = app.store.read(|snapshot| {
+        let Some(stored) = find(snapshot, hash)? else { return Ok(None) };
+        Ok(users::find_by_key(snapshot, stored.user)?.map(|user| (stored, user)))
     })?;
+    let Some((stored, user)) = found else { return Ok(None) };
     let seen = unwritten.unwrap_or(stored.last_seen_at).max(stored.last_seen_at);
     let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     let is_idle = now >= seen.plus_seconds(seconds(app.config.session_idle));
     let is_old = now >= stored.created_at.plus_seconds(seconds(app.config.session_lifetime));
     // It began while the clock was ahead, and nobody knows how old it is.
     let is_of_tomorrow = stored.created_at > now.plus_seconds(300);
-    if is_idle || is_old || is_of_tomorrow || user.deleted_at.is_some() {
-        return Err(missing());
-    }
-    app.rates.person(user.key)?;
-    app.usage.session(hash, app.believed());
-    Ok(user)
+    let is_over = is_idle || is_old || is_of_tomorrow || user.deleted_at.is_some();
+    Ok(Some(user).filter(|_| !is_over))
 }
 
 /// The session cookie's value. Two that differ are none: one of them is not ours.

@@ -22,6 +22,7 @@ use crate::store::backup::last_seq;
 use crate::store::counts::Log;
 use crate::store::listing::{Cursor, Listing};
 use crate::store::{Snapshot, Tx};
+use crate::taken::Taker;
 
 pub const ROUTES: &[Route] = &[
     route(
@@ -68,21 +69,32 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
         filter.tenant = Some(found.ok_or_else(missing)?);
     }
     let list = sql::listing(&filter, page.from, page.to, page.newest_first);
+    let taker = taker(caller, tenant_id);
     if page.format != Format::Json {
-        let target = ("tenant", tenant_id.unwrap_or_default().to_owned());
-        app.note_export((caller.workspace, None), &caller.by, "enforcement.export", target, request)?;
+        app.note_export(taker, request)?;
         return stream_events(app, &caller.standing, list, page.format);
     }
     let (events, total) = app.store.read_list(caller.standing.asker, |snapshot| {
         let events = Page::read(snapshot, &list, page.start, page.limit, Event::from_row)?;
         Ok((events, list.total(snapshot)?))
     })?;
+    app.note_page(taker, request, events.n_rows())?;
     let (limit, offset, last) = (page.limit, page.offset, events.last);
     let tail = move |count| {
         format!(r#"],"count":{count},"total":{total},"limit":{limit},"offset":{offset},"filters":{echoed}}}"#)
     };
     let response = events.answer(&caller.standing, r#"{"events":["#, sql::find, tail);
     Ok(listing::link_next(response, request, last))
+}
+
+fn taker<'a>(caller: &'a Caller, tenant_id: Option<&str>) -> Taker<'a> {
+    Taker {
+        at: (caller.workspace, None),
+        by: &caller.by,
+        id: caller.log_id.clone(),
+        action: "enforcement.export",
+        target: ("tenant", tenant_id.unwrap_or_default().to_owned()),
+    }
 }
 
 /// The filters that were applied: the vendor's two always, ours when given.
@@ -109,7 +121,9 @@ fn prove_event(app: &App, caller: &Caller, request: &Request) -> Result<Response
     let missing = || Error::NotFound(Subject::Event);
     let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
     let number = app.store.read(|snapshot| sql::number_of(snapshot, caller.workspace, id))?;
-    proofs::answer(app, number.ok_or_else(missing)?, Subject::Event)
+    let number = number.ok_or_else(missing)?;
+    app.note_page(taker(caller, None), request, 1)?;
+    proofs::answer(app, number, Subject::Event)
 }
 
 fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

@@ -25,6 +25,7 @@ use crate::proofs;
 use crate::store::backup::last_seq;
 use crate::store::counts::Log;
 use crate::store::{Note, Sharing, Snapshot, Tx};
+use crate::taken::Taker;
 
 pub const ROUTES: &[Route] = &[
     route(
@@ -132,12 +133,22 @@ fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         to: query.timestamp("to")?,
         newest_first: listing::newest_first(query)?,
     };
+    let taker = taker(caller, mailbox.id);
     if format != Format::Json {
-        let target = ("mailbox", mailbox.id.to_string());
-        app.note_export((caller.workspace, None), &caller.by, "messages.export", target, request)?;
+        app.note_export(taker, request)?;
         return stream_entries(app, &caller.standing, filter, format);
     }
-    list_page(app, &caller.standing, &filter, cursor, limit)
+    list_page(app, &caller.standing, &filter, (cursor, limit), |n_rows| app.note_page(taker, request, n_rows))
+}
+
+fn taker(caller: &Caller, mailbox: i64) -> Taker<'_> {
+    Taker {
+        at: (caller.workspace, None),
+        by: &caller.by,
+        id: caller.log_id.clone(),
+        action: "messages.export",
+        target: ("mailbox", mailbox.to_string()),
+    }
 }
 
 /// Bytes of a page, which ends with the entry that takes it past them.
@@ -148,8 +159,8 @@ fn list_page(
     app: &App,
     standing: &Standing,
     filter: &Filter,
-    cursor: Option<i64>,
-    limit: i64,
+    (cursor, limit): (Option<i64>, i64),
+    note: impl FnOnce(usize) -> Result<()>,
 ) -> Result<Response> {
     // One more says whether there are more.
     let limit = usize::try_from(limit).unwrap_or_default();
@@ -161,6 +172,7 @@ fn list_page(
         page.show(snapshot, &mut first)?;
         Ok((page, first))
     })?;
+    note(page.numbers.len())?;
     let tail = page.shown(&first);
     let standing = standing.clone();
     Ok(stream::list(200, r#"{"items":["#, first, tail, move |piece| {
@@ -236,7 +248,9 @@ fn show_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response>
     let mailbox = mailbox_of(app, caller.workspace, request)?;
     let found =
         app.store.read(|snapshot| sql::find(snapshot, mailbox.id, request.parameter("message_id")))?;
-    Response::json(200, &found.ok_or(Error::NotFound(Subject::Message))?)
+    let entry = found.ok_or(Error::NotFound(Subject::Message))?;
+    app.note_page(taker(caller, mailbox.id), request, 1)?;
+    Response::json(200, &entry)
 }
 
 /// Of the entry as it was recorded, or, with `fact`, of one of the facts that came later: the first is 1.
@@ -248,7 +262,9 @@ fn prove_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response
     let numbers = app.store.read(|snapshot| sql::numbers_of(snapshot, mailbox.id, message_id))?;
     let place = usize::try_from(fact.unwrap_or(0)).ok().filter(|place| *place > 0 || fact.is_none());
     let number = place.and_then(|place| numbers.get(place).copied());
-    proofs::answer(app, number.ok_or(Error::NotFound(Subject::Message))?, Subject::Message)
+    let number = number.ok_or(Error::NotFound(Subject::Message))?;
+    app.note_page(taker(caller, mailbox.id), request, 1)?;
+    proofs::answer(app, number, Subject::Message)
 }
 
 fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

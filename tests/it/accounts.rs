@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+use std::slice;
 
 use mailtrail::auth::throttle::{EVERY, OF_ACCOUNT};
 use mailtrail::http::Method;
@@ -519,4 +520,152 @@ fn the_operator_makes_an_account_with_one_command_and_invites_with_another() {
     assert_eq!(told(&run(&server, &["invitation", "withdraw", id], ""))["withdrawn"], true);
     let again = run(&server, &["invitation", "withdraw", id], "");
     assert!(String::from_utf8_lossy(&again.stderr).contains("Invitation not found"), "{again:?}");
+}
+
+// ---------------------------------------------------------------------------------------------- what is refused, and taken
+
+#[test]
+fn who_tries_what_they_may_not_is_in_the_trail_once_an_hour() {
+    let scene = Scene::new();
+    let Scene { server, other, .. } = &scene;
+    let denied = |workspace: &str| -> Vec<Value> {
+        let mut denied = scene.noted(workspace, "auth.denied");
+        denied.reverse();
+        denied
+            .iter()
+            .map(|entry| json!([entry["actor"], entry["metadata"]["route"], entry["metadata"]["status"]]))
+            .collect()
+    };
+    let ask = |method: Method, path: &str, key: &str| server.request(method, path).key(key).send().status;
+    let made = json!({ "name": "reader", "scopes": ["messages:read"] });
+    let made = server.post("/api/v1/admin/keys", &made).status(201);
+    let (reader, label) = (made.text("key"), format!("key reader ({})", made.text("hint")));
+    for _ in 0..3 {
+        assert_eq!(ask(Method::Get, "/v1/enforcement/events", &reader), 403);
+        assert_eq!(ask(Method::Head, "/api/v1/enforcement/events", &reader), 403);
+    }
+    assert_eq!(ask(Method::Post, "/api/v1/admin/keys", &reader), 403);
+    let path = format!("/api/v1/admin/keys/{}", made.text("id"));
+    server.request(Method::Delete, &path).key(&server.key).send().status(204);
+    for _ in 0..3 {
+        assert_eq!(ask(Method::Get, "/v1/mailboxes/1/audit-logs", &reader), 401);
+    }
+    // Nobody known is noted nowhere.
+    assert_eq!(ask(Method::Get, "/v1/enforcement/events", &format!("mt_live_{}", "0".repeat(48))), 401);
+    server.request(Method::Get, "/api/v1/admin/keys").send().status(401);
+    // A person is noted where they are a member, not where they looked.
+    server.add_user(&server.workspace, "bob@example.org", "auditor");
+    let bob = server.login("bob@example.org");
+    let project = server.add_project(other, "Theirs");
+    for path in [format!("/api/v1/projects/{project}/audit-log"), "/api/v1/admin/users".into()] {
+        server.request(Method::Get, &path).cookie(&bob).send().status(403);
+    }
+    let expected = [
+        json!([label, "GET /v1/enforcement/events", 403]),
+        json!([label, "POST /api/v1/admin/keys", 403]),
+        json!([label, "GET /v1/mailboxes/{mailbox_id}/audit-logs", 401]),
+        json!(["bob@example.org", "GET /api/v1/projects/{id}/audit-log", 403]),
+        json!(["bob@example.org", "GET /api/v1/admin/users", 403]),
+    ];
+    assert_eq!(denied(&server.workspace), expected);
+    assert_eq!(denied(other), Vec::<Value>::new());
+    // Once an hour.
+    server.clock.set(time(START).plus_seconds(3600));
+    for _ in 0..3 {
+        assert_eq!(ask(Method::Get, "/v1/mailboxes/1/audit-logs", &reader), 401);
+    }
+    assert_eq!(denied(&server.workspace).len(), expected.len() + 1);
+}
+
+/// Events of one mailbox each, so that there is a filter for every one.
+fn record(server: &Server, tenant: &str, n: usize) {
+    let event = |n: usize| {
+        json!({
+            "tenant_id": tenant, "mailbox_address": format!("{n}@example.org"), "action_taken": "blocked",
+            "sent_count": 26, "limit_value": 25,
+        })
+    };
+    let events: Vec<Value> = (0..n).map(event).collect();
+    server.post("/v1/enforcement/events", &json!({ "events": events })).status(201);
+}
+
+#[test]
+fn who_reads_everything_by_pages_is_noted_like_who_exports_it() {
+    let server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    record(&server, &tenant, 1200);
+    let reader = server.add_key(&server.workspace, &["enforcement:read"]);
+    let get = |path: &str| {
+        server
+            .request(Method::Get, &format!("/v1/enforcement/events?{path}"))
+            .key(&reader)
+            .send()
+            .status(200);
+    };
+    let noted = || {
+        let path = format!("/api/v1/workspaces/{}/audit-log?action=enforcement.export", server.workspace);
+        let page = server.operator(Method::Get, &path, &Value::Null).status(200).json();
+        let entries = page["entries"].as_array().expect("entries").clone();
+        entries.iter().rev().map(|entry| entry["metadata"].clone()).collect::<Vec<_>>()
+    };
+    // A thousand rows are none, however often they are looked at by HEAD.
+    for page in 0..5 {
+        get(&format!("limit=200&offset={}", page * 200));
+    }
+    let head = server.request(Method::Head, "/v1/enforcement/events?limit=200").key(&reader).send();
+    assert_eq!((head.status, noted()), (200, vec![]));
+    // Nor is it a way round to page by time, by order, by another name of the path, or with another number of rows.
+    let path =
+        "/api/v1/enforcement/events?limit=1&order=asc&from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z";
+    server.request(Method::Get, path).key(&reader).send().status(200);
+    let all = json!({ "asked": {}, "paged": true, "more_than": 1000 });
+    assert_eq!(noted(), slice::from_ref(&all));
+    for page in 0..10 {
+        get(&format!("limit=200&offset={}", page * 100));
+    }
+    assert_eq!(noted(), slice::from_ref(&all));
+    // Another filter is another reading.
+    for _ in 0..6 {
+        get(&format!("limit=200&tenant_id={tenant}"));
+    }
+    let of_tenant = json!({ "asked": { "tenant_id": tenant }, "paged": true, "more_than": 1000 });
+    assert_eq!(noted(), [all.clone(), of_tenant.clone()]);
+    // And as many as there are rows are all of it, once.
+    for n in 0..1000 {
+        get(&format!("mailbox_address={n}@example.org"));
+    }
+    assert_eq!(noted().len(), 2);
+    for n in 1000..1100 {
+        get(&format!("mailbox_address={n}@example.org"));
+    }
+    let many = noted().split_off(2);
+    assert_eq!((many.len(), &many[0]["with_other_filters"]), (1, &json!(true)), "{many:?}");
+    // The next hour counts anew, and another caller for itself.
+    server.clock.set(time(START).plus_seconds(3600));
+    for page in 0..6 {
+        get(&format!("limit=200&offset={}", page * 200));
+    }
+    assert_eq!(noted().len(), 4);
+    for page in 0..5 {
+        server.get(&format!("/v1/enforcement/events?limit=200&offset={}", page * 200)).status(200);
+    }
+    assert_eq!(noted().len(), 4);
+}
+
+#[test]
+fn entries_and_proofs_one_by_one_are_pages_of_one() {
+    let server = Server::start();
+    let mailbox = server.add_mailbox(&server.workspace, "agent@example.org", None, None);
+    let entries = format!("/v1/mailboxes/{mailbox}/audit-logs");
+    server.post(&entries, &json!({ "message_id": "one@example.org", "outcome": "delivered" })).status(201);
+    let exports =
+        "SELECT count(*) FROM activity JOIN texts ON texts.id = action WHERE text = 'messages.export'";
+    for path in ["one@example.org", "one@example.org/proof"] {
+        for _ in 0..500 {
+            server.get(&format!("{entries}/{path}")).status(200);
+        }
+    }
+    assert_eq!(server.db_number(exports), 0);
+    server.get(&format!("{entries}?limit=1")).status(200);
+    assert_eq!(server.db_number(exports), 1);
 }

@@ -203,7 +203,14 @@ fn whatever_is_refused_is_refused_in_the_vendors_words_and_stores_nothing() {
     ] {
         rows.extend(part(&at));
     }
+    // Who may not do it is noted in the trail, the first time in an hour, and nothing else is.
+    let begun = at.server.db_number("SELECT last_seq FROM sequence");
+    for row in rows.iter().filter(|row| [401, 403].contains(&row.status)) {
+        row.send(&at.server);
+    }
     let before = stored(&at.server);
+    let denied = "SELECT count(*) FROM activity JOIN texts ON texts.id = action WHERE text = 'auth.denied'";
+    assert_eq!(at.server.db_number("SELECT last_seq FROM sequence") - begun, at.server.db_number(denied));
     let mut wrong = Vec::new();
     for row in &rows {
         let (status, body) = row.send(&at.server);

@@ -386,6 +386,10 @@ fn callers(route: &str) -> Vec<bool> {
 fn anothers_id_and_one_made_up_get_the_same_answer() {
     let at = Two::new();
     let made_up = Ids::made_up();
+    // The one refusal that SendDock documents is noted, once.
+    let path = at.foreign.fill(&at.own, "/api/v1/projects/<project>/audit-log");
+    at.ask(false, "GET /api/v1/projects/{id}/audit-log", &path, "");
+    at.ask(false, "GET /api/v1/projects/{id}/audit-log/{activity_id}/proof", &format!("{path}/1/proof"), "");
     let before = at.server.db_number("SELECT last_seq FROM sequence");
     for (route, path, body) in CASES {
         for by_key in callers(route) {

@@ -584,6 +584,8 @@ impl World {
     }
 
     fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        // Cases are many in an hour, and it is not the model's to know how much was read in it.
+        self.server.running().app.pages.forget();
         let url = format!("{}{path}", self.server.url());
         let mut request = ureq::http::Request::builder().method(method).uri(&url);
         for (name, value) in headers {

@@ -218,9 +218,9 @@ fn a_cursor_neither_skips_nor_repeats_a_row_that_was_there_throughout() {
                         last = Some(place);
                         let mark = log.mark(row).to_owned();
                         if lasting.contains(&mark) {
-                            found.insert(mark.clone());
+                            found.insert(mark);
                         }
-                        assert!(seen.insert(mark.clone()), "{}: {mark} came twice", log.word);
+                        assert!(seen.insert(row["id"].to_string()), "{}: {row} came twice", log.word);
                     }
                     target = next;
                 }
