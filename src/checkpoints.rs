@@ -193,8 +193,9 @@ impl Checkpoints {
         self.kept().signer.verifier().to_string()
     }
 
-    /// Keeps the checkpoint of this moment for good, and the last that was cosigned, where that is another.
-    pub fn seal(&self, store: &Store) -> Result<()> {
+    /// Keeps the checkpoint of this moment for good, and the last that was cosigned, where that is another. Returns how
+    /// many leaves the seal holds.
+    pub fn seal(&self, store: &Store) -> Result<u64> {
         let (last, cosigned) = {
             let mut kept = self.kept();
             (self.last(&mut kept, store)?, kept.cosigned.clone())
@@ -203,7 +204,7 @@ impl Checkpoints {
             for Signed { size, note } in cosigned.iter().chain([&last]) {
                 epochs::seal(tx, *size, note, tx.now)?;
             }
-            Ok(())
+            Ok(last.size)
         })
     }
 
@@ -227,14 +228,15 @@ impl Checkpoints {
         Ok(verifier)
     }
 
-    /// What is about to be removed was there: the seal says so. Removing goes first where the disk has no room for it.
-    pub fn seal_before_removal(&self, store: &Store) -> Result<()> {
+    /// What is about to be removed was there: the seal says so. Returns how many leaves it holds. Where the disk has no
+    /// room for a seal, removing goes first, and it returns `None`.
+    pub fn seal_before_removal(&self, store: &Store) -> Result<Option<u64>> {
         match self.seal(store) {
             Err(error) if store.disk().room().is_low || store.disk().room().has_no_inode => {
                 log::warn!("rows are removed without a seal before it: {error}");
-                Ok(())
+                Ok(None)
             }
-            sealed => sealed,
+            sealed => sealed.map(Some),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A log line now and then, however often there is reason for one: whoever makes the reasons must not fill the disk.
 //!
-//! What goes wrong over a request is told through one door, `tell`: a broken disk or a fault of ours can be met by
-//! every request of every stranger.
+//! What goes wrong over a request is told through one door, `tell`, because every request of every stranger can meet a
+//! broken disk or a fault of ours.
 
 use std::fmt::Arguments;
 use std::sync::{Mutex, PoisonError};
@@ -9,16 +9,22 @@ use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Lines a second about what goes wrong over requests, of the whole process.
-static TROUBLE: Seldom = Seldom::new(20);
+/// Lines a second about what goes wrong over requests, of the whole process. Faults have lines of their own: whoever
+/// makes many expected refusals must not hide one.
+static FAULTS: Seldom = Seldom::new(20);
+static REFUSALS: Seldom = Seldom::new(20);
 
-/// A line about what went wrong over a request, unless there were many within this second.
+/// A line about what went wrong over a request, unless there were many of its kind within this second.
 pub fn tell(level: log::Level, what: Arguments<'_>) {
-    match TROUBLE.line() {
+    match of(level).line() {
         None => {}
         Some(0) => log::log!(level, "{what}"),
-        Some(passed_over) => log::log!(level, "{what}; {passed_over} more like it"),
+        Some(passed_over) => log::log!(level, "{what}; {passed_over} more were not told"),
     }
+}
+
+fn of(level: log::Level) -> &'static Seldom {
+    if level == log::Level::Error { &FAULTS } else { &REFUSALS }
 }
 
 /// So many lines a second, and with the next one how many there would have been.
@@ -72,5 +78,10 @@ mod tests {
         assert_eq!(seldom.line_at(start + SECOND), Some(998));
         assert_eq!(seldom.line_at(start + SECOND), Some(0));
         assert_eq!(seldom.line_at(start + SECOND), None);
+    }
+
+    #[test]
+    fn a_flood_of_refusals_hides_no_fault() {
+        assert!(!std::ptr::eq(of(log::Level::Warn), of(log::Level::Error)));
     }
 }

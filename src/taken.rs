@@ -1,10 +1,10 @@
-//! Who takes a log away: asked after every leak, so it is noted.
+//! Notes who takes a log away, for that is asked after every leak.
 //!
-//! A whole log is noted before its first row, and an export that cannot be noted does not happen. Who reads it by pages
-//! takes as much: past `MOST` rows of one filter in an hour there is one note of it, and one more where many filters
-//! together have come to as many. Times and the order are no filter but another way to page.
+//! An export is noted before its first row leaves: one that cannot be noted does not happen. Whoever reads page by page
+//! takes as much. So there is one note when a caller has read more than `MOST` rows of one filter within an hour, and one
+//! more when their other filters together come to as many. Times and the order count as ways to page, not as filters.
 //!
-//! Kept in memory, in a fixed number of places (`auth::places`): a restart forgets what was read in that hour.
+//! The counts are kept in memory, in a fixed number of places (`auth::places`). A restart forgets those of the hour.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -17,7 +17,7 @@ use crate::http::{Method, Request};
 use crate::store::{By, Note};
 use crate::time::Timestamp;
 
-/// Rows in an hour that are no export.
+/// Rows that a caller may read in an hour before it counts as taking the log away.
 pub const MOST: u64 = 1000;
 
 /// The parameters that say which page, and not of what.
@@ -41,7 +41,7 @@ pub struct Pages(Mutex<Counts>);
 struct Counts {
     /// By caller, log and filter.
     filters: Places<Read>,
-    /// By caller and a workspace's log: what no note of a filter speaks of.
+    /// By caller and log of a workspace: the rows that no note of a filter covers.
     rest: Places<Read>,
 }
 
@@ -60,7 +60,7 @@ impl Read {
         self
     }
 
-    /// Whether these rows are those past the bound.
+    /// Whether these rows are the first past the bound.
     fn add(&mut self, n_rows: u64) -> bool {
         self.n_rows = self.n_rows.saturating_add(n_rows);
         let is_first = self.n_rows > MOST && !self.is_noted;
@@ -71,12 +71,8 @@ impl Read {
 
 impl Remembered for Read {
     fn weight(&self, now: Timestamp) -> i64 {
-        if self.hour == hour(now) { i64::try_from(self.n_rows).unwrap_or(i64::MAX) } else { 0 }
+        if self.hour == now.hour() { i64::try_from(self.n_rows).unwrap_or(i64::MAX) } else { 0 }
     }
-}
-
-fn hour(now: Timestamp) -> i64 {
-    now.seconds().div_euclid(3600)
 }
 
 /// What there is to note.
@@ -89,17 +85,17 @@ enum Due {
 impl Pages {
     fn add(&self, taker: &str, filter: &str, n_rows: u64, now: Timestamp) -> Option<Due> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = counts.filters.at(filter, now).of(hour(now));
+        let read = counts.filters.at(filter, now).of(now.hour());
         if read.is_noted {
             return None;
         }
         if read.add(n_rows) {
             let before = read.n_rows - n_rows;
-            let rest = counts.rest.at(taker, now).of(hour(now));
+            let rest = counts.rest.at(taker, now).of(now.hour());
             rest.n_rows = rest.n_rows.saturating_sub(before);
             return Some(Due::Filter);
         }
-        counts.rest.at(taker, now).of(hour(now)).add(n_rows).then_some(Due::ManyFilters)
+        counts.rest.at(taker, now).of(now.hour()).add(n_rows).then_some(Due::ManyFilters)
     }
 
     /// As a restart does.
@@ -111,8 +107,8 @@ impl Pages {
     fn take_back(&self, taker: &str, filter: &str, due: Due, now: Timestamp) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match due {
-            Due::Filter => counts.filters.at(filter, now).of(hour(now)).is_noted = false,
-            Due::ManyFilters => counts.rest.at(taker, now).of(hour(now)).is_noted = false,
+            Due::Filter => counts.filters.at(filter, now).of(now.hour()).is_noted = false,
+            Due::ManyFilters => counts.rest.at(taker, now).of(now.hour()).is_noted = false,
         }
     }
 }

@@ -54,6 +54,11 @@ impl Timestamp {
         self.0.div_euclid(SECOND)
     }
 
+    /// Whole hours since 1970, towards the past.
+    pub const fn hour(self) -> i64 {
+        self.seconds().div_euclid(3600)
+    }
+
     pub const fn plus_seconds(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds.saturating_mul(SECOND)))
     }

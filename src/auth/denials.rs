@@ -1,9 +1,9 @@
-//! What somebody known was refused is in the trail, not in the process's log alone: who tries what they may not is seen
-//! by whoever audits the workspace.
+//! A refusal of a known key or person is noted in the trail, as `auth.denied`: whoever audits the workspace sees who
+//! tried what they may not do.
 //!
-//! One note a caller, route and hour: a client that is set up wrongly asks for ever. Kept in memory, in a fixed number
-//! of places (`places`). Who is nobody known has no workspace to be noted in: their failed logins are (`logins`), and
-//! the rest is in the process's log.
+//! There is one note for each caller, route and hour, because a client that is set up wrongly asks for ever. Which notes
+//! were made is kept in memory, in a fixed number of places (`places`). A stranger has no workspace to be noted in: their
+//! refusals stand in the process's log alone, and their failed logins are noted by `logins`.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -23,25 +23,21 @@ use crate::time::Timestamp;
 #[derive(Default)]
 pub struct Denials(Mutex<Places<Noted>>);
 
-/// When it was noted last.
+/// The hour in which it was noted last.
 #[derive(Default)]
 struct Noted(Option<i64>);
 
 impl Remembered for Noted {
     fn weight(&self, now: Timestamp) -> i64 {
-        i64::from(self.0 == Some(hour(now)))
+        i64::from(self.0 == Some(now.hour()))
     }
-}
-
-fn hour(now: Timestamp) -> i64 {
-    now.seconds().div_euclid(3600)
 }
 
 impl Denials {
     /// Whether it is the first of this name in the hour.
     fn is_first(&self, name: &str, now: Timestamp) -> bool {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.at(name, now).0.replace(hour(now)) != Some(hour(now))
+        noted.at(name, now).0.replace(now.hour()) != Some(now.hour())
     }
 
     fn take_back(&self, name: &str) {
@@ -54,7 +50,7 @@ enum Known {
     Person(User),
 }
 
-/// Who is refused: a key, also one that has ended, or a living session.
+/// Who is refused: the owner of a key, also of one that has ended, or of a living session.
 fn known(app: &App, route: &Route, request: &Request) -> Result<Option<Known>> {
     if is_operator(app, request) {
         return Ok(None);
@@ -70,7 +66,7 @@ fn known(app: &App, route: &Route, request: &Request) -> Result<Option<Known>> {
     }
 }
 
-/// Notes a refusal, when it is one for who somebody is.
+/// Notes a refusal, when it is about who the caller is or what they may do.
 ///
 /// # Errors
 /// When it cannot be noted: then that is the answer.

@@ -20,7 +20,7 @@ use crate::owners::{mailboxes, tenants};
 use crate::store::counts::{Log, PerLog};
 use crate::store::{By, NOT_SEALED, Note, Sharing, Snapshot, Store, Takes, Tx, Whole, jobs};
 use crate::time::Timestamp;
-use crate::tlog::{controls, epochs};
+use crate::tlog::controls;
 use crate::{activity, enforcement, messages};
 
 /// Rows in the first transaction of a run, and the least and the most of a later one: as many as take about a step.
@@ -171,6 +171,7 @@ struct Run<'a> {
     now: Timestamp,
     by: By,
     is_by_hand: bool,
+    /// From the first seal of this run on, what that seal holds.
     takes: Cell<Takes>,
 }
 
@@ -245,14 +246,8 @@ impl Run<'_> {
     fn sealed<T>(&self, attempt: impl Fn(Takes) -> Result<T>) -> Result<T> {
         match attempt(self.takes.get()) {
             Err(Error::Conflict { code: NOT_SEALED, .. }) => {
-                let app = self.app;
-                let sealed = || {
-                    app.store.read(|snapshot| Ok(epochs::last_seal(snapshot)?.map_or(0, |(_, size)| size)))
-                };
-                let before = sealed()?;
-                app.checkpoints.seal_before_removal(&app.store)?;
-                let now = sealed()?;
-                self.takes.set(if now > before { Takes::UpTo(now) } else { Takes::Anything });
+                let sealed = self.app.checkpoints.seal_before_removal(&self.app.store)?;
+                self.takes.set(sealed.map_or(Takes::Anything, Takes::UpTo));
                 attempt(self.takes.get())
             }
             done => done,

@@ -78,13 +78,13 @@ pub struct Note {
     pub metadata: serde_json::Value,
 }
 
-/// What retention may take: a seal says that it was there.
+/// What a removal may take. Retention takes what a seal holds: the seal says that it was there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
-    /// What the last seal holds; anything else is refused (`NOT_SEALED`).
+    /// What the last seal holds. A removal of anything else is refused (`NOT_SEALED`).
     WhatIsSealed,
-    /// What a seal holds that ends there; anything else is left, but for facts that go with their message.
-    UpTo(i64),
+    /// What a seal over so many leaves holds. Anything else is left, except that a message takes its facts along.
+    UpTo(u64),
     Anything,
 }
 
@@ -301,7 +301,7 @@ impl Tx<'_> {
     /// The highest number that retention may take.
     pub fn removable(&self) -> i64 {
         match self.takes {
-            Takes::UpTo(number) => number,
+            Takes::UpTo(n_leaves) => i64::try_from(n_leaves).unwrap_or(i64::MAX),
             Takes::WhatIsSealed | Takes::Anything => i64::MAX,
         }
     }
@@ -328,8 +328,9 @@ impl Tx<'_> {
         self.execute("DELETE FROM pruning", [])?;
         let (outcome, numbers) = pruned?;
         let Some(newest) = numbers.iter().max() else { return Ok(outcome) };
-        let sealed = || Ok::<_, Error>(epochs::last_seal(self)?.map_or(0, |(_, size)| size));
-        if self.takes == Takes::WhatIsSealed && *newest > sealed()? {
+        if self.takes == Takes::WhatIsSealed
+            && epochs::last_seal(self)?.is_none_or(|(_, n_leaves)| *newest > n_leaves)
+        {
             return Err(Error::conflict(NOT_SEALED, "no seal holds what would be removed"));
         }
         if self.gathers_removals {
