@@ -18,9 +18,9 @@ use rusqlite::{Connection, Row};
 use serde::Serialize;
 
 use crate::auth::Standing;
-use crate::error::Result;
-use crate::http::Response;
+use crate::error::{Error, Result};
 use crate::http::stream::{self, Format, Piece};
+use crate::http::{Query, Response};
 use crate::store::Snapshot;
 use crate::store::listing::{Cursor, Listing, Start};
 
@@ -87,6 +87,112 @@ impl Page {
             Ok(rest.is_empty().then(|| tail(n_rows)))
         })
     }
+}
+
+/// A page of a list of owners: tenants, mailboxes, keys, people.
+///
+/// The vendors have no paging there, and their clients ask for none: without `limit` a page has as many as anybody has, up
+/// to a bound in rows and in bytes, and what it says of there being more stands after the vendor's members.
+pub struct Owners {
+    /// Inner key of the one before the first.
+    after: i64,
+    n_left: usize,
+    n_bytes: usize,
+    /// The outer id of the last.
+    last: serde_json::Value,
+}
+
+/// Owners in one page, and bytes of it.
+const MOST_OWNERS: i64 = 10_000;
+const OWNERS_BYTES: usize = 4 * 1024 * 1024;
+/// Owners read at a time.
+const OWNERS_AT_ONCE: usize = 256;
+
+impl Owners {
+    /// The parameters that every list of owners has.
+    pub const PARAMETERS: [&str; 2] = ["limit", "cursor"];
+
+    /// Reads them; `key` finds the inner key of what the cursor names, by its outer id.
+    pub fn parse(query: &Query, key: impl FnOnce(&str) -> Result<Option<i64>>) -> Result<Self> {
+        let limit = query.integer("limit", "1 to 10000")?.unwrap_or(MOST_OWNERS).clamp(1, MOST_OWNERS);
+        let after = match query.text("cursor")? {
+            None => 0,
+            Some(text) => key(text)?.ok_or_else(|| {
+                let message =
+                    format!("{text:?} is not a cursor; accepted: the next_cursor of an earlier page");
+                Error::invalid("cursor", message)
+            })?,
+        };
+        Ok(Self {
+            after,
+            n_left: usize::try_from(limit).unwrap_or_default(),
+            n_bytes: 0,
+            last: serde_json::Value::Null,
+        })
+    }
+
+    /// The answer: `head` up to the bracket that opens the list, the owners, then `tail` and `next_cursor`. `read` gives
+    /// up to so many after an inner key, in the order of keys, each with its own and its outer id.
+    pub fn answer<R: Serialize>(
+        mut self,
+        standing: &Standing,
+        first: &Connection,
+        (head, tail): (&str, String),
+        read: impl Fn(&Connection, i64, i64) -> Result<Vec<Owner<R>>> + Send + 'static,
+    ) -> Result<Response> {
+        let end = move |owners: &Self, has_more: bool| {
+            let next_cursor = if has_more { &owners.last } else { &serde_json::Value::Null };
+            format!(r#"]{tail},"next_cursor":{next_cursor}}}"#)
+        };
+        let mut piece = Piece::first();
+        let is_over = self.fill(first, &mut piece, &read)?;
+        let tail = is_over.map(|has_more| end(&self, has_more));
+        let standing = standing.clone();
+        Ok(stream::list(200, head, piece, tail, move |piece| {
+            let is_over = standing.read_piece(|snapshot| self.fill(snapshot, piece, &read))?;
+            Ok(is_over.map(|has_more| end(&self, has_more)))
+        }))
+    }
+
+    /// Puts owners into a piece. At the end of the page says whether there are more behind it. Nothing is counted until
+    /// all of it is read: it may be asked again.
+    fn fill<R: Serialize>(
+        &mut self,
+        connection: &Connection,
+        piece: &mut Piece,
+        read: impl Fn(&Connection, i64, i64) -> Result<Vec<Owner<R>>>,
+    ) -> Result<Option<bool>> {
+        let (mut after, mut n_left, mut last) = (self.after, self.n_left, None);
+        let is_over = 'piece: loop {
+            let n = n_left.min(OWNERS_AT_ONCE);
+            let mut owners = read(connection, after, n as i64 + 1)?.into_iter();
+            let has_more = owners.len() > n;
+            for owner in owners.by_ref().take(n) {
+                piece.push(&owner.shown)?;
+                (after, n_left, last) = (owner.key, n_left - 1, Some(owner.id));
+                let is_full = self.n_bytes + piece.n_bytes() >= OWNERS_BYTES;
+                if is_full || !piece.has_room() {
+                    let is_last = owners.len() == 0;
+                    break 'piece if is_full || is_last { Some(!is_last) } else { None };
+                }
+            }
+            if !has_more || n_left == 0 {
+                break Some(has_more);
+            }
+        };
+        (self.after, self.n_left) = (after, n_left);
+        self.n_bytes += piece.n_bytes();
+        self.last = last.unwrap_or_else(|| self.last.take());
+        Ok(is_over)
+    }
+}
+
+/// An owner to be shown.
+pub struct Owner<R> {
+    pub key: i64,
+    /// As it is named outside; what a page begins after.
+    pub id: serde_json::Value,
+    pub shown: R,
 }
 
 /// Numbers that one walk gives at most.

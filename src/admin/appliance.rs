@@ -11,6 +11,7 @@ use crate::auth::keys::LivingKey;
 use crate::auth::license::{self, License};
 use crate::auth::{Admin, FIRST_WORKSPACE, keys, sessions, sources};
 use crate::error::{Error, Result};
+use crate::export::{Owner, Owners};
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
 use crate::ids::Uuid;
@@ -27,19 +28,36 @@ fn appliance_note(admin: &Admin, action: &'static str, target_id: String, metada
 }
 
 pub fn list_licenses(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
+    request.query.only(&Owners::PARAMETERS)?;
     admin.must_run_the_appliance()?;
-    let list = app.store.read(|snapshot| license::list(snapshot))?;
     let now = app.clock.now();
-    let in_force = app.license();
-    let shown: Vec<Value> = list.iter().map(|license| license::show(license, now)).collect();
-    let state = match &in_force {
+    let state = match &app.license() {
         Ok(license) => {
             json!({ "id": license.id, "holder": license.holder, "expires_at": license.expires_at })
         }
         Err(why) => json!({ "error": why.to_string() }),
     };
-    Response::json(200, &json!({ "licenses": shown, "count": shown.len(), "in_force": state }))
+    app.store.read_list(admin.standing.asker, |snapshot| {
+        let owners = Owners::parse(&request.query, |text| match Uuid::parse(text) {
+            Some(id) => license::number_of(snapshot, id),
+            None => Ok(None),
+        })?;
+        let tail = format!(r#","count":{},"in_force":{state}"#, license::count(snapshot)?);
+        owners.answer(
+            &admin.standing,
+            snapshot,
+            (r#"{"licenses":["#, tail),
+            move |connection, after, limit| {
+                let page = license::page(connection, after, limit)?.into_iter();
+                let owner = |(key, license): (i64, License)| Owner {
+                    key,
+                    id: json!(license.id),
+                    shown: license::show(&license, now),
+                };
+                Ok(page.map(owner).collect())
+            },
+        )
+    })
 }
 
 /// `{holder, plan?, expires_at?}` → the license with its `license_key`. When none is in force and none is
@@ -277,7 +295,7 @@ pub fn accept_clock(app: &App, admin: &Admin, request: &Request) -> Result<Respo
 /// How much there is: rows by workspace and log, the size of the file, what the scheduler did.
 pub fn show_stats(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    let (workspaces, jobs) = app.store.read_list(admin.asker, |snapshot| {
+    let (workspaces, jobs) = app.store.read_list(admin.standing.asker, |snapshot| {
         let mut shown = Vec::new();
         for workspace in admin.workspaces(snapshot)? {
             let (mut n_mailboxes, mut n_messages) = (0, 0);

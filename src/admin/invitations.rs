@@ -5,10 +5,12 @@
 use rusqlite::Connection;
 use serde_json::json;
 
+use super::owners::OWNED;
 use super::{listed_workspace, note};
 use crate::app::App;
 use crate::auth::Admin;
 use crate::error::{Error, Result, Subject};
+use crate::export::{Owner, Owners};
 use crate::http::{Request, Response};
 use crate::ids::Uuid;
 use crate::owners::invitations::{self, Invitation};
@@ -51,13 +53,19 @@ pub fn invite(
 }
 
 pub fn list(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&["workspace_id"])?;
+    request.query.only(&OWNED)?;
     let now = app.now();
-    let list = app.store.read(|snapshot| {
+    app.store.read_list(admin.standing.asker, |snapshot| {
         let workspace = listed_workspace(admin, snapshot, request)?;
-        invitations::list(snapshot, workspace, now)
-    })?;
-    Response::json(200, &json!({ "invitations": list, "count": list.len() }))
+        // By number: one that is accepted meanwhile is not there any more, and a page may have ended with it.
+        let owners = Owners::parse(&request.query, |text| Ok(text.parse().ok()))?;
+        let tail = format!(r#","count":{}"#, invitations::count_open(snapshot, workspace, now)?);
+        let standing = admin.standing.clone().within(workspace);
+        owners.answer(&standing, snapshot, (r#"{"invitations":["#, tail), move |connection, after, limit| {
+            let page = invitations::page(connection, (workspace, now), after, limit)?;
+            Ok(page.into_iter().map(|shown| Owner { key: shown.key, id: shown.key.into(), shown }).collect())
+        })
+    })
 }
 
 fn find(connection: &Connection, admin: &Admin, id: &str) -> Result<Invitation> {

@@ -6,12 +6,14 @@
 use rusqlite::Connection;
 use serde_json::json;
 
+use super::owners::OWNED;
 use super::{listed_workspace, named_workspace, note};
 use crate::app::App;
 use crate::auth::Admin;
 use crate::auth::keys::{self, ApiKey, NewKey, Scope};
 use crate::config::parse_duration;
 use crate::error::{Error, Result, Subject};
+use crate::export::{Owner, Owners};
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
 use crate::ids::Uuid;
@@ -27,12 +29,20 @@ fn find_key(connection: &Connection, admin: &Admin, id: &str) -> Result<ApiKey> 
 }
 
 pub fn list(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&["workspace_id"])?;
-    let list = app.store.read(|snapshot| {
+    request.query.only(&OWNED)?;
+    app.store.read_list(admin.standing.asker, |snapshot| {
         let workspace = listed_workspace(admin, snapshot, request)?;
-        keys::list(snapshot, workspace)
-    })?;
-    Response::json(200, &json!({ "keys": list, "count": list.len() }))
+        let owners = Owners::parse(&request.query, |text| {
+            let found = Uuid::parse(text).map(|id| keys::find(snapshot, id)).transpose()?.flatten();
+            Ok(found.filter(|key| key.workspace == workspace).map(|key| key.key))
+        })?;
+        let tail = format!(r#","count":{}"#, keys::count(snapshot, workspace)?);
+        let standing = admin.standing.clone().within(workspace);
+        owners.answer(&standing, snapshot, (r#"{"keys":["#, tail), move |connection, after, limit| {
+            let page = keys::page(connection, workspace, after, limit)?;
+            Ok(page.into_iter().map(|shown| Owner { key: shown.key, id: json!(shown.id), shown }).collect())
+        })
+    })
 }
 
 pub fn show(app: &App, admin: &Admin, request: &Request) -> Result<Response> {

@@ -9,16 +9,18 @@ use serde_json::{Value, json};
 
 use super::{listed_workspace, named_workspace, note};
 use crate::app::App;
-use crate::auth::Admin;
+use crate::auth::{Admin, Standing};
 use crate::enforcement::{LARGEST, limits};
 use crate::error::{Error, Result, Subject};
+use crate::export::{Owner, Owners};
 use crate::http::json::{self, Fields};
-use crate::http::{Request, Response};
+use crate::http::{Query, Request, Response};
 use crate::ids::{Uuid, uuid_parameter};
 use crate::owners::mailboxes::{self, Mailbox, NewMailbox};
 use crate::owners::projects::{self, Project};
 use crate::owners::tenants::{self, NewTenant, Tenant};
 use crate::store::Snapshot;
+use crate::time::Timestamp;
 
 /// The `{id}` of the path; what is no UUID names nothing.
 fn path_uuid(request: &Request, subject: Subject) -> Result<Uuid> {
@@ -48,12 +50,33 @@ fn find_known_tenant(connection: &Connection, admin: &Admin, id: Uuid) -> Result
 }
 
 pub fn list_tenants(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&["workspace_id"])?;
-    let list = app.store.read(|snapshot| {
+    request.query.only(&OWNED)?;
+    app.store.read_list(admin.standing.asker, |snapshot| {
         let workspace = listed_workspace(admin, snapshot, request)?;
-        tenants::list(snapshot, workspace)
+        let standing = admin.standing.clone().within(workspace);
+        tenants_page(&standing, snapshot, &request.query, workspace)
+    })
+}
+
+/// The parameters of a list of what a workspace has.
+pub const OWNED: [&str; 3] = ["workspace_id", "limit", "cursor"];
+
+/// A page of a workspace's tenants.
+pub fn tenants_page(
+    standing: &Standing,
+    snapshot: &Snapshot<'_>,
+    query: &Query,
+    workspace: i64,
+) -> Result<Response> {
+    let owners = Owners::parse(query, |text| match Uuid::parse(text) {
+        Some(id) => tenants::find_key(snapshot, workspace, id),
+        None => Ok(None),
     })?;
-    Response::json(200, &json!({ "tenants": list, "count": list.len() }))
+    let tail = format!(r#","count":{}"#, tenants::count(snapshot, workspace)?);
+    owners.answer(standing, snapshot, (r#"{"tenants":["#, tail), move |connection, after, limit| {
+        let page = tenants::page(connection, workspace, after, limit)?;
+        Ok(page.into_iter().map(|shown| Owner { key: shown.key, id: json!(shown.id), shown }).collect())
+    })
 }
 
 pub fn show_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
@@ -155,13 +178,36 @@ fn path_number(request: &Request) -> Result<i64> {
 }
 
 pub fn list_mailboxes(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&["workspace_id"])?;
-    let list = app.store.read(|snapshot| {
+    request.query.only(&OWNED)?;
+    let window = app.config.window_start(app.believed());
+    app.store.read_list(admin.standing.asker, |snapshot| {
         let workspace = listed_workspace(admin, snapshot, request)?;
-        mailboxes::list(snapshot, workspace)
-    })?;
-    let shown: Vec<Value> = list.into_iter().map(|mailbox| show_now(app, mailbox)).collect::<Result<_>>()?;
-    Response::json(200, &json!({ "mailboxes": shown, "count": shown.len() }))
+        let standing = admin.standing.clone().within(workspace);
+        let of = (mailboxes::Of::Workspace(workspace), window);
+        mailboxes_page(&standing, snapshot, &request.query, r#"{"mailboxes":["#, of)
+    })
+}
+
+/// A page of mailboxes, with their counts of the day that began at `window`.
+pub fn mailboxes_page(
+    standing: &Standing,
+    snapshot: &Snapshot<'_>,
+    query: &Query,
+    head: &str,
+    (of, window): (mailboxes::Of, Timestamp),
+) -> Result<Response> {
+    let owners = Owners::parse(query, |text| Ok(text.parse().ok()))?;
+    let tail = format!(r#","count":{}"#, mailboxes::count(snapshot, of)?);
+    owners.answer(standing, snapshot, (head, tail), move |connection, after, limit| {
+        let page = mailboxes::page(connection, of, after, limit)?.into_iter().map(|mut mailbox| {
+            // What was counted before the last reset is over.
+            if mailbox.window_start < window {
+                mailbox.sends_today = 0;
+            }
+            Owner { key: mailbox.id, id: mailbox.id.into(), shown: mailbox }
+        });
+        Ok(page.collect())
+    })
 }
 
 /// With the count of today: what was counted before the last reset is over.
@@ -364,12 +410,20 @@ fn project_note(
 }
 
 pub fn list_projects(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&["workspace_id"])?;
-    let list = app.store.read(|snapshot| {
+    request.query.only(&OWNED)?;
+    app.store.read_list(admin.standing.asker, |snapshot| {
         let workspace = listed_workspace(admin, snapshot, request)?;
-        projects::list(snapshot, workspace)
-    })?;
-    Response::json(200, &json!({ "projects": list, "count": list.len() }))
+        let owners = Owners::parse(&request.query, |text| {
+            let found = Uuid::parse(text).map(|id| projects::find(snapshot, id)).transpose()?.flatten();
+            Ok(found.filter(|project| project.workspace == workspace).map(|project| project.key))
+        })?;
+        let tail = format!(r#","count":{}"#, projects::count(snapshot, workspace)?);
+        let standing = admin.standing.clone().within(workspace);
+        owners.answer(&standing, snapshot, (r#"{"projects":["#, tail), move |connection, after, limit| {
+            let page = projects::page(connection, workspace, after, limit)?;
+            Ok(page.into_iter().map(|shown| Owner { key: shown.key, id: json!(shown.id), shown }).collect())
+        })
+    })
 }
 
 pub fn show_project(app: &App, admin: &Admin, request: &Request) -> Result<Response> {

@@ -1,14 +1,17 @@
 //! Workspaces and their people.
 
 use rusqlite::Connection;
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::owners::OWNED;
 use super::{invitations, listed_workspace, named_workspace, note};
 use crate::app::{App, idempotency_key};
-use crate::auth::{Admin, FIRST_WORKSPACE, password};
+use crate::auth::{Admin, FIRST_WORKSPACE, Standing, password};
 use crate::error::{Error, Result, Subject};
+use crate::export::{Owner, Owners};
 use crate::http::json::{self, Fields};
-use crate::http::{Request, Response};
+use crate::http::{Query, Request, Response};
 use crate::ids::{Uuid, fingerprint};
 use crate::owners::users::{self, Member, NewUser, Role};
 use crate::owners::workspaces::{self, Workspace};
@@ -41,9 +44,28 @@ fn find_known_workspace(connection: &Connection, admin: &Admin, id: &str) -> Res
 }
 
 pub fn list_workspaces(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
-    let list = app.store.read(|snapshot| admin.workspaces(snapshot))?;
-    Response::json(200, &json!({ "workspaces": list, "count": list.len() }))
+    request.query.only(&Owners::PARAMETERS)?;
+    app.store.read_list(admin.standing.asker, |snapshot| {
+        let owners = Owners::parse(&request.query, |text| {
+            let found =
+                Uuid::parse(text).map(|id| workspaces::find_known(snapshot, id)).transpose()?.flatten();
+            Ok(found.map(|workspace| workspace.key).filter(|key| admin.role(*key).is_some()))
+        })?;
+        let tail = format!(r#","count":{}"#, admin.count_workspaces(snapshot)?);
+        let of = admin.clone();
+        owners.answer(
+            &admin.standing,
+            snapshot,
+            (r#"{"workspaces":["#, tail),
+            move |connection, after, limit| {
+                let page = of.workspaces_after(connection, after, limit)?;
+                Ok(page
+                    .into_iter()
+                    .map(|shown| Owner { key: shown.key, id: json!(shown.id), shown })
+                    .collect())
+            },
+        )
+    })
 }
 
 pub fn show_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
@@ -170,13 +192,36 @@ fn show(member: &Member) -> Value {
 }
 
 pub fn list_users(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&["workspace_id"])?;
-    let members = app.store.read(|snapshot| {
+    request.query.only(&OWNED)?;
+    app.store.read_list(admin.standing.asker, |snapshot| {
         let workspace = listed_workspace(admin, snapshot, request)?;
-        users::members(snapshot, workspace)
+        let standing = admin.standing.clone().within(workspace);
+        let tail = format!(r#","count":{}"#, users::count_members(snapshot, workspace)?);
+        members_page(&standing, snapshot, &request.query, (r#"{"users":["#, tail), (workspace, show))
+    })
+}
+
+/// A page of a workspace's members, each as `shown`.
+pub fn members_page<R: Serialize + 'static>(
+    standing: &Standing,
+    snapshot: &Snapshot<'_>,
+    query: &Query,
+    around: (&str, String),
+    (workspace, shown): (i64, fn(&Member) -> R),
+) -> Result<Response> {
+    let owners = Owners::parse(query, |text| match Uuid::parse(text) {
+        Some(id) => Ok(users::find_known_member(snapshot, workspace, id)?
+            .map(|id| users::key_of(snapshot, id))
+            .transpose()?
+            .flatten()),
+        None => Ok(None),
     })?;
-    let shown: Vec<Value> = members.iter().map(show).collect();
-    Response::json(200, &json!({ "users": shown, "count": shown.len() }))
+    owners.answer(standing, snapshot, around, move |connection, after, limit| {
+        let page = users::members(connection, workspace, after, limit)?;
+        let owner =
+            |member: &Member| Owner { key: member.key, id: json!(member.user_id), shown: shown(member) };
+        Ok(page.iter().map(owner).collect())
+    })
 }
 
 pub fn show_user(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
@@ -337,8 +382,8 @@ pub fn delete_user(app: &App, admin: &Admin, request: &Request) -> Result<Respon
 
 /// A workspace without an owner could never name one again.
 fn keep_an_owner(tx: &Tx<'_>, workspace: i64, member: &Member, becomes: Option<Role>) -> Result<()> {
-    let n_owners = users::members(tx, workspace)?.iter().filter(|member| member.role == Role::Owner).count();
-    if member.role == Role::Owner && becomes != Some(Role::Owner) && n_owners == 1 {
+    let ceases = member.role == Role::Owner && becomes != Some(Role::Owner);
+    if ceases && !users::has_several_owners(tx, workspace)? {
         return Err(Error::conflict(
             "last_owner",
             "the last owner of a workspace stays; name another one first",

@@ -77,17 +77,17 @@ fn me(app: &App, session: &Session, request: &Request) -> Result<Response> {
     let key = session.user.ok_or(Error::Unauthenticated(Unauthenticated::Session))?;
     let (user, memberships) = app.store.read(|snapshot| {
         let user = users::find_by_key(snapshot, key)?;
-        Ok((user, workspaces::list(snapshot)?))
+        let mut memberships = Vec::new();
+        for (workspace, role) in session.roles() {
+            let found = workspaces::find_by_key(snapshot, *workspace)?;
+            memberships
+                .extend(found.map(|found| json!({ "id": found.id, "name": found.name, "role": role })));
+        }
+        Ok((user, memberships))
     })?;
     let user = user.ok_or(Error::Unauthenticated(Unauthenticated::Session))?;
     let mut shown = show(app, &user);
-    shown["workspaces"] = memberships
-        .iter()
-        .filter_map(|workspace| {
-            let role = session.role(workspace.key)?;
-            Some(json!({ "id": workspace.id, "name": workspace.name, "role": role }))
-        })
-        .collect();
+    shown["workspaces"] = memberships.into();
     Response::json(200, &shown)
 }
 

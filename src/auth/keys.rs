@@ -320,10 +320,17 @@ fn find_by_hash(connection: &Connection, hash: &[u8; 32]) -> Result<Option<ApiKe
         .optional()?)
 }
 
-pub fn list(connection: &Connection, workspace: i64) -> Result<Vec<ApiKey>> {
-    let mut statement = connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM api_keys WHERE workspace = ?1 ORDER BY id"))?;
-    Ok(statement.query_map([workspace], ApiKey::from_row)?.collect::<rusqlite::Result<_>>()?)
+/// Up to so many of a workspace, after this number.
+pub fn page(connection: &Connection, workspace: i64, after: i64, limit: i64) -> Result<Vec<ApiKey>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM api_keys WHERE workspace = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
+    ))?;
+    Ok(statement.query_map((workspace, after, limit), ApiKey::from_row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+pub fn count(connection: &Connection, workspace: i64) -> Result<i64> {
+    let sql = "SELECT count(*) FROM api_keys WHERE workspace = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([workspace], |row| row.get(0))?)
 }
 
 /// Ends a key at `at`: now when it is revoked, later when it was rotated. An earlier end stands.

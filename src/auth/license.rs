@@ -10,7 +10,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -179,19 +179,34 @@ pub fn record(tx: &Tx<'_>, license: &License) -> Result<()> {
     Ok(())
 }
 
-pub fn list(connection: &Connection) -> Result<Vec<License>> {
-    let mut statement =
-        connection.prepare("SELECT uuid, holder, plan, issued_at, expires_at FROM licenses ORDER BY id")?;
-    let rows = statement.query_map([], |row| {
-        Ok(License {
+/// Up to so many, after this number, each with its own.
+pub fn page(connection: &Connection, after: i64, limit: i64) -> Result<Vec<(i64, License)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, uuid, holder, plan, issued_at, expires_at FROM licenses WHERE id > ?1 ORDER BY id LIMIT ?2",
+    )?;
+    let rows = statement.query_map((after, limit), |row| {
+        let license = License {
             id: row.get("uuid")?,
             holder: row.get("holder")?,
             plan: row.get("plan")?,
             issued_at: row.get("issued_at")?,
             expires_at: row.get("expires_at")?,
-        })
+        };
+        Ok((row.get("id")?, license))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+pub fn count(connection: &Connection) -> Result<i64> {
+    Ok(connection.prepare_cached("SELECT count(*) FROM licenses")?.query_row([], |row| row.get(0))?)
+}
+
+/// The number of the license with this id.
+pub fn number_of(connection: &Connection, id: Uuid) -> Result<Option<i64>> {
+    Ok(connection
+        .prepare_cached("SELECT id FROM licenses WHERE uuid = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?)
 }
 
 /// A license as a person sees it in a list.

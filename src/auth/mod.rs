@@ -62,7 +62,7 @@ pub struct Admin {
     pub by: By,
     /// For the log line.
     pub log_id: String,
-    pub asker: Asker,
+    pub standing: Standing,
     reach: Reach,
 }
 
@@ -89,6 +89,11 @@ impl Session {
         self.by.user.map_or_else(|| OPERATOR.to_owned(), |id| format!("user {id}"))
     }
 
+    /// The workspaces of this person, with the role in each, in the order of their keys.
+    pub fn roles(&self) -> &[(i64, Role)] {
+        &self.roles
+    }
+
     /// The role in a workspace; the operator owns them all.
     pub fn role(&self, workspace: i64) -> Option<Role> {
         match self.user {
@@ -100,8 +105,8 @@ impl Session {
 
 impl Admin {
     /// The operator, as jobs and `init` act.
-    pub fn operator(by: By) -> Self {
-        Self { by, log_id: OPERATOR.into(), asker: Asker::Operator, reach: Reach::All }
+    fn operator(app: &App, by: By) -> Self {
+        Self { by, log_id: OPERATOR.into(), standing: Standing::operator(app), reach: Reach::All }
     }
 
     pub fn is_operator(&self) -> bool {
@@ -156,9 +161,31 @@ impl Admin {
 
     /// Every workspace this caller administers.
     pub fn workspaces(&self, connection: &Connection) -> Result<Vec<workspaces::Workspace>> {
-        let mut all = workspaces::list(connection)?;
-        all.retain(|workspace| self.role(workspace.key).is_some());
-        Ok(all)
+        self.workspaces_after(connection, 0, i64::MAX)
+    }
+
+    /// Up to so many of them after this key, in the order of keys.
+    pub fn workspaces_after(
+        &self,
+        connection: &Connection,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<workspaces::Workspace>> {
+        let Reach::Workspaces(list) = &self.reach else {
+            return workspaces::page(connection, after, limit);
+        };
+        let mut keys: Vec<i64> = list.iter().map(|(key, _)| *key).filter(|key| *key > after).collect();
+        keys.sort_unstable();
+        let found = keys.into_iter().map(|key| workspaces::find_by_key(connection, key));
+        found.filter_map(Result::transpose).take(usize::try_from(limit).unwrap_or(usize::MAX)).collect()
+    }
+
+    /// How many they are.
+    pub fn count_workspaces(&self, connection: &Connection) -> Result<i64> {
+        match &self.reach {
+            Reach::All => workspaces::count(connection),
+            Reach::Workspaces(_) => Ok(self.workspaces(connection)?.len() as i64),
+        }
     }
 }
 
@@ -170,7 +197,7 @@ fn several() -> Error {
 }
 
 fn only_workspace(connection: &Connection) -> Result<i64> {
-    match workspaces::list(connection)?.as_slice() {
+    match workspaces::page(connection, 0, 2)?.as_slice() {
         [only] => Ok(only.key),
         [] => Err(Error::NotFound(Subject::Workspace)),
         _ => Err(several()),
@@ -238,7 +265,7 @@ pub fn anonymous(app: &App, request: &Request) -> By {
 pub fn caller(app: &App, request: &Request, scope: Scope) -> Result<Caller> {
     if is_operator(app, request) {
         let named = request.header(WORKSPACE_HEADER);
-        let admin = Admin::operator(operator(app, request));
+        let admin = Admin::operator(app, operator(app, request));
         let workspace = app.store.read(|snapshot| admin.workspace(snapshot, named))?;
         let standing = Standing::operator(app);
         return Ok(Caller { workspace, by: admin.by, is_operator: true, log_id: OPERATOR.into(), standing });
@@ -290,13 +317,13 @@ pub fn session(app: &App, request: &Request) -> Result<Session> {
 /// Whoever may change settings: an `admin` key, the session of an owner or admin, or the operator.
 pub fn admin(app: &App, request: &Request) -> Result<Admin> {
     if is_operator(app, request) {
-        return Ok(Admin::operator(operator(app, request)));
+        return Ok(Admin::operator(app, operator(app, request)));
     }
     if request.header("authorization").is_some() {
         let caller = caller(app, request, Scope::ADMIN)?;
         // A key can do what an admin can, not what an owner can.
         let reach = Reach::Workspaces(vec![(caller.workspace, Role::Admin)]);
-        return Ok(Admin { by: caller.by, log_id: caller.log_id, asker: caller.standing.asker, reach });
+        return Ok(Admin { by: caller.by, log_id: caller.log_id, standing: caller.standing, reach });
     }
     let session = session(app, request).map_err(or_nobody)?;
     let log_id = session.log_id();
@@ -305,6 +332,5 @@ pub fn admin(app: &App, request: &Request) -> Result<Admin> {
     if roles.is_empty() {
         return Err(Error::Forbidden("your role does not allow this action; needed: owner or admin".into()));
     }
-    let asker = session.standing.asker;
-    Ok(Admin { by: session.by, log_id, asker, reach: Reach::Workspaces(roles) })
+    Ok(Admin { by: session.by, log_id, standing: session.standing, reach: Reach::Workspaces(roles) })
 }

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use super::Context;
+use super::table::cell;
 use super::terminal::tell;
 use crate::app::App;
 use crate::auth::WORKSPACE_HEADER;
@@ -31,6 +32,9 @@ pub fn who_asks() -> &'static str {
     static WHO: OnceLock<String> = OnceLock::new();
     WHO.get_or_init(operator::of_this_process)
 }
+
+/// Owners of a page, of lists that are shown whole.
+const OWNERS: i64 = 1000;
 
 /// Between two looks for a server that went away.
 const LOOK: Duration = Duration::from_millis(20);
@@ -121,6 +125,30 @@ impl Client {
         let call =
             Call { method: Method::Get, path: path.into(), query, headers: Vec::new(), body: Vec::new() };
         self.send(call)?.json()
+    }
+
+    /// A list of owners, page by page, until `is_enough` says so of a page's.
+    pub fn pages(
+        &self,
+        path: &str,
+        query: &[(&'static str, String)],
+        word: &str,
+        mut is_enough: impl FnMut(Vec<Value>) -> bool,
+    ) -> Result<()> {
+        let mut cursor = Value::Null;
+        loop {
+            let mut query = query.to_vec();
+            query.push(("limit", OWNERS.to_string()));
+            if !cursor.is_null() {
+                query.push(("cursor", cell(&cursor)));
+            }
+            let mut page = self.get(path, query)?;
+            let Value::Array(rows) = page[word].take() else { return Ok(()) };
+            cursor = page["next_cursor"].take();
+            if is_enough(rows) || cursor.is_null() {
+                return Ok(());
+            }
+        }
     }
 
     /// Sends JSON; `null` comes back where there is no body.

@@ -128,8 +128,13 @@ impl<'a> Verbs<'a> {
         let own_workspace = !matches!(self.family.path, "workspaces" | "licenses");
         let query =
             self.context.workspace.iter().filter(|_| own_workspace).map(|id| ("workspace_id", id.clone()));
-        let list = self.client.get(&format!("{ADMIN}/{}", self.family.path), query.collect())?;
-        Ok(list[self.family.word].as_array().cloned().unwrap_or_default())
+        let mut rows = Vec::new();
+        let path = format!("{ADMIN}/{}", self.family.path);
+        self.client.pages(&path, &query.collect::<Vec<_>>(), self.family.word, |page| {
+            rows.extend(page);
+            false
+        })?;
+        Ok(rows)
     }
 
     fn list(&self) -> Result<()> {
@@ -350,11 +355,14 @@ pub fn number(client: &Client, context: &Context, given: &str) -> Result<String>
     if !given.contains('@') {
         return Ok(given.to_owned());
     }
-    let query = context.workspace.iter().map(|id| ("workspace_id", id.clone())).collect();
-    let list = client.get(&format!("{ADMIN}/mailboxes"), query)?;
-    let found = list["mailboxes"].as_array().into_iter().flatten().find(|mailbox| {
-        mailbox["primary_smtp"].as_str().is_some_and(|address| address.eq_ignore_ascii_case(given))
-    });
+    let query: Vec<_> = context.workspace.iter().map(|id| ("workspace_id", id.clone())).collect();
+    let mut found = None;
+    client.pages(&format!("{ADMIN}/mailboxes"), &query, "mailboxes", |page| {
+        found = page.into_iter().find(|mailbox| {
+            mailbox["primary_smtp"].as_str().is_some_and(|address| address.eq_ignore_ascii_case(given))
+        });
+        found.is_some()
+    })?;
     found.map(|mailbox| cell(&mailbox["id"])).ok_or_else(|| {
         Error::usage(format!("there is no mailbox {given}"), "`mailtrail mailbox list` shows what there is")
     })

@@ -447,10 +447,16 @@ fn must_be_gone(connection: &Connection, erasure: &Erasure) -> Result<()> {
     if let Some((id, _)) = mailboxes.into_iter().find(|(_, address)| erasure.address.is(address)) {
         return is_here(format!("the mailbox {id} has this address"));
     }
-    let members = users::members(connection, erasure.workspace)?;
-    match members.into_iter().find(|member| erasure.address.is(&member.email)) {
-        Some(member) => is_here(format!("the member {} has this address", member.user_id)),
-        None => Ok(()),
+    let mut after = 0;
+    loop {
+        let members = users::members(connection, erasure.workspace, after, 256)?;
+        if let Some(member) = members.iter().find(|member| erasure.address.is(&member.email)) {
+            return is_here(format!("the member {} has this address", member.user_id));
+        }
+        match members.last() {
+            Some(last) => after = last.key,
+            None => return Ok(()),
+        }
     }
 }
 
@@ -498,7 +504,7 @@ fn look_around(
         left.policies = mailboxes::count_policies(snapshot, *workspace, is_meant)?;
         left.control = controls::count(snapshot, is_meant)?;
         left.names = owners::names(snapshot, *workspace)?;
-        for license in license::list(snapshot)? {
+        for (_, license) in license::page(snapshot, 0, i64::MAX)? {
             left.names.push(Named {
                 what: "license".into(),
                 id: license.id.to_string(),

@@ -4,11 +4,14 @@
 
 use serde_json::json;
 
-use super::{mailboxes, tenants, users, workspaces};
-use crate::admin::owners::{create_mailbox, create_tenant, update_mailbox};
+use super::users::Member;
+use super::{mailboxes, tenants, workspaces};
+use crate::admin::owners::{create_mailbox, create_tenant, mailboxes_page, tenants_page, update_mailbox};
+use crate::admin::people::members_page;
 use crate::app::App;
 use crate::auth::{Admin, Caller, Scope, Session};
 use crate::error::{Error, Result, Subject};
+use crate::export::Owners;
 use crate::http::json::{self, Fields};
 use crate::http::route::{Dialect, Handler, Route, route};
 use crate::http::{Method, Request, Response};
@@ -60,9 +63,10 @@ fn tenant_of(
 }
 
 fn list_tenants(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
-    let tenants = app.store.read(|snapshot| tenants::list(snapshot, caller.workspace))?;
-    Response::json(200, &json!({ "tenants": tenants, "count": tenants.len() }))
+    request.query.only(&Owners::PARAMETERS)?;
+    app.store.read_list(caller.standing.asker, |snapshot| {
+        tenants_page(&caller.standing, snapshot, &request.query, caller.workspace)
+    })
 }
 
 fn show_tenant(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
@@ -75,17 +79,14 @@ fn post_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Response> 
 }
 
 fn list_mailboxes(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
-    let (tenant, mut list) = app.store.read(|snapshot| {
-        let tenant = tenant_of(snapshot, caller.workspace, request)?;
-        let list = mailboxes::list_of_tenant(snapshot, tenant.key)?;
-        Ok((tenant, list))
-    })?;
+    request.query.only(&Owners::PARAMETERS)?;
     let window = app.config.window_start(app.believed());
-    for mailbox in list.iter_mut().filter(|mailbox| mailbox.window_start < window) {
-        mailbox.sends_today = 0;
-    }
-    Response::json(200, &json!({ "tenant_id": tenant.id, "mailboxes": list, "count": list.len() }))
+    app.store.read_list(caller.standing.asker, |snapshot| {
+        let tenant = tenant_of(snapshot, caller.workspace, request)?;
+        let head = format!(r#"{{"tenant_id":{},"mailboxes":["#, json!(tenant.id));
+        let of = (mailboxes::Of::Tenant(tenant.key), window);
+        mailboxes_page(&caller.standing, snapshot, &request.query, &head, of)
+    })
 }
 
 fn post_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
@@ -109,13 +110,14 @@ fn patch_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response
 }
 
 fn list_members(app: &App, session: &Session, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
+    request.query.only(&Owners::PARAMETERS)?;
     let missing = || Error::NotFound(Subject::Workspace);
     let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
-    let members = app.store.read(|snapshot| {
-        let workspace = workspaces::find(snapshot, id)?.ok_or_else(missing)?;
-        session.role(workspace.key).ok_or_else(missing)?;
-        users::members(snapshot, workspace.key)
-    })?;
-    Response::json(200, &json!({ "members": members }))
+    app.store.read_list(session.standing.asker, |snapshot| {
+        let workspace = workspaces::find(snapshot, id)?.ok_or_else(missing)?.key;
+        session.role(workspace).ok_or_else(missing)?;
+        let standing = session.standing.clone().within(workspace);
+        let around = (r#"{"members":["#, String::new());
+        members_page(&standing, snapshot, &request.query, around, (workspace, Member::clone))
+    })
 }

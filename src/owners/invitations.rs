@@ -59,7 +59,7 @@ pub fn create(
 ) -> Result<(Invitation, String)> {
     super::check_address("email", email)?;
     forget_email(tx, workspace, email)?;
-    let n_open = list(tx, workspace, tx.now)?.len() as i64;
+    let n_open = count_open(tx, workspace, tx.now)?;
     if n_open >= MOST {
         let message = format!("{n_open} invitations are open; accepted: up to {MOST}; withdraw some first");
         return Err(Error::conflict("too_many_invitations", message));
@@ -103,12 +103,25 @@ pub fn find_by_token(connection: &Connection, token: &str, now: Timestamp) -> Re
         .optional()?)
 }
 
-/// The open ones of a workspace.
-pub fn list(connection: &Connection, workspace: i64, now: Timestamp) -> Result<Vec<Invitation>> {
+/// Up to so many of the open ones of a workspace, after this key.
+pub fn page(
+    connection: &Connection,
+    (workspace, now): (i64, Timestamp),
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Invitation>> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM invitations WHERE workspace = ?1 AND expires_at > ?2 ORDER BY id"
+        "SELECT {COLUMNS} FROM invitations WHERE workspace = ?1 AND expires_at > ?2 AND id > ?3
+         ORDER BY id LIMIT ?4"
     ))?;
-    Ok(statement.query_map((workspace, now), Invitation::from_row)?.collect::<rusqlite::Result<_>>()?)
+    let rows = statement.query_map((workspace, now, after, limit), Invitation::from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Those of a workspace that are open.
+pub fn count_open(connection: &Connection, workspace: i64, now: Timestamp) -> Result<i64> {
+    let sql = "SELECT count(*) FROM invitations WHERE workspace = ?1 AND expires_at > ?2";
+    Ok(connection.prepare_cached(sql)?.query_row((workspace, now), |row| row.get(0))?)
 }
 
 pub fn remove(tx: &Tx<'_>, key: i64) -> Result<()> {

@@ -96,18 +96,36 @@ pub fn create(tx: &Tx<'_>, new: &NewMailbox) -> Result<Mailbox> {
         .ok_or_else(|| Error::Internal("a new mailbox is not there".into()))
 }
 
-pub fn list(connection: &Connection, workspace: i64) -> Result<Vec<Mailbox>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "{SELECT} WHERE mailboxes.workspace = ?1 AND mailboxes.deleted_at IS NULL ORDER BY mailboxes.id"
-    ))?;
-    Ok(statement.query_map([workspace], Mailbox::from_row)?.collect::<rusqlite::Result<_>>()?)
+/// Whose mailboxes are listed.
+#[derive(Debug, Clone, Copy)]
+pub enum Of {
+    Workspace(i64),
+    Tenant(i64),
 }
 
-pub fn list_of_tenant(connection: &Connection, tenant: i64) -> Result<Vec<Mailbox>> {
+impl Of {
+    fn condition(self) -> (&'static str, i64) {
+        match self {
+            Self::Workspace(key) => ("mailboxes.workspace", key),
+            Self::Tenant(key) => ("mailboxes.tenant", key),
+        }
+    }
+}
+
+/// Up to so many that live, after this number.
+pub fn page(connection: &Connection, of: Of, after: i64, limit: i64) -> Result<Vec<Mailbox>> {
+    let (column, key) = of.condition();
     let mut statement = connection.prepare_cached(&format!(
-        "{SELECT} WHERE mailboxes.tenant = ?1 AND mailboxes.deleted_at IS NULL ORDER BY mailboxes.id"
+        "{SELECT} WHERE {column} = ?1 AND mailboxes.id > ?2 AND mailboxes.deleted_at IS NULL
+         ORDER BY mailboxes.id LIMIT ?3"
     ))?;
-    Ok(statement.query_map([tenant], Mailbox::from_row)?.collect::<rusqlite::Result<_>>()?)
+    Ok(statement.query_map((key, after, limit), Mailbox::from_row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+pub fn count(connection: &Connection, of: Of) -> Result<i64> {
+    let (column, key) = of.condition();
+    let sql = format!("SELECT count(*) FROM mailboxes WHERE {column} = ?1 AND deleted_at IS NULL");
+    Ok(connection.prepare_cached(&sql)?.query_row([key], |row| row.get(0))?)
 }
 
 /// The numbers of a workspace's living mailboxes.

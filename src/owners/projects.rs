@@ -48,11 +48,17 @@ pub fn create(tx: &Tx<'_>, workspace: i64, name: &str) -> Result<Project> {
     find(tx, id)?.ok_or_else(|| Error::Internal("a new project is not there".into()))
 }
 
-/// The projects that live.
-pub fn list(connection: &Connection, workspace: i64) -> Result<Vec<Project>> {
-    let mut statement = connection
-        .prepare_cached(&format!("{SELECT} WHERE workspace = ?1 AND deleted_at IS NULL ORDER BY id"))?;
-    Ok(statement.query_map([workspace], Project::from_row)?.collect::<rusqlite::Result<_>>()?)
+/// Up to so many of a workspace that live, after this key.
+pub fn page(connection: &Connection, workspace: i64, after: i64, limit: i64) -> Result<Vec<Project>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "{SELECT} WHERE workspace = ?1 AND id > ?2 AND deleted_at IS NULL ORDER BY id LIMIT ?3"
+    ))?;
+    Ok(statement.query_map((workspace, after, limit), Project::from_row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+pub fn count(connection: &Connection, workspace: i64) -> Result<i64> {
+    let sql = "SELECT count(*) FROM projects WHERE workspace = ?1 AND deleted_at IS NULL";
+    Ok(connection.prepare_cached(sql)?.query_row([workspace], |row| row.get(0))?)
 }
 
 /// A project of any workspace, deleted or not: the caller decides who may see it.

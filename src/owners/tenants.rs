@@ -72,10 +72,17 @@ pub fn create(tx: &Tx<'_>, new: &NewTenant) -> Result<Tenant> {
     find(tx, new.workspace, id)?.ok_or_else(|| Error::Internal("a new tenant is not there".into()))
 }
 
-pub fn list(connection: &Connection, workspace: i64) -> Result<Vec<Tenant>> {
-    let mut statement = connection
-        .prepare_cached(&format!("{SELECT} WHERE deleted_at IS NULL AND workspace = ?1 ORDER BY id"))?;
-    Ok(statement.query_map([workspace], Tenant::from_row)?.collect::<rusqlite::Result<_>>()?)
+/// Up to so many of a workspace that live, after this key.
+pub fn page(connection: &Connection, workspace: i64, after: i64, limit: i64) -> Result<Vec<Tenant>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "{SELECT} WHERE workspace = ?1 AND id > ?2 AND deleted_at IS NULL ORDER BY id LIMIT ?3"
+    ))?;
+    Ok(statement.query_map((workspace, after, limit), Tenant::from_row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+pub fn count(connection: &Connection, workspace: i64) -> Result<i64> {
+    let sql = "SELECT count(*) FROM tenants WHERE workspace = ?1 AND deleted_at IS NULL";
+    Ok(connection.prepare_cached(sql)?.query_row([workspace], |row| row.get(0))?)
 }
 
 /// A tenant of this workspace; `None` when it is unknown or another's.

@@ -269,9 +269,31 @@ const MEMBERS: &str =
      FROM members JOIN users ON users.id = members.user
      WHERE members.workspace = ?1 AND members.removed_at IS NULL";
 
-pub fn members(connection: &Connection, workspace: i64) -> Result<Vec<Member>> {
-    let mut statement = connection.prepare_cached(&format!("{MEMBERS} ORDER BY members.user"))?;
-    Ok(statement.query_map([workspace], Member::from_row)?.collect::<rusqlite::Result<_>>()?)
+/// Up to so many members after this key of a user.
+pub fn members(connection: &Connection, workspace: i64, after: i64, limit: i64) -> Result<Vec<Member>> {
+    let sql = format!("{MEMBERS} AND members.user > ?2 ORDER BY members.user LIMIT ?3");
+    let mut statement = connection.prepare_cached(&sql)?;
+    Ok(statement.query_map((workspace, after, limit), Member::from_row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+pub fn count_members(connection: &Connection, workspace: i64) -> Result<i64> {
+    let sql = "SELECT count(*) FROM members WHERE workspace = ?1 AND removed_at IS NULL";
+    Ok(connection.prepare_cached(sql)?.query_row([workspace], |row| row.get(0))?)
+}
+
+/// Whether a workspace has more than one owner.
+pub fn has_several_owners(connection: &Connection, workspace: i64) -> Result<bool> {
+    let sql = "SELECT count(*) > 1 FROM
+        (SELECT 1 FROM members WHERE workspace = ?1 AND role = 3 AND removed_at IS NULL LIMIT 2)";
+    Ok(connection.prepare_cached(sql)?.query_row([workspace], |row| row.get(0))?)
+}
+
+/// The key of somebody with this id, whoever they are.
+pub fn key_of(connection: &Connection, id: Uuid) -> Result<Option<i64>> {
+    Ok(connection
+        .prepare_cached("SELECT id FROM users WHERE uuid = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?)
 }
 
 /// The id of somebody who is a member, or was.

@@ -41,10 +41,17 @@ pub fn create(tx: &Tx<'_>, name: &str) -> Result<Workspace> {
     find(tx, id)?.ok_or_else(|| Error::Internal("a new workspace is not there".into()))
 }
 
-pub fn list(connection: &Connection) -> Result<Vec<Workspace>> {
-    let mut statement = connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM workspaces WHERE deleted_at IS NULL ORDER BY id"))?;
-    Ok(statement.query_map([], Workspace::from_row)?.collect::<rusqlite::Result<_>>()?)
+/// Up to so many that live, after this key.
+pub fn page(connection: &Connection, after: i64, limit: i64) -> Result<Vec<Workspace>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM workspaces WHERE id > ?1 AND deleted_at IS NULL ORDER BY id LIMIT ?2"
+    ))?;
+    Ok(statement.query_map((after, limit), Workspace::from_row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+pub fn count(connection: &Connection) -> Result<i64> {
+    let sql = "SELECT count(*) FROM workspaces WHERE deleted_at IS NULL";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
 pub fn find(connection: &Connection, id: Uuid) -> Result<Option<Workspace>> {

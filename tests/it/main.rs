@@ -31,6 +31,7 @@ mod messages;
 mod model;
 mod openapi;
 mod ops;
+mod owners;
 mod paging;
 mod plans;
 mod proofs;

@@ -8,12 +8,13 @@ use std::path::PathBuf;
 
 use mailtrail::activity;
 use mailtrail::app::LOGS;
+use mailtrail::auth::{keys, license};
 use mailtrail::enforcement::{self, Action};
 use mailtrail::ids::Uuid;
 use mailtrail::messages::{self, Outcome};
 use mailtrail::owners::mailboxes::{self, NewMailbox};
 use mailtrail::owners::tenants::{self, NewTenant};
-use mailtrail::owners::{projects, workspaces};
+use mailtrail::owners::{invitations, projects, users, workspaces};
 use mailtrail::store::counts::{Log, Series};
 use mailtrail::store::disk::Disk;
 use mailtrail::store::listing::{Cursor, Listing, Start};
@@ -288,6 +289,68 @@ fn activity_lists_and_totals() {
         }
     }
     assert_eq!(n_ways, 32 * 32);
+}
+
+#[test]
+fn lists_of_owners() {
+    let fixture = Fixture::new();
+    let connection = fixture.connection();
+    let (workspace, now) = (fixture.workspace, time(START));
+    // A workspace has a hundred open invitations at most: they are sorted.
+    type Run<'a> = &'a dyn Fn(&Connection) -> mailtrail::error::Result<usize>;
+    let of_tenant = mailboxes::Of::Tenant(fixture.tenant);
+    let of_workspace = mailboxes::Of::Workspace(workspace);
+    let lists: [(&str, Run<'_>, &str); 8] = [
+        ("workspaces", &|c| Ok(workspaces::page(c, 0, 9)?.len()), "workspaces USING INTEGER PRIMARY KEY"),
+        (
+            "tenants",
+            &|c| Ok(tenants::page(c, workspace, 0, 9)?.len()),
+            "tenants USING INDEX tenants_workspace",
+        ),
+        (
+            "projects",
+            &|c| Ok(projects::page(c, workspace, 0, 9)?.len()),
+            "projects USING INDEX projects_workspace",
+        ),
+        ("keys", &|c| Ok(keys::page(c, workspace, 0, 9)?.len()), "api_keys USING INDEX api_keys_workspace"),
+        ("licenses", &|c| Ok(license::page(c, 0, 9)?.len()), "licenses USING INTEGER PRIMARY KEY"),
+        ("members", &|c| Ok(users::members(c, workspace, 0, 9)?.len()), "members USING PRIMARY KEY"),
+        (
+            "mailboxes",
+            &|c| Ok(mailboxes::page(c, of_workspace, 0, 9)?.len()),
+            "mailboxes USING INDEX mailboxes_workspace",
+        ),
+        (
+            "a tenant's mailboxes",
+            &|c| Ok(mailboxes::page(c, of_tenant, 0, 9)?.len()),
+            "mailboxes USING INDEX mailboxes_tenant",
+        ),
+    ];
+    for (case, run, intended) in lists {
+        let seen = statements(&connection, |connection| {
+            run(connection).expect("a page");
+        });
+        check(&connection, case, &seen, &[]);
+        // Where the page begins is sought, and nothing before it is stepped over.
+        let lines: Vec<String> = seen.iter().flat_map(|statement| plan(&connection, statement)).collect();
+        let is_sought = lines.iter().any(|line| line.contains(intended) && line.contains(">?"));
+        assert!(is_sought, "{case}: {lines:?}");
+    }
+    let counts: [(&str, Run<'_>); 7] = [
+        ("tenants", &|c| Ok(tenants::count(c, workspace)? as usize)),
+        ("projects", &|c| Ok(projects::count(c, workspace)? as usize)),
+        ("keys", &|c| Ok(keys::count(c, workspace)? as usize)),
+        ("members", &|c| Ok(users::count_members(c, workspace)? as usize)),
+        ("invitations", &|c| Ok(invitations::count_open(c, workspace, now)? as usize)),
+        ("mailboxes", &|c| Ok(mailboxes::count(c, of_workspace)? as usize)),
+        ("a tenant's mailboxes", &|c| Ok(mailboxes::count(c, of_tenant)? as usize)),
+    ];
+    for (case, run) in counts {
+        let seen = statements(&connection, |connection| {
+            run(connection).expect("a count");
+        });
+        check(&connection, &format!("a count of {case}"), &seen, &[]);
+    }
 }
 
 #[test]
