@@ -8,6 +8,7 @@ use crate::auth::denials::Denials;
 use crate::auth::keys::Known;
 use crate::auth::license::{self, License};
 use crate::auth::rates::Rates;
+use crate::auth::sound;
 use crate::auth::throttle::Throttle;
 use crate::checkpoints::{self, Checkpoints};
 use crate::config::Config;
@@ -89,6 +90,7 @@ impl App {
         let database = config.database();
         let disk = Disk::open(&config.data, config.disk_reserve)?;
         let (connection, version) = migrate::examine(&database)?;
+        sound::refuse(&connection, &database)?;
         if version < migrate::VERSION {
             checkpoints::examine(&config, &connection, version)?;
         }

@@ -9,6 +9,7 @@ use super::vouching;
 use crate::app::{App, LOGS};
 use crate::auth::keys::LivingKey;
 use crate::auth::license::{self, License};
+use crate::auth::sound;
 use crate::auth::{Admin, FIRST_WORKSPACE, keys, sessions, sources};
 use crate::error::{Error, Result};
 use crate::export::{Owner, Owners};
@@ -239,6 +240,9 @@ pub fn check(connection: &rusqlite::Connection) -> Result<(Vec<String>, Vec<coun
     if let Err(error) = vouching::find_unvouched(connection, &mut |line| problems.push(line)) {
         problems.push(backup::damage(error)?);
     }
+    // SQLite's own look at all tables has told of some of it already.
+    let of_settings = sound::problems(connection)?;
+    problems.extend(of_settings.into_iter().filter(|line| !problems.contains(line)).collect::<Vec<_>>());
     let miscounts = recount(connection).or_else(|error| {
         problems.push(backup::damage(error)?);
         Ok::<_, Error>(Vec::new())

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::vouching;
 use crate::app::{App, LOGS};
-use crate::auth::{Admin, FIRST_WORKSPACE};
+use crate::auth::{Admin, FIRST_WORKSPACE, sound};
 use crate::error::{Error, Result, Subject};
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
@@ -41,6 +41,8 @@ pub fn verification(connection: &Connection) -> Result<Value> {
     if !is_readable {
         return Ok(json!({ "ok": false, "findings": findings, "n_findings": n_findings }));
     }
+    findings.extend(sound::problems(connection)?);
+    n_findings = findings.len();
     let mut tell = |line: String| {
         n_findings += 1;
         if findings.len() < MOST_TOLD {

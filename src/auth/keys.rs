@@ -60,6 +60,11 @@ impl Scope {
         Ok(scopes)
     }
 
+    /// As they are stored.
+    pub fn bits(self) -> i64 {
+        self.0
+    }
+
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }

@@ -17,6 +17,7 @@ pub mod password;
 pub mod places;
 pub mod rates;
 pub mod sessions;
+pub mod sound;
 pub mod sources;
 pub mod standing;
 pub mod throttle;

@@ -55,6 +55,23 @@ pub fn check(password: &str, name: &str) -> Result<()> {
     Err(Error::invalid(name, format!("has {length} characters; accepted: {SHORTEST} to {LONGEST}")))
 }
 
+/// Memory in KiB, passes and lanes of every hash that this program, in any version, has made.
+const COSTS: [(&str, u32); 3] = [("m", 19_456), ("t", 2), ("p", 1)];
+
+/// Whether a hash is as ours are. Another may cost any memory and time that it says, for whoever knows its account.
+pub fn is_ours(hash: &str) -> bool {
+    PasswordHash::new(hash).is_ok_and(|parsed| has_our_costs(&parsed))
+}
+
+fn has_our_costs(hash: &PasswordHash) -> bool {
+    hash.algorithm.as_str() == "argon2id"
+        && hash.version == Some(19)
+        && hash.params.iter().count() == COSTS.len()
+        && COSTS.iter().all(|(name, cost)| hash.params.get_decimal(*name) == Some(*cost))
+        && hash.salt.is_some()
+        && hash.hash.is_some()
+}
+
 pub fn hash(password: &str) -> Result<String> {
     check(password, "password")?;
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,8 +90,9 @@ pub fn verify(password: &str, hash: Option<&str>) -> bool {
         return false;
     }
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let matches = PasswordHash::new(hash.unwrap_or(NOBODY))
-        .is_ok_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok());
+    let matches = PasswordHash::new(hash.unwrap_or(NOBODY)).is_ok_and(|parsed| {
+        has_our_costs(&parsed) && Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok()
+    });
     matches && hash.is_some()
 }
 
@@ -98,6 +116,22 @@ mod tests {
         assert!(!verify("correct horse battery", None));
         assert!(check("short", "password").is_err());
         assert!(check(&generate(), "password").is_ok());
+    }
+
+    #[test]
+    fn a_hash_of_other_costs_is_nobodys_and_not_computed() {
+        let hash = hash("correct horse battery").expect("a hash");
+        assert!(is_ours(&hash));
+        for (ours, other) in
+            [("m=19456", "m=4194304"), ("t=2", "t=4000000"), ("m=19456", "m=8"), ("v=19", "v=16")]
+        {
+            let other = hash.replace(ours, other);
+            assert!(!is_ours(&other) && !verify("correct horse battery", Some(&other)), "{other}");
+        }
+        let small = argon2::Params::new(8, 1, 1, None).expect("parameters");
+        let small = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, small);
+        let small: PasswordHash = small.hash_password(b"correct horse battery").expect("a hash");
+        assert!(!verify("correct horse battery", Some(&small.to_string())));
     }
 
     #[test]

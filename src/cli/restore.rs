@@ -27,7 +27,7 @@ use crate::admin::appliance;
 use crate::admin::vouching::{self, Unproved};
 use crate::app::LOGS;
 use crate::auth::keys::{self, LivingKey};
-use crate::auth::{license, operator, sessions};
+use crate::auth::{license, operator, sessions, sound};
 use crate::error::{Error, Result};
 use crate::ids::Uuid;
 use crate::owners::{invitations, workspaces};
@@ -219,6 +219,7 @@ fn examine(path: &Path, original: &Path) -> Result<Examined> {
     let connection = copies::open_copy(path, original)?;
     let version = migrate::version(&connection, original)?;
     copies::examine(&connection, original, LOGS)?;
+    sound::refuse(&connection, original)?;
     let n_rows = |table: &'static str| copies::count_rows(&connection, table);
     Ok(Examined {
         version,

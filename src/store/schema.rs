@@ -10,10 +10,10 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{backup, checksums, migrate};
 use crate::error::{Error, Result};
@@ -82,6 +82,40 @@ fn differences(connection: &Connection, version: i64) -> Result<Vec<Difference>>
     roots(&objects, &mut found);
     compare(&objects, &expected(version)?, &mut found);
     Ok(found)
+}
+
+/// What the schema's CHECKs say of the rows of a table, in SQL, of a database whose schema was looked at. SQLite does not
+/// read them where it may not write, and finds every row right there.
+pub fn checks(connection: &Connection, table: &str) -> Result<Vec<String>> {
+    let sql = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    let text: Option<String> = connection.query_row(sql, [table], |row| row.get(0)).optional()?;
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let (mut checks, mut depth, mut open) = (Vec::new(), 0, None);
+    let mut before = "";
+    for word in words_of(&text) {
+        match word {
+            "(" => {
+                depth += 1;
+                if before == "CHECK" && open.is_none() {
+                    open = Some((depth, offset(&text, word) + 1));
+                }
+            }
+            ")" => {
+                if let Some((_, from)) = open.take_if(|(of, _)| *of == depth) {
+                    checks.push(text[from..offset(&text, word)].to_owned());
+                }
+                depth -= 1;
+            }
+            _ => {}
+        }
+        before = word;
+    }
+    Ok(checks)
+}
+
+/// Where a part of a text begins in it.
+fn offset(text: &str, part: &str) -> usize {
+    part.as_ptr() as usize - text.as_ptr() as usize
 }
 
 /// All of them in one line.
@@ -257,6 +291,10 @@ fn shown(text: &str) -> String {
 /// The words that SQLite makes of a statement, without comments and white space. What it would not take for a word of its
 /// own, or ends at, is one all the same: then no statement of ours is like it.
 fn words(sql: &str) -> Vec<String> {
+    words_of(sql).into_iter().map(str::to_owned).collect()
+}
+
+fn words_of(sql: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {
@@ -279,7 +317,7 @@ fn words(sql: &str) -> Vec<String> {
             other => other.len_utf8(),
         };
         let (word, after) = rest.split_at(length);
-        words.push(word.to_owned());
+        words.push(word);
         rest = after;
     }
     words
@@ -326,6 +364,20 @@ mod tests {
         assert_ne!(of("a\u{a0}b"), of("a b"));
         assert_eq!(of("'open"), "'open");
         assert_eq!(of("''"), "''");
+    }
+
+    #[test]
+    fn the_checks_of_a_table_are_what_it_says_of_its_rows() {
+        let connection = Connection::open_in_memory().expect("a database");
+        connection
+            .execute_batch(
+                "CREATE TABLE t (a INTEGER CHECK (a IN (1, (2))), -- CHECK (a)
+                    b TEXT DEFAULT 'CHECK (b)' CHECK (length(b) >= 1), CHECK (a < 7 OR b = ')')) STRICT",
+            )
+            .expect("a table");
+        let expected = ["a IN (1, (2))", "length(b) >= 1", "a < 7 OR b = ')'"];
+        assert_eq!(checks(&connection, "t").expect("the checks"), expected);
+        assert_eq!(checks(&connection, "u").expect("no checks"), Vec::<String>::new());
     }
 
     #[test]

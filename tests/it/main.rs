@@ -2,6 +2,7 @@
 
 mod accounts;
 mod activity;
+mod altered;
 mod answers;
 mod backups;
 mod bad_input;

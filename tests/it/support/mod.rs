@@ -300,19 +300,22 @@ pub fn restore_sql(path: &std::path::Path, sql: &str) {
 }
 
 /// Changes rows that nothing lets be changed, and leaves the schema as it was.
+#[track_caller]
 pub fn edit_rows(path: &std::path::Path, sql: &str) {
-    let connection = rusqlite::Connection::open(path).expect("the database");
-    let triggers: Vec<(String, String)> = connection
-        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
-        .and_then(|mut statement| statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
-        .expect("triggers");
+    try_edit_rows(path, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+pub fn try_edit_rows(path: &std::path::Path, sql: &str) -> rusqlite::Result<()> {
+    let connection = rusqlite::Connection::open(path)?;
+    let mut statement = connection.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")?;
+    let triggers: Vec<(String, String)> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+    drop(statement);
     let dropped: String = triggers.iter().map(|(name, _)| format!("DROP TRIGGER {name};")).collect();
     let made: String = triggers.iter().map(|(_, sql)| format!("{sql};")).collect();
-    connection
-        .execute_batch(&format!(
-            "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; {dropped} {sql}; {made}"
-        ))
-        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    connection.execute_batch(&format!(
+        "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; {dropped} {sql}; {made}"
+    ))
 }
 
 impl Drop for Server {

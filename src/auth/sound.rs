@@ -1,0 +1,305 @@
+//! Finds rows of settings that no mailtrail ever wrote. Somebody may put a database in place whose names, roles, scopes,
+//! password hashes, policies or times do harm before anybody asks for them.
+//!
+//! A row can be written past the schema. So each table is held against what the schema says of its rows
+//! (`integrity_check`, `foreign_key_check`, its CHECKs) and against the rules that stand here. Every version has kept to
+//! each rule, so no row of an older version is refused. A row that mailtrail could have written is not found, whoever
+//! wrote it: no row tells that a limit was raised behind mailtrail's back.
+//!
+//! It costs one pass over the settings, and none over the logs.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::keys::Scope;
+use super::password;
+use crate::error::{Error, Result};
+use crate::store::{backup, schema};
+use crate::time::Timestamp;
+
+/// Findings that are told of one table.
+const MOST_TOLD: usize = 5;
+
+/// A table of settings, as far as the file's version has it.
+struct Table {
+    name: &'static str,
+    /// What a row is named by.
+    key: &'static str,
+    /// Of texts, the most bytes; none has a NUL in it, at which some would end.
+    texts: &'static [(&'static str, usize)],
+    times: &'static [&'static str],
+    /// What else holds of each row, in SQL, and what is said of one for which it does not.
+    rules: &'static [(&'static str, &'static str)],
+}
+
+/// Characters of four bytes.
+const NAME: usize = 4 * 200;
+const ADDRESS: usize = 4 * 320;
+/// A policy's document is a request's body at most, in another spelling.
+const DOCUMENT: usize = 4 << 20;
+
+const TABLES: &[Table] = &[
+    Table {
+        name: "sequence",
+        key: "one",
+        texts: &[],
+        times: &[],
+        // `Timestamp::MIN` and `MAX`; in the words of the writer, which refuses it too.
+        rules: &[(
+            "last_now BETWEEN 0 AND 253402207200999999",
+            "says that the latest time that a write saw is in no year that can be",
+        )],
+    },
+    Table { name: "pruning", key: "log", texts: &[], times: &[], rules: &[("0", "lets rows be deleted by anybody")] },
+    Table {
+        name: "workspaces",
+        key: "id",
+        texts: &[("name", NAME)],
+        times: &["created_at", "deleted_at"],
+        rules: &[],
+    },
+    Table {
+        name: "users",
+        key: "id",
+        texts: &[("email", ADDRESS), ("name", NAME), ("password", 256)],
+        times: &["created_at", "deleted_at"],
+        rules: &[],
+    },
+    Table {
+        name: "members",
+        key: "workspace || ', ' || user",
+        texts: &[],
+        times: &["joined_at", "removed_at"],
+        rules: &[],
+    },
+    Table {
+        name: "invitations",
+        key: "id",
+        texts: &[("email", ADDRESS), ("name", NAME)],
+        times: &["created_at", "expires_at"],
+        rules: &[],
+    },
+    Table {
+        name: "tenants",
+        key: "id",
+        texts: &[("name", NAME), ("domain", 4 * 255)],
+        times: &["created_at", "deleted_at"],
+        rules: &[],
+    },
+    Table {
+        name: "mailboxes",
+        key: "id",
+        texts: &[("address", ADDRESS), ("name", NAME)],
+        times: &["window_start", "blocked_at", "created_at", "deleted_at"],
+        rules: &[
+            ("coalesce(daily_send_limit, 0) <= 9007199254740991", "has a limit that is no number of messages"),
+            ("sent_count <= 9007199254740991", "has sent more than anybody can"),
+            (
+                "CASE WHEN policy_version = 0 THEN retention_days IS NULL AND include_body_hash = 0
+                 ELSE EXISTS (SELECT 1 FROM policies
+                     WHERE mailbox = mailboxes.id AND version = mailboxes.policy_version
+                         AND CASE WHEN json_valid(document)
+                             THEN document ->> '$.auditLog.retentionDays' IS mailboxes.retention_days
+                                 AND coalesce(document ->> '$.auditLog.includeBodyHash', 0) IS mailboxes.include_body_hash
+                             ELSE 0 END)
+                 END",
+                "is not kept as its policy says",
+            ),
+        ],
+    },
+    Table {
+        name: "policies",
+        key: "mailbox || ', ' || version",
+        texts: &[("document", DOCUMENT)],
+        times: &["put_at"],
+        rules: &[],
+    },
+    Table {
+        name: "projects",
+        key: "id",
+        texts: &[("name", NAME)],
+        times: &["created_at", "deleted_at"],
+        rules: &[],
+    },
+    Table {
+        name: "api_keys",
+        key: "id",
+        texts: &[("name", NAME), ("hint", 64)],
+        times: &["created_at", "expires_at", "revoked_at", "last_used_at"],
+        rules: &[],
+    },
+    Table {
+        name: "sessions",
+        key: "hex(hash)",
+        texts: &[],
+        times: &["created_at", "last_seen_at", "ended_at"],
+        rules: &[],
+    },
+    Table {
+        name: "licenses",
+        key: "id",
+        texts: &[("holder", NAME), ("plan", 4 * 40)],
+        times: &["issued_at", "expires_at"],
+        rules: &[],
+    },
+    Table {
+        name: "jobs",
+        key: "name",
+        texts: &[("name", 64)],
+        times: &["started_at", "finished_at"],
+        rules: &[("outcome IS NULL OR json_valid(outcome)", "tells what is no JSON")],
+    },
+    Table {
+        name: "seen_settings",
+        key: "name",
+        texts: &[("name", 64), ("value", 64 << 10)],
+        times: &[],
+        rules: &[],
+    },
+    Table { name: "epochs", key: "epoch", texts: &[("verifier", 1024)], times: &["began_at"], rules: &[] },
+];
+
+/// The rows that no mailtrail wrote; none when all is well. The schema must have been looked at before.
+pub fn problems(connection: &Connection) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for table in TABLES {
+        if let Err(error) = table.look(connection, &mut found) {
+            found.push(format!("{}: {}", table.name, backup::damage(error)?));
+        }
+    }
+    if let Err(error) = look_at_callers(connection, &mut found) {
+        found.push(backup::damage(error)?);
+    }
+    Ok(found)
+}
+
+/// Refuses a database with such rows.
+///
+/// # Errors
+/// `Refused`, with the first of them.
+pub fn refuse(connection: &Connection, path: &std::path::Path) -> Result<()> {
+    let found = problems(connection)?;
+    let told = match found.as_slice() {
+        [] => return Ok(()),
+        [told] => told.clone(),
+        [first, others @ ..] => {
+            format!("{first}; and {} more, which `mailtrail check {}` lists", others.len(), path.display())
+        }
+    };
+    Err(Error::refused(
+        format!("{} has settings that no mailtrail wrote: {told}", path.display()),
+        "keep the file as it is, and put a backup in place with `mailtrail restore`",
+    ))
+}
+
+impl Table {
+    fn look(&self, connection: &Connection, found: &mut Vec<String>) -> Result<()> {
+        let name = self.name;
+        let is_there = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+        if connection.query_row(is_there, [name], |_| Ok(())).optional()?.is_none() {
+            return Ok(());
+        }
+        let mut tell = Findings { of: name, n: 0, found };
+        let mut statement = connection.prepare(&format!("PRAGMA integrity_check({name})"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let lines: String = row.get(0)?;
+            lines
+                .lines()
+                .filter(|line| !line.starts_with("*** ") && *line != "ok")
+                .for_each(|line| tell.add(line));
+        }
+        let mut statement = connection.prepare(&format!("PRAGMA foreign_key_check({name})"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let parent: String = row.get(2)?;
+            tell.add(&format!("a row of {name} names a row of {parent} that is not there"));
+        }
+        let checks = schema::checks(connection, name)?.into_iter();
+        let checks = checks.map(|check| (format!("({check}) IS NOT 0"), format!("is not so that {check}")));
+        let texts = self.texts.iter().map(|(column, most)| {
+            let sound = format!(
+                "{column} IS NULL OR (octet_length({column}) <= {most} AND instr({column}, char(0)) = 0)"
+            );
+            (sound, format!("has a {column} that is none"))
+        });
+        let times = self.times.iter().map(|column| {
+            let (first, last) = (Timestamp::MIN.micros(), Timestamp::MAX.micros());
+            let sound = format!("{column} IS NULL OR {column} BETWEEN {first} AND {last}");
+            (sound, format!("has a {column} in no year that can be"))
+        });
+        let rules = self.rules.iter().map(|(sound, what)| ((*sound).to_owned(), (*what).to_owned()));
+        for (sound, what) in checks.chain(texts).chain(times).chain(rules) {
+            let sql = format!("SELECT {} FROM {name} WHERE NOT coalesce({sound}, 0)", self.key);
+            let mut statement = connection.prepare(&sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                tell.add(&format!("row {} of {name} {what}", key_text(row)?));
+            }
+        }
+        tell.end();
+        Ok(())
+    }
+}
+
+/// What callers are let in by, and what they may do then.
+fn look_at_callers(connection: &Connection, found: &mut Vec<String>) -> Result<()> {
+    let mut tell = Findings { of: "users", n: 0, found };
+    let mut statement = connection.prepare("SELECT id, password FROM users")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        // A text, or integrity_check has told.
+        if row.get_ref("password")?.as_str().is_ok_and(|hash| !password::is_ours(hash)) {
+            tell.add(&format!(
+                "row {} of users has a password hash that is none of mailtrail's",
+                key_text(row)?
+            ));
+        }
+    }
+    tell.end();
+    let mut tell = Findings { of: "api_keys", n: 0, found };
+    let mut statement = connection.prepare("SELECT id FROM api_keys WHERE (scopes & ~?1) <> 0")?;
+    let mut rows = statement.query([Scope::ALL.bits()])?;
+    while let Some(row) = rows.next()? {
+        tell.add(&format!("row {} of api_keys may do what no key may", key_text(row)?));
+    }
+    tell.end();
+    let n_sequences: i64 = connection.query_row("SELECT count(*) FROM sequence", [], |row| row.get(0))?;
+    if n_sequences != 1 {
+        found.push(format!("sequence has {n_sequences} rows, and not one"));
+    }
+    Ok(())
+}
+
+/// The first column, short: it is the file's word.
+fn key_text(row: &rusqlite::Row<'_>) -> Result<String> {
+    use rusqlite::types::ValueRef;
+    Ok(match row.get_ref(0)? {
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            String::from_utf8_lossy(bytes).chars().take(32).flat_map(char::escape_debug).collect()
+        }
+        ValueRef::Null | ValueRef::Real(_) => "?".into(),
+    })
+}
+
+/// Of one table.
+struct Findings<'a> {
+    of: &'static str,
+    n: usize,
+    found: &'a mut Vec<String>,
+}
+
+impl Findings<'_> {
+    fn add(&mut self, line: &str) {
+        self.n += 1;
+        if self.n <= MOST_TOLD {
+            self.found.push(line.chars().take(300).flat_map(char::escape_debug).collect());
+        }
+    }
+
+    fn end(self) {
+        if self.n > MOST_TOLD {
+            self.found.push(format!("and {} more of {}", self.n - MOST_TOLD, self.of));
+        }
+    }
+}
