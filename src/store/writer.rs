@@ -126,7 +126,9 @@ impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Result<T> + Send> Work for Waiting<F, T>
     }
 }
 
-/// The same failure for each of those it failed.
+/// The same failure for each of those it failed. Not for every kind of write anew.
+#[cold]
+#[inline(never)]
 fn copy(error: &Error) -> Error {
     match error {
         Error::Http { status, message } => Error::Http { status: *status, message: message.clone() },
