@@ -1169,10 +1169,10 @@ fn owners(at: &Place) -> Vec<Row> {
     let patch = |path: &str, body: Value| ask("PATCH", path).key(at).json(&body);
     let limit = "accepted: a whole number from 0 to 9007199254740991";
     let mut rows = vec![
-        ask("GET", "/v1/tenants?limit=1").key(at).tenantcore(
+        ask("GET", "/v1/tenants?page=1").key(at).tenantcore(
             422,
             "invalid_parameter",
-            "limit: unknown parameter; accepted: none",
+            "page: unknown parameter; accepted: limit, cursor",
         ),
         post("/v1/tenants", json!({})).tenantcore(422, "invalid_parameter", "name: is required"),
         post("/v1/tenants", json!({ "tenant_name": "x", "tenant_id": "y" })).tenantcore(
@@ -1359,18 +1359,18 @@ fn administration(at: &Place) -> Vec<Row> {
         );
     }
     for (path, known) in [
-        ("workspaces", "none"),
-        ("users", "workspace_id"),
-        ("tenants", "workspace_id"),
-        ("mailboxes", "workspace_id"),
-        ("projects", "workspace_id"),
-        ("keys", "workspace_id"),
-        ("licenses", "none"),
+        ("workspaces", "limit, cursor"),
+        ("users", "workspace_id, limit, cursor"),
+        ("tenants", "workspace_id, limit, cursor"),
+        ("mailboxes", "workspace_id, limit, cursor"),
+        ("projects", "workspace_id, limit, cursor"),
+        ("keys", "workspace_id, limit, cursor"),
+        ("licenses", "limit, cursor"),
         ("retention", "none"),
         ("stats", "none"),
     ] {
-        let message = format!("limit: unknown parameter; accepted: {known}");
-        rows.push(admin("GET", &format!("{path}?limit=5")).problem(422, invalid, &message));
+        let message = format!("page: unknown parameter; accepted: {known}");
+        rows.push(admin("GET", &format!("{path}?page=5")).problem(422, invalid, &message));
     }
     for (path, code, subject) in [
         ("workspaces", "workspace_not_found", "Workspace"),
