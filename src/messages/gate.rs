@@ -204,6 +204,7 @@ fn count(
         return Ok(());
     }
     entry.outcome = Some(Outcome::Delivered);
-    entry.capabilities = Some(json!({ "capabilities": rule.capabilities, "rule_index": index }));
+    let granted = json!({ "capabilities": rule.capabilities, "rule_index": index });
+    entry.capabilities = Some(granted.to_string());
     Ok(())
 }

@@ -13,9 +13,10 @@ pub mod shown;
 pub mod sql;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::json::Fields;
 use crate::ids::{hex, sha256, unhex};
 use crate::ingest::eml;
@@ -158,8 +159,8 @@ pub const LARGEST_SUM: usize = 16 * 1024;
 /// Characters of a reason.
 pub const LONGEST_REASON: usize = 1000;
 
-/// One fact to be appended.
-pub type NewFact = (Kind, Value);
+/// One fact to be appended, as JSON: a text takes a small part of what its values would, and a batch has many.
+pub type NewFact = (Kind, String);
 
 /// An entry to be recorded.
 #[derive(Debug, Clone, Default)]
@@ -183,7 +184,8 @@ pub struct NewEntry {
     pub body_hash: Option<[u8; 32]>,
     pub text_problem: Option<TextProblem>,
     pub message_hash: Option<[u8; 32]>,
-    pub capabilities: Option<Value>,
+    /// As JSON.
+    pub capabilities: Option<String>,
     pub policy_version: Option<i64>,
     pub sender_rule: Option<i64>,
     pub facts: Vec<NewFact>,
@@ -239,7 +241,7 @@ impl Received {
     pub fn read(mut fields: Fields) -> Result<Self> {
         let mut received = Self::take(&mut fields)?;
         fields.done()?;
-        received.entry.seal();
+        received.entry.seal()?;
         Ok(received)
     }
 
@@ -313,31 +315,33 @@ impl NewEntry {
         }
         entry.facts = read_facts(&mut fields, &[Kind::Reply, Kind::Tools, Kind::Tokens])?;
         fields.done()?;
-        entry.seal();
+        entry.seal()?;
         Ok(entry)
     }
 
     /// Fixes the fingerprint over everything given so far.
-    fn seal(&mut self) {
-        let facts: Vec<Value> = self.facts.iter().map(|(kind, data)| json!([kind, data])).collect();
-        let mut given = vec![json!([
-            self.message_id,
-            self.thread_id,
-            self.sender_address,
-            self.recipient_address,
+    fn seal(&mut self) -> Result<()> {
+        let facts: Vec<_> = self.facts.iter().map(|(kind, data)| (kind, raw(data))).collect();
+        let given = serde_json::to_string(&(
+            &self.message_id,
+            &self.thread_id,
+            &self.sender_address,
+            &self.recipient_address,
             self.received_at,
             self.outcome,
-            self.reason,
+            &self.reason,
             [self.dkim, self.spf, self.dmarc],
             self.from_alignment,
             self.body_hash.map(|hash| hex(&hash)),
-            self.capabilities,
+            self.capabilities.as_deref().map(raw),
             facts,
-        ])];
+        ));
+        let broken = |error: serde_json::Error| Error::Internal(format!("cannot encode an entry: {error}"));
+        let mut given = vec![given.map_err(broken)?];
         // What a later version added takes part where it was given, so that the same of before is still the same.
-        given.extend(self.text_problem.map(|problem| json!(problem)));
-        let given: Vec<String> = given.iter().map(Value::to_string).collect();
+        given.extend(self.text_problem.map(|problem| json!(problem).to_string()));
         self.fingerprint = sha256(given.join("\n").as_bytes());
+        Ok(())
     }
 
     /// An outcome for a raw message, by the caller.
@@ -350,18 +354,22 @@ impl NewEntry {
     }
 }
 
-/// `{capabilities: string[], rule_index: integer}`.
-fn read_capabilities(fields: &mut Fields) -> Result<Option<Value>> {
+/// JSON of our own, to stand in other JSON as it is.
+fn raw(json: &str) -> Option<&RawValue> {
+    serde_json::from_str(json).ok()
+}
+
+/// `{capabilities: string[], rule_index: integer}`, as JSON.
+fn read_capabilities(fields: &mut Fields) -> Result<Option<String>> {
     let Some(mut granted) = fields.object("capabilities_granted")? else { return Ok(None) };
     let capabilities = granted.texts("capabilities", 200)?;
     let capabilities = granted.required("capabilities", capabilities)?;
     let rule_index = granted.integer("rule_index", 0, 1_000_000)?;
     let rule_index = granted.required("rule_index", rule_index)?;
     granted.done()?;
-    let granted = json!({ "capabilities": capabilities, "rule_index": rule_index });
-    let length = granted.to_string().len();
-    if length > LARGEST_FACT {
-        let message = format!("has {length} bytes of JSON; accepted: up to {LARGEST_FACT}");
+    let granted = json!({ "capabilities": capabilities, "rule_index": rule_index }).to_string();
+    if granted.len() > LARGEST_FACT {
+        let message = format!("has {} bytes of JSON; accepted: up to {LARGEST_FACT}", granted.len());
         return Err(fields.refuse("capabilities_granted", message));
     }
     Ok(Some(granted))
@@ -376,12 +384,10 @@ pub fn read_facts(fields: &mut Fields, kinds: &[Kind]) -> Result<Vec<NewFact>> {
             Kind::Thread => fields.text(name, 998)?.map(Value::String),
             _ => fields.any(name),
         };
-        let Some(data) = data else { continue };
-        let length = data.to_string().len();
-        if length > LARGEST_FACT {
-            return Err(
-                fields.refuse(name, format!("has {length} bytes of JSON; accepted: up to {LARGEST_FACT}"))
-            );
+        let Some(data) = data.map(|data| data.to_string()) else { continue };
+        if data.len() > LARGEST_FACT {
+            let message = format!("has {} bytes of JSON; accepted: up to {LARGEST_FACT}", data.len());
+            return Err(fields.refuse(name, message));
         }
         facts.push((*kind, data));
     }

@@ -617,7 +617,7 @@ fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry, recorded_by: &str) 
         new.from_alignment,
         new.body_hash.filter(|_| mailbox.include_body_hash),
         new.message_hash,
-        new.capabilities.as_ref().map(Value::to_string),
+        new.capabilities,
         new.policy_version,
         new.sender_rule,
         &new.fingerprint[..],
@@ -687,7 +687,7 @@ pub fn append(
         if fact.0 == Kind::Thread
             && let Some(thread) = known_thread(tx, known.number)?
         {
-            if fact.1.as_str() == Some(&thread) {
+            if serde_json::from_str(&fact.1).is_ok_and(|given: String| given == thread) {
                 continue;
             }
             let message = format!(
@@ -779,8 +779,7 @@ impl Facts {
 
     /// # Errors
     /// `Conflict` when the entry is full, or the sum of its reports too large.
-    fn add(&mut self, tx: &mut Tx<'_>, (kind, data): &NewFact) -> Result<()> {
-        let text = data.to_string();
+    fn add(&mut self, tx: &mut Tx<'_>, (kind, text): &NewFact) -> Result<()> {
         let length = text.len() as i64;
         let has_room = self.place < MOST_FACTS && self.bytes + length <= MOST_BYTES;
         if !has_room && !self.is_taken_late(tx, *kind)? {
@@ -800,9 +799,9 @@ impl Facts {
         let mut carried = None;
         if *kind == Kind::Tokens {
             let is_first = self.sum.is_none();
-            self.report(data);
+            self.report(&serde_json::from_str(text).unwrap_or_default());
             carried = self.sum.as_ref().filter(|_| !is_first).map(Value::to_string);
-            carried = carried.filter(|carried| *carried != text);
+            carried = carried.filter(|carried| carried != text);
             if let Some(length) = carried.as_ref().map(String::len).filter(|length| *length > LARGEST_SUM) {
                 return Err(Error::conflict(
                     "too_many_facts",

@@ -398,7 +398,7 @@ fn plant(scene: &Scene, text: &str, n: usize) -> usize {
                 messages::NewEntry { recipient_address: some.clone(), ..entry(1) },
                 messages::NewEntry { reason: some.clone(), ..entry(2) },
                 messages::NewEntry {
-                    capabilities: Some(json!({ "capabilities": [text], "rule_index": 0 })),
+                    capabilities: Some(json!({ "capabilities": [text], "rule_index": 0 }).to_string()),
                     ..entry(3)
                 },
             ];
@@ -411,7 +411,7 @@ fn plant(scene: &Scene, text: &str, n: usize) -> usize {
             messages::sql::record(tx, &mailbox, entry(4), "key test")?;
             let id = entry(4).message_id;
             for (kind, data) in kinds.into_iter().zip(facts) {
-                messages::sql::append(tx, mailbox.id, &id, &[(kind, data)], "key test")?;
+                messages::sql::append(tx, mailbox.id, &id, &[(kind, data.to_string())], "key test")?;
                 n_rows += 1;
             }
             let activity = |action: &str| NewEntry { action: action.to_owned(), ..NewEntry::default() };
