@@ -24,6 +24,8 @@ use crate::store::idempotency::{self, Kept};
 use crate::store::{Sharing, Store, Tx};
 use crate::{activity, enforcement, messages};
 
+/// Bytes of a request whose write takes long: some thousands of rows. It has a transaction to itself, and others go before.
+const LARGE_WRITE: usize = 1024 * 1024;
 /// Bytes of an answer that is kept as it is.
 const LARGEST_BODY: usize = 256 * 1024;
 
@@ -169,6 +171,7 @@ impl App {
         change: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
         keep: impl FnOnce(&Tx<'_>, &T) -> Result<Kept> + Send + 'static,
     ) -> Result<Once<T>> {
+        let sharing = if request.body.len() > LARGE_WRITE { Sharing::Alone } else { sharing };
         let Some(key) = idempotency_key(workspace, request)? else {
             return self.store.write_as(sharing, change).map(Once::Now);
         };

@@ -1,11 +1,13 @@
 //! The writer thread: group commit.
 //!
-//! Closures wait in a queue. The thread takes all that wait (up to a bound), runs them in one transaction, commits
-//! once, and only then answers each: one fsync for all of them. A closure that fails, or panics, rolls back alone, to
+//! Closures wait in a queue. The thread takes those that wait (up to a bound), runs them in one transaction, commits
+//! once, and only then answers each: one fsync for all of them. What takes long has a transaction to itself, and between
+//! two of those all others go first. A closure that fails, or panics, rolls back alone, to
 //! the savepoint that it runs under; a commit that fails, fails all. What is recorded most needs no savepoint, see
 //! `Sharing`: without them single writes are an eighth faster.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -29,8 +31,10 @@ use crate::tlog::tree::Tree;
 
 /// Writes that may wait; the next one blocks its own thread.
 const QUEUE: usize = 1024;
-/// Writes in one transaction: bounds how long the first of them waits for its answer.
+/// Writes in one transaction, and how long they run until the rest is left to the next one: bounds how long the first of
+/// them waits for its answer.
 const BATCH: usize = 256;
+const BATCH_TIME: Duration = Duration::from_millis(50);
 
 /// The WAL is moved into the database by the writer alone, never by SQLite in the middle of a commit: a little of it
 /// whenever nobody waits, which takes a few milliseconds; all of it once it has 64 MB, for who keeps the writer busy
@@ -82,8 +86,8 @@ pub enum Sharing {
     /// It looks at everything that could be refused before its first row. Should it fail later all the same (a disk, a
     /// defect), the transaction fails for all.
     Checked,
-    /// Not at all: it reads the counts, which a batch writes at its end, or removes rows, which have their leaves only
-    /// after the commit that recorded them.
+    /// Not at all: it takes long, or reads the counts, which a batch writes at its end, or removes rows, which have their
+    /// leaves only after the commit that recorded them. Others go before it.
     Alone,
 }
 
@@ -246,6 +250,8 @@ fn gone() -> Error {
 /// What a commit carried.
 #[derive(Default)]
 struct Commit {
+    /// Those that were run.
+    n_run: usize,
     /// Those that did not fail.
     n_writes: usize,
     has_noted: bool,
@@ -338,33 +344,36 @@ impl State {
     }
 
     fn serve(&mut self, waiting: &Receiver<Message>) {
+        let (mut batch, mut alone) = (Vec::new(), VecDeque::new());
         loop {
             self.shared.rounds.fetch_add(1, Ordering::Relaxed);
             let mut next = waiting.try_recv().ok();
-            self.check_wal(next.is_none());
-            if next.is_none() {
+            let is_idle = next.is_none() && batch.is_empty() && alone.is_empty();
+            self.check_wal(is_idle);
+            if is_idle {
                 self.began(None);
                 next = waiting.recv().ok();
+                if next.is_none() {
+                    return;
+                }
             }
             self.began(Some(Instant::now()));
-            if next.is_none() {
-                return;
-            }
-            let mut batch = Vec::new();
             while let Some(Message::Write(work)) = next {
-                if work.sharing() == Sharing::Alone {
-                    next = Some(Message::Write(work));
-                    break;
+                match work.sharing() {
+                    Sharing::Alone => alone.push_back(work),
+                    Sharing::Savepoint | Sharing::Checked => batch.push(work),
                 }
-                batch.push(work);
                 next = if batch.len() < BATCH { waiting.try_recv().ok() } else { None };
             }
             if !batch.is_empty() {
-                self.commit(batch);
+                batch = self.commit(batch);
+            }
+            if let Some(work) = alone.pop_front() {
+                self.commit(vec![work]);
             }
             match next {
                 None | Some(Message::Nudge) => {}
-                Some(Message::Write(work)) => self.commit(vec![work]),
+                Some(Message::Write(work)) => batch.push(work),
                 Some(Message::Checkpoint(answer)) => {
                     let _ = answer.send(self.move_wal("TRUNCATE").map(|_| ()));
                 }
@@ -434,8 +443,8 @@ impl State {
         }
     }
 
-    /// Runs the whole batch in one transaction, then answers.
-    fn commit(&mut self, mut batch: Vec<Box<dyn Work>>) {
+    /// Runs a batch in one transaction, then answers. Returns those that it did not come to.
+    fn commit(&mut self, mut batch: Vec<Box<dyn Work>>) -> Vec<Box<dyn Work>> {
         let before = (self.last_seq, self.last_now, self.believed, self.tree.clone());
         let started = Instant::now();
         let committed = match self.failure() {
@@ -460,9 +469,14 @@ impl State {
             let power = commit.n_writes.next_power_of_two().trailing_zeros() as usize;
             self.shared.sizes[power.min(self.shared.sizes.len() - 1)].fetch_add(1, Ordering::Relaxed);
         }
+        let rest = match &committed {
+            Ok(Some(commit)) => batch.split_off(commit.n_run),
+            Ok(None) | Err(_) => Vec::new(),
+        };
         for work in batch {
             work.finish(committed.as_ref().map(|_| ()));
         }
+        rest
     }
 
     fn failure(&self) -> Option<Error> {
@@ -529,7 +543,12 @@ impl State {
         let (mut commit, mut recorded) = (Commit::default(), [0; 3]);
         // A write that has the transaction to itself needs no savepoint either.
         let is_alone = batch.len() == 1;
+        let started = Instant::now();
         for work in batch {
+            if commit.n_run > 0 && started.elapsed() >= BATCH_TIME {
+                break;
+            }
+            commit.n_run += 1;
             let has_savepoint = !is_alone && work.sharing() == Sharing::Savepoint;
             let n_changes = self.connection.total_changes();
             if has_savepoint {

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -196,6 +196,82 @@ fn sixty_four_writers_are_all_answered_and_share_commits() {
     assert_eq!(fixture.numbers("SELECT seq FROM enforcement_events ORDER BY seq"), Vec::from_iter(1..=64));
     assert_eq!(fixture.number("SELECT count(DISTINCT sent_count) FROM enforcement_events"), 64);
     assert_eq!(fixture.counted(), 64);
+}
+
+/// A write of its own transaction that tells its name, and does not end before it is let go.
+fn start_long(
+    store: &Arc<Store>,
+    name: &'static str,
+    order: &Arc<Mutex<Vec<&'static str>>>,
+) -> (Receiver<()>, SyncSender<()>, Receiver<Result<()>>) {
+    let (begins, begun) = channel();
+    let (go, wait) = sync_channel::<()>(1);
+    let order = Arc::clone(order);
+    let answered = start_as(store, move |store| {
+        store.write_as(Sharing::Alone, move |_| {
+            order.lock().expect("the order").push(name);
+            begins.send(()).expect("someone who waits");
+            wait.recv().expect("a word to go on");
+            Ok(())
+        })
+    });
+    (begun, go, answered)
+}
+
+#[test]
+fn between_two_writes_that_take_long_all_others_go_first() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let short = |name: &'static str| {
+        let order = Arc::clone(&order);
+        start(store, move |_| {
+            order.lock().expect("the order").push(name);
+            Ok(())
+        })
+    };
+    let held = Held::new(store);
+    let first = start_long(store, "first long", &order);
+    settle();
+    let second = start_long(store, "second long", &order);
+    settle();
+    let mut answers = vec![short("short")];
+    settle();
+    held.let_go();
+    first.0.recv().expect("the first long one at work");
+    answers.push(short("late"));
+    settle();
+    first.1.send(()).expect("a write that waits");
+    second.0.recv().expect("the second long one at work");
+    second.1.send(()).expect("a write that waits");
+    for answer in answers.into_iter().chain([first.2, second.2]) {
+        answer.recv().expect("an answer").expect("a write");
+    }
+    assert_eq!(*order.lock().expect("the order"), ["short", "first long", "late", "second long"]);
+}
+
+#[test]
+fn what_a_transaction_has_no_time_for_is_in_the_next_one() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let held = Held::new(store);
+    let (commits_before, writes_before) = store.batches();
+    let slow = |n: i64| {
+        let record = fixture.recording(n);
+        start(store, move |tx| {
+            std::thread::sleep(Duration::from_millis(60));
+            record(tx)
+        })
+    };
+    let answers: Vec<_> = (0..4).map(slow).collect();
+    settle();
+    held.let_go();
+    for answer in answers {
+        answer.recv().expect("an answer").expect("a recorded event");
+    }
+    let (commits, writes) = store.batches();
+    assert_eq!((commits - commits_before, writes - writes_before), (5, 5), "each has its own");
+    assert_eq!(fixture.numbers("SELECT seq FROM enforcement_events ORDER BY seq"), Vec::from_iter(1..=4));
 }
 
 #[test]
