@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Kills an upgrade of the database at every system call that changes a file.
 
-    tests/durability/upgrades.py        every call, some hundred runs of a moment each
+    tests/durability/upgrades.py              every call: over a thousand runs, three minutes
+    tests/durability/upgrades.py --every 4    every fourth, from another first one each time
 
 Each frozen database of tests/upgrades is upgraded under strace, which kills the program at the n-th write, flush,
 truncation, link or removal, for n = 1, 2 … until a run comes to its end. What a kill leaves is looked at with Python's
@@ -9,9 +10,11 @@ own SQLite: the old version with every row as it was, or the new one with the sa
 without a kill, and `check` must say ok.
 """
 
+import argparse
 import json
 import os
 import pathlib
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -23,21 +26,31 @@ BINARY = os.environ.get("MAILTRAIL_BINARY", str(ROOT / "target/release/mailtrail
 CALLS = ("pwrite64", "fsync", "ftruncate", "linkat", "link", "unlink", "unlinkat", "fchmod", "rename")
 
 
-def tables(database):
-    """Every row of every table that version 1 had, without what came later: checksums, salts, the tree's own number."""
-    names = [name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+def columns_of(path):
+    """The tables of a frozen database and their columns, without what every upgrade may write again."""
+    again = {"jobs", "clock_steps", "tree", "controls", "holes", "epochs", "seals"}
+    database = sqlite3.connect(path)
     found = {}
-    for name in sorted(set(names) - {"jobs", "clock_steps", "tree", "controls", "holes", "epochs", "seals"}):
-        columns = [column for (column,) in database.execute(f"SELECT name FROM pragma_table_info('{name}')")]
-        new = ("checksum", "salt")
+    for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").fetchall():
+        kept = [column for (column,) in database.execute(f"SELECT name FROM pragma_table_info('{name}')")]
+        new = {"checksum", "salt"}
         if name == "sequence":
-            new = ("schema_checksum", "last_seq", "n_leaves", "leaves")
-        kept = ", ".join(column for column in columns if column not in new)
-        found[name] = sorted(map(repr, database.execute(f"SELECT {kept} FROM {name}")))
+            new = {"schema_checksum", "last_seq", "last_now", "n_leaves", "leaves"}
+        if name not in again:
+            found[name] = ", ".join(column for column in kept if column not in new)
+    database.close()
     return found
 
 
-def looked_at(path):
+def tables(database, columns):
+    """Every row, of the columns that the frozen database had: later ones have what an upgrade filled in."""
+    found = {name: sorted(map(repr, database.execute(f"SELECT {kept} FROM {name}"))) for name, kept in columns.items()}
+    # SQLite counts the new tables there too.
+    counted = database.execute("SELECT name, seq FROM sqlite_sequence ORDER BY name")
+    return found | {"sqlite_sequence": [row for row in counted if row[0] in columns]}
+
+
+def looked_at(path, columns):
     """The version and the rows of a file, through a copy with its WAL: nothing is changed by looking."""
     with tempfile.TemporaryDirectory() as scratch:
         for suffix in ("", "-wal"):
@@ -45,7 +58,7 @@ def looked_at(path):
                 shutil.copy(f"{path}{suffix}", scratch)
         database = sqlite3.connect(pathlib.Path(scratch) / path.name)
         (version,) = database.execute("PRAGMA user_version").fetchone()
-        rows = tables(database)
+        rows = tables(database, columns)
         database.close()
         return version, rows
 
@@ -56,6 +69,9 @@ def run(data, *arguments, wrapper=()):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--every", type=int, default=1, metavar="N")
+    every = parser.parse_args().every
     n_kills, n_old, n_new = 0, 0, 0
     with tempfile.TemporaryDirectory() as scratch:
         data = pathlib.Path(scratch) / "data"
@@ -66,10 +82,11 @@ def main():
             # Before SQLite 3.42 json_valid(NULL) is 0.
             database.executescript("PRAGMA ignore_check_constraints = ON;" + dump.read_text())
             database.close()
-            expected = looked_at(frozen)[1]
+            columns = columns_of(frozen)
+            expected = looked_at(frozen, columns)[1]
             checkpoint_key = json.loads(dump.with_suffix(".json").read_text()).get("checkpoint_key")
             for call in CALLS:
-                for n in range(1, 100_000):
+                for n in range(random.randint(1, every), 100_000, every):
                     shutil.rmtree(data, ignore_errors=True)
                     data.mkdir(mode=0o700)
                     shutil.copy(frozen, data / "mailtrail.db")
@@ -82,7 +99,7 @@ def main():
                     if killed.returncode == 0:
                         break
                     n_kills += 1
-                    version, rows = looked_at(data / "mailtrail.db")
+                    version, rows = looked_at(data / "mailtrail.db", columns)
                     where = f"version {old}, killed at {call} {n}, found version {version}"
                     # A job of the new version may have run already; what was recorded is the same.
                     if rows != expected:

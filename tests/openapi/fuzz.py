@@ -33,8 +33,10 @@ sys.path.insert(0, str(HERE.parent / "vendor"))
 from support import OWNER, PASSWORD, USER, Directory  # noqa: E402, the path above leads there
 
 # Refusals of what is allowed one by one: an id that there is not, a name that is taken, another body under an
-# Idempotency-Key that was used.
-REFUSED = ["2xx", "304", "404", "409"]
+# Idempotency-Key that was used, more bytes than a route takes.
+REFUSED = ["2xx", "304", "404", "409", "413"]
+# Of what is not allowed: also because it has too many bytes.
+REJECTED = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429", "5xx"]
 
 CONFIG = """
 workers = 1
@@ -67,6 +69,9 @@ enabled = false
 [checks.positive_data_acceptance]
 expected-statuses = {refused}
 
+[checks.negative_data_rejection]
+expected-statuses = {rejected}
+
 [[operations]]
 include-operation-id = "logOut"
 enabled = false
@@ -74,6 +79,20 @@ enabled = false
 # A right password is not to be guessed, and wrong ones are slowed.
 [[operations]]
 include-operation-id = "logIn"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-operation-id = "changePassword"
+checks.positive_data_acceptance.enabled = false
+
+# Of a thousand invitations with wrong passwords some are told to wait.
+[[operations]]
+include-operation-id = "acceptInvitation"
+checks.positive_data_acceptance.enabled = false
+
+# After some backups each is refused: see hooks.py.
+[[operations]]
+include-operation-id = "createBackup"
 checks.positive_data_acceptance.enabled = false
 
 # A key with `admin` can do what an admin can, not what an owner can: name one, end a workspace.
@@ -147,7 +166,7 @@ def prepare(server, made):
 
 def fuzz(server, place, prepared, config, arguments):
     """One run; whether all was well."""
-    (place / "schemathesis.toml").write_text(config.format(refused=REFUSED, refused_to_admins=[*REFUSED, "403"], **prepared))
+    (place / "schemathesis.toml").write_text(config.format(refused=REFUSED, rejected=REJECTED, refused_to_admins=[*REFUSED, "403"], **prepared))
     environment = os.environ | {
         "SCHEMATHESIS_HOOKS": "hooks",
         "PYTHONPATH": str(HERE),
