@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::auth::{self, Caller, Scope, Session, Standing, address};
 use crate::error::{Error, Result, Subject};
 use crate::export::{self, Page};
+use crate::follow::{self, After};
 use crate::http::route::{Dialect, Handler, Route, bulk, route};
 use crate::http::stream::Format;
 use crate::http::{Method, Request, Response, batch, listing};
@@ -76,14 +77,14 @@ fn workspace_of(app: &App, session: &Session, request: &Request) -> Result<Works
 
 fn list_project(app: &App, session: &Session, request: &Request) -> Result<Response> {
     let project = project_of(app, session, request)?;
-    let page = listing::parse(request, &FILTERS)?;
+    let page = parse(request, &FILTERS)?;
     let taker = of_project(session, &project);
     list(app, session, request, page, sql::Scope::Project(project.key), taker)
 }
 
 fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Response> {
     let workspace = workspace_of(app, session, request)?;
-    let page = listing::parse(request, &[&FILTERS[..], &["project_id"]].concat())?;
+    let page = parse(request, &[&FILTERS[..], &["project_id"]].concat())?;
     let mut taker = of_workspace(session, &workspace);
     let scope = match request.query.text("project_id")? {
         None => sql::Scope::Workspace(workspace.key),
@@ -97,6 +98,14 @@ fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Res
         }
     };
     list(app, session, request, page, scope, taker)
+}
+
+/// What part of the list is asked for: what was recorded after a number, or a page by time.
+fn parse(request: &Request, filters: &[&str]) -> Result<(Option<After>, listing::Page)> {
+    Ok(match After::parse(request, filters)? {
+        Some(after) => (Some(after), listing::Page::default()),
+        None => (None, listing::parse(request, filters)?),
+    })
 }
 
 /// Where it is noted what somebody takes of a project's log.
@@ -141,7 +150,7 @@ fn list(
     app: &App,
     session: &Session,
     request: &Request,
-    page: listing::Page,
+    (after, page): (Option<After>, listing::Page),
     scope: sql::Scope,
     taker: Taker<'_>,
 ) -> Result<Response> {
@@ -158,6 +167,14 @@ fn list(
     let list = app.store.read_list(standing.asker, |snapshot| {
         sql::listing(snapshot, &filter, page.from, page.to, page.newest_first)
     })?;
+    if let Some(after) = after {
+        let (entries, next_after) = app.store.read_list(standing.asker, |snapshot| {
+            let followed = list.follow(snapshot, &after)?;
+            after.page(snapshot, &followed, |connection, (number, _)| sql::find(connection, number))
+        })?;
+        app.note_page(taker, request, entries.n_rows())?;
+        return Ok(follow::answer("entries", entries, next_after));
+    }
     if page.format != Format::Json {
         app.note_export(taker, request)?;
         return stream_entries(app, &standing, list, page.format);

@@ -22,6 +22,21 @@ pub struct Page {
     pub format: Format,
 }
 
+/// The first of a list, newest first.
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            limit: 0,
+            offset: 0,
+            start: Start::Offset(0),
+            from: None,
+            to: None,
+            newest_first: true,
+            format: Format::Json,
+        }
+    }
+}
+
 /// Reads them; `own` are the list's further parameters, anything else is refused.
 pub fn parse(request: &Request, own: &[&str]) -> Result<Page> {
     let query = &request.query;

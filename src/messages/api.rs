@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::auth::{Admin, Caller, Scope, Standing};
 use crate::error::{Error, Result, Subject};
 use crate::export::{self, Walked};
+use crate::follow::{self, After};
 use crate::http::batch::{self, Batch};
 use crate::http::json::{self, Fields};
 use crate::http::route::{Dialect, Handler, Route, bulk, limit, route, single};
@@ -102,20 +103,12 @@ fn living_mailbox_id(app: &App, workspace: i64, request: &Request) -> Result<i64
 fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     let mailbox = mailbox_of(app, caller.workspace, request)?;
     let query = &request.query;
-    query.only(&[
-        "message_id",
-        "thread_id",
-        "outcome",
-        "limit",
-        "cursor",
-        "from",
-        "to",
-        "order",
-        "sender_address",
-        "recipient_address",
-        "reason",
-        "format",
-    ])?;
+    const FILTERS: [&str; 6] =
+        ["message_id", "thread_id", "outcome", "sender_address", "recipient_address", "reason"];
+    let after = After::parse(request, &FILTERS)?;
+    if after.is_none() {
+        query.only(&[&FILTERS[..], &["limit", "cursor", "from", "to", "order", "format"]].concat())?;
+    }
     let format = Format::of(request)?;
     format.refuse_paging(query)?;
     let text = |name| Ok::<_, Error>(query.text(name)?.map(str::to_owned));
@@ -134,6 +127,15 @@ fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         newest_first: listing::newest_first(query)?,
     };
     let taker = taker(caller, mailbox.id);
+    if let Some(after) = after {
+        let (items, next_after) = app.store.read_list(caller.standing.asker, |snapshot| {
+            let followed = sql::follow(snapshot, &filter, &after)?;
+            // As it was when that number was recorded: what came later comes again.
+            after.page(snapshot, &followed, |connection, (number, entry)| sql::entry(connection, entry, number))
+        })?;
+        app.note_page(taker, request, items.n_rows())?;
+        return Ok(follow::answer("items", items, next_after));
+    }
     if format != Format::Json {
         app.note_export(taker, request)?;
         return stream_entries(app, &caller.standing, filter, format);

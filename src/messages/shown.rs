@@ -52,6 +52,8 @@ pub struct Entry {
     pub recorded_by: Option<String>,
     /// Why the text could not be read, if it could not.
     pub text_problem: Option<TextProblem>,
+    /// The number of the latest row in it, its own or a fact's: whoever follows goes on from there.
+    pub seq: i64,
     /// How many facts are not in `appended`; `None`: all are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub appended_omitted: Option<i64>,
@@ -93,6 +95,7 @@ pub const COLUMNS: &[&str] = &[
     "appended",
     "recorded_by",
     "text_problem",
+    "seq",
 ];
 
 fn seconds<S: serde::Serializer>(at: &Timestamp, serializer: S) -> std::result::Result<S::Ok, S::Error> {

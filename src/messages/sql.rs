@@ -11,6 +11,8 @@ use super::{
 };
 use crate::app::{MOST_AHEAD, check_not_ahead};
 use crate::error::{Error, Result, Subject};
+use crate::export::LOOKED_AT;
+use crate::follow::{After, Followed};
 use crate::ids::hex;
 use crate::mask::quoted;
 use crate::owners::mailboxes::{self, Mailbox};
@@ -56,6 +58,7 @@ impl Entry {
             appended: Vec::new(),
             recorded_by: row.get("recorded_by")?,
             text_problem: row.get::<_, Option<i64>>("text_problem")?.and_then(TextProblem::from_number),
+            seq: row.get("seq")?,
             appended_omitted: None,
         })
     }
@@ -123,6 +126,33 @@ pub fn walk(
         }
     }
     Ok((meant, None))
+}
+
+/// Walks what was recorded behind a number, in the order of recording: entries, and facts, each of which brings its entry.
+pub fn follow(connection: &Connection, filter: &Filter, after: &After) -> Result<Followed> {
+    let ((indexed, values), (others, more)) = filter.conditions();
+    let mut meant = "mailbox = ?".to_owned();
+    for condition in indexed.into_iter().chain(others) {
+        meant.push_str(" AND ");
+        meant.push_str(condition);
+    }
+    let mut bound = vec![Sql::from(filter.mailbox)];
+    bound.extend(values.into_iter().chain(more));
+    bound.extend([after.number, after.number, LOOKED_AT].map(Sql::from));
+    let sql = format!(
+        "SELECT place.number, place.entry, {meant}
+         FROM (SELECT seq AS number, seq AS entry FROM messages WHERE seq > ?
+               UNION ALL SELECT seq, message FROM message_facts WHERE seq > ? ORDER BY 1 LIMIT ?) AS place
+         CROSS JOIN messages ON messages.seq = place.entry"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(bound))?;
+    after.collect(|| match rows.next()? {
+        None => Ok(None),
+        Some(row) => {
+            Ok(Some(((row.get(0)?, row.get(1)?), row.get::<_, Option<bool>>(2)? == Some(true))))
+        }
+    })
 }
 
 /// Conditions, and what is bound to them.
@@ -410,6 +440,10 @@ fn with_facts(connection: &Connection, mut entry: Entry, last: i64) -> Result<En
         with_late_facts(connection, &mut entry, &mut fold, (last, place.is_some()))?;
     }
     fold.finish(&mut entry);
+    let latest: Option<i64> = connection
+        .prepare_cached("SELECT max(seq) FROM message_facts WHERE message = ?1 AND seq <= ?2")?
+        .query_row((entry.id, last), |row| row.get(0))?;
+    entry.seq = latest.unwrap_or(entry.id);
     Ok(entry)
 }
 
