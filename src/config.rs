@@ -70,6 +70,11 @@ pub const SETTINGS: &[Setting] = &[
         "networks whose X-Forwarded-For and X-Forwarded-Proto are believed, comma-separated",
     ),
     setting(
+        "cors_origins",
+        "",
+        "origins whose pages may call the API with a key, as in https://desk.example.org, comma-separated; empty: none",
+    ),
+    setting(
         "public_tlog",
         "false",
         "whether strangers may read /tlog, which tells how much is recorded and when, and nothing of what",
@@ -145,6 +150,8 @@ pub struct Config {
     pub reset_zone: TimeZone,
     pub authserv_ids: Vec<String>,
     pub trusted_proxies: Vec<IpNet>,
+    /// As a browser writes them: lower-case, no slash at the end.
+    pub cors_origins: Vec<String>,
     pub public_tlog: bool,
     pub session_idle: Duration,
     pub session_lifetime: Duration,
@@ -243,6 +250,7 @@ impl Config {
             reset_zone: read.zone("daily_reset_zone")?,
             authserv_ids: list(of("authserv_ids")),
             trusted_proxies,
+            cors_origins: read.origins("cors_origins")?,
             public_tlog: read.flag("public_tlog")?,
             session_idle: read.duration("session_idle")?,
             session_lifetime: read.duration("session_lifetime")?,
@@ -440,6 +448,20 @@ impl Reader<'_> {
                 .iter()
                 .map(|item| item.parse().or_else(|_| item.parse::<std::net::IpAddr>().map(IpNet::from)).ok())
                 .collect()
+        })
+    }
+
+    fn origins(&self, key: &str) -> Result<Vec<String>> {
+        let is_origin = |text: &str| {
+            let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            rest.is_some_and(|authority| {
+                let of_authority =
+                    |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte);
+                !authority.is_empty() && authority.bytes().all(of_authority)
+            })
+        };
+        self.get(key, "origins as browsers send them, lower-case, as in https://desk.example.org", |text| {
+            list(text).into_iter().map(|item| is_origin(&item).then_some(item)).collect()
         })
     }
 
