@@ -6,6 +6,7 @@
 //! `Config` that exists cannot be wrong.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -269,6 +270,11 @@ impl Config {
         })
     }
 
+    /// A value as it was given, and who gave it.
+    pub fn given(&self, key: &str) -> Option<&Given> {
+        self.given.iter().find(|given| given.key == key)
+    }
+
     /// The values with their origins; a secret shows only that there is one.
     pub fn shown(&self) -> Vec<Given> {
         let mut shown = self.given.clone();
@@ -383,6 +389,23 @@ fn read_file(path: &Path) -> Result<Vec<(String, String)>> {
     Ok(values)
 }
 
+/// What a file says of one setting.
+pub fn in_file(path: &Path, key: &str) -> Result<Option<String>> {
+    Ok(read_file(path)?.into_iter().find(|(name, _)| name == key).map(|(_, value)| value))
+}
+
+/// Those of the variables of an environment that look like settings and are none.
+pub fn misspelt(names: impl Iterator<Item = OsString>) -> Vec<String> {
+    let is_setting = |name: &str| {
+        let key = name.strip_suffix("_FILE").unwrap_or(name).to_lowercase();
+        name == "CONFIG"
+            || SETTINGS.iter().any(|setting| setting.key == key || setting.key == name.to_lowercase())
+    };
+    let ours =
+        names.filter_map(|name| name.into_string().ok()?.strip_prefix("MAILTRAIL_").map(str::to_owned));
+    ours.filter(|name| !is_setting(name)).map(|name| format!("MAILTRAIL_{name}")).collect()
+}
+
 fn known(key: &str, place: &str) -> Result<()> {
     if SETTINGS.iter().any(|setting| setting.key == key) {
         return Ok(());
@@ -431,8 +454,12 @@ impl Reader<'_> {
 
     fn time(&self, key: &str) -> Result<Time> {
         self.get(key, "hh:mm, from 00:00 to 23:59", |text| {
-            let (hour, minute) = text.split_once(':').filter(|_| text.len() == 5)?;
-            Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
+            let two = |digits: &str| {
+                let is_number = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+                digits.parse().ok().filter(|_| is_number)
+            };
+            let (hour, minute) = text.split_once(':')?;
+            Time::new(two(hour)?, two(minute)?, 0, 0).ok()
         })
     }
 
