@@ -71,6 +71,7 @@ impl Conversation<'_> {
         if !self.await_request() || !self.connection.enter(Phase::Head) {
             return After::Close;
         }
+        self.connection.is_new.store(false, Ordering::SeqCst);
         self.reader.get_mut().allow(limits.head_time, 0);
         let mut bytes = Vec::with_capacity(512);
         let head = match framing::read_head(&mut self.reader, limits.head.bytes, &mut bytes) {
@@ -175,7 +176,7 @@ impl Conversation<'_> {
         }
         // A connection is idle from its start and from each answer on. `stop` sets the flag before it closes the
         // idle: either it saw us idle or we see the flag.
-        if self.shared.is_stopping() {
+        if self.shared.is_stopping() && !self.connection.is_new.load(Ordering::SeqCst) {
             return false;
         }
         self.reader.get_mut().allow(self.shared.limits.idle_time, 0);

@@ -147,7 +147,7 @@ impl Server {
         {
             log::warn!("cannot remove {}: {error}", path.display());
         }
-        self.shared.registry.send_idle_away();
+        self.shared.registry.send_idle_away(FIRST_REQUEST);
         let left = self.shared.registry.wait_until_empty(grace);
         if left > 0 {
             self.shared.registry.send_all_away();
@@ -183,6 +183,10 @@ fn bind_tcp(address: SocketAddr) -> Result<Socket> {
     };
     bind().map_err(Error::io(format!("listening on {address}")))
 }
+
+/// A connection that was made just before we stop may still send its first request: to its client, closing it would
+/// look like a failure.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// How often `accept` wakes on a socket that must not be shut down.
 const LOOK: Duration = Duration::from_millis(100);
@@ -244,7 +248,7 @@ fn accept_all(shared: &Arc<Shared>, listener: &Socket) {
     };
     while !shared.is_stopping() {
         match listener.accept() {
-            Ok(_) if shared.is_stopping() => return,
+            // Also one that came while we stopped: its client has a connection, and knows of no restart.
             Ok((socket, address)) => {
                 shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
                 let Some(peer) = peer(&socket, &address, is_unix) else { continue };
