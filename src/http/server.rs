@@ -136,6 +136,11 @@ impl Server {
             // Wakes `accept` (Linux); the socket closes with the last of its two owners. One that is not ours stays open
             // for who comes after us, and its `accept` wakes by itself.
             if !is_inherited {
+                // Who is connected already and waits to be accepted would be reset.
+                let is_drained = listener.set_nonblocking(true).is_ok();
+                while is_drained && let Ok((socket, address)) = listener.accept() {
+                    let _ = take_in(&self.shared, socket, &address, is_unix(&listener));
+                }
                 let _ = listener.shutdown(Shutdown::Both);
             }
             if thread.join().is_err() {
@@ -250,9 +255,7 @@ fn accept_all(shared: &Arc<Shared>, listener: &Socket) {
         match listener.accept() {
             // Also one that came while we stopped: its client has a connection, and knows of no restart.
             Ok((socket, address)) => {
-                shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
-                let Some(peer) = peer(&socket, &address, is_unix) else { continue };
-                if let Err(error) = welcome(shared, socket, peer) {
+                if let Err(error) = take_in(shared, socket, &address, is_unix) {
                     complain("starting a thread for a connection", &error);
                 }
             }
@@ -265,6 +268,14 @@ fn accept_all(shared: &Arc<Shared>, listener: &Socket) {
                 ) => {}
             Err(error) => complain("accepting a connection", &error),
         }
+    }
+}
+
+fn take_in(shared: &Arc<Shared>, socket: Socket, address: &SockAddr, is_unix: bool) -> io::Result<()> {
+    shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
+    match peer(&socket, address, is_unix) {
+        Some(peer) => welcome(shared, socket, peer),
+        None => Ok(()),
     }
 }
 
