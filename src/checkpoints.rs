@@ -32,7 +32,7 @@ use crate::tlog::tree::Stored;
 
 /// In the data directory.
 pub const KEY: &str = "checkpoint.key";
-pub const CHECKPOINT: &str = "checkpoint";
+pub use crate::data_directory::CHECKPOINT;
 /// Until the epoch has begun that signs with it.
 const NEXT_KEY: &str = "checkpoint.key.next";
 

@@ -6,6 +6,7 @@
 //! `Config` that exists cannot be wrong.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -68,6 +69,11 @@ pub const SETTINGS: &[Setting] = &[
         "trusted_proxies",
         "127.0.0.1,::1",
         "networks whose X-Forwarded-For and X-Forwarded-Proto are believed, comma-separated",
+    ),
+    setting(
+        "cors_origins",
+        "",
+        "origins whose pages may call the API with a key, as in https://desk.example.org, comma-separated; empty: none",
     ),
     setting(
         "public_tlog",
@@ -145,6 +151,8 @@ pub struct Config {
     pub reset_zone: TimeZone,
     pub authserv_ids: Vec<String>,
     pub trusted_proxies: Vec<IpNet>,
+    /// As a browser writes them: lower-case, no slash at the end.
+    pub cors_origins: Vec<String>,
     pub public_tlog: bool,
     pub session_idle: Duration,
     pub session_lifetime: Duration,
@@ -243,6 +251,7 @@ impl Config {
             reset_zone: read.zone("daily_reset_zone")?,
             authserv_ids: list(of("authserv_ids")),
             trusted_proxies,
+            cors_origins: read.origins("cors_origins")?,
             public_tlog: read.flag("public_tlog")?,
             session_idle: read.duration("session_idle")?,
             session_lifetime: read.duration("session_lifetime")?,
@@ -259,6 +268,11 @@ impl Config {
             log: read.level("log")?,
             given,
         })
+    }
+
+    /// A value as it was given, and who gave it.
+    pub fn given(&self, key: &str) -> Option<&Given> {
+        self.given.iter().find(|given| given.key == key)
     }
 
     /// The values with their origins; a secret shows only that there is one.
@@ -375,6 +389,23 @@ fn read_file(path: &Path) -> Result<Vec<(String, String)>> {
     Ok(values)
 }
 
+/// What a file says of one setting.
+pub fn in_file(path: &Path, key: &str) -> Result<Option<String>> {
+    Ok(read_file(path)?.into_iter().find(|(name, _)| name == key).map(|(_, value)| value))
+}
+
+/// Those of the variables of an environment that look like settings and are none.
+pub fn misspelt(names: impl Iterator<Item = OsString>) -> Vec<String> {
+    let is_setting = |name: &str| {
+        let key = name.strip_suffix("_FILE").unwrap_or(name).to_lowercase();
+        name == "CONFIG"
+            || SETTINGS.iter().any(|setting| setting.key == key || setting.key == name.to_lowercase())
+    };
+    let ours =
+        names.filter_map(|name| name.into_string().ok()?.strip_prefix("MAILTRAIL_").map(str::to_owned));
+    ours.filter(|name| !is_setting(name)).map(|name| format!("MAILTRAIL_{name}")).collect()
+}
+
 fn known(key: &str, place: &str) -> Result<()> {
     if SETTINGS.iter().any(|setting| setting.key == key) {
         return Ok(());
@@ -423,8 +454,12 @@ impl Reader<'_> {
 
     fn time(&self, key: &str) -> Result<Time> {
         self.get(key, "hh:mm, from 00:00 to 23:59", |text| {
-            let (hour, minute) = text.split_once(':').filter(|_| text.len() == 5)?;
-            Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
+            let two = |digits: &str| {
+                let is_number = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+                digits.parse().ok().filter(|_| is_number)
+            };
+            let (hour, minute) = text.split_once(':')?;
+            Time::new(two(hour)?, two(minute)?, 0, 0).ok()
         })
     }
 
@@ -440,6 +475,20 @@ impl Reader<'_> {
                 .iter()
                 .map(|item| item.parse().or_else(|_| item.parse::<std::net::IpAddr>().map(IpNet::from)).ok())
                 .collect()
+        })
+    }
+
+    fn origins(&self, key: &str) -> Result<Vec<String>> {
+        let is_origin = |text: &str| {
+            let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            rest.is_some_and(|authority| {
+                let of_authority =
+                    |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte);
+                !authority.is_empty() && authority.bytes().all(of_authority)
+            })
+        };
+        self.get(key, "origins as browsers send them, lower-case, as in https://desk.example.org", |text| {
+            list(text).into_iter().map(|item| is_origin(&item).then_some(item)).collect()
         })
     }
 

@@ -32,10 +32,34 @@ pub fn examine(data: &Path) -> Result<()> {
 }
 
 fn no_database(data: &Path) -> Error {
+    // Quoted as a shell takes it, since it is to be typed.
+    let named = data.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
+    let named =
+        if named.chars().all(is_plain) { named } else { format!("'{}'", named.replace('\'', "'\\''")) };
+    if data.join(CHECKPOINT).exists() {
+        return lost_database(data);
+    }
     Error::refused(
         format!("there is no mailtrail database in {}", data.display()),
-        "make one with `mailtrail init --email YOU@EXAMPLE.ORG`, or name the directory with --data",
+        format!(
+            "make one with `mailtrail init --data {named} --email YOU@EXAMPLE.ORG`, or name the directory that has one \
+             with --data"
+        ),
     )
+}
+
+/// Of a directory that had a log once. A new one in its place could not be told from one that somebody emptied.
+pub fn lost_database(data: &Path) -> Error {
+    Error::refused(
+        format!("the database of the log in {} is gone; its last checkpoint is there", data.display()),
+        "put a backup in place with `mailtrail restore FILE`; for another log, name another directory with --data",
+    )
+}
+
+/// Whether there was a log here whose database is gone.
+pub fn has_lost_database(data: &Path) -> bool {
+    data.join(CHECKPOINT).exists() && !data.join("mailtrail.db").exists()
 }
 
 /// A database that lost its content must not be taken for a new one: numbers would start again, and a WAL beside it,
@@ -50,6 +74,9 @@ fn refuse_empty(database: &Path) -> Result<()> {
         "keep the directory as it is and put a backup in place with `mailtrail restore`; move the file away first",
     ))
 }
+
+/// In the data directory: what was signed last of the log.
+pub const CHECKPOINT: &str = "checkpoint";
 
 /// In the data directory: its lock, and what is known of who has it.
 const LOCK: &str = "mailtrail.lock";
@@ -308,7 +335,7 @@ const FILES: [&str; 13] = [
     "mailtrail.db-journal",
     LOCK,
     "ballast",
-    "checkpoint",
+    CHECKPOINT,
     "checkpoint.key",
     "checkpoint.key.next",
     "issuer.key",

@@ -18,7 +18,7 @@ use crate::app::{App, idempotency_key};
 use crate::error::{Error, Result};
 use crate::http::batch::{Recorded, Shape};
 use crate::http::stream::{self, Piece};
-use crate::http::{Body, Method, Request, Response};
+use crate::http::{Body, Request, Response};
 use crate::store::counts::Log;
 use crate::store::idempotency::{self, Kept};
 use crate::store::{Sharing, Store, Tx};
@@ -191,7 +191,7 @@ impl App {
     /// The answer that was kept for a write, before anything else is looked at: what it was about may be gone by now, or
     /// stand otherwise, and it was recorded all the same.
     pub fn kept_answer(&self, workspace: i64, request: &Request) -> Result<Option<Response>> {
-        if matches!(request.method, Method::Get | Method::Head) {
+        if request.method.is_safe() {
             return Ok(None);
         }
         let Some(key) = idempotency_key(workspace, request)? else { return Ok(None) };

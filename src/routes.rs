@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::auth::{self, Admin, Caller, Session, address, denials};
 use crate::error::{Error, Result, Subject};
+use crate::http::coding;
 use crate::http::route::{Dialect, Handler, Parameters, Route};
 use crate::http::{Admitted, Holder, Method, Refused, Request, Response, Service};
 use crate::mask::masked;
@@ -64,7 +65,7 @@ impl Service for Routes {
             limited = app.rates.stranger(address::of(refused.peer, refused.headers, trusted), trusted);
             error = limited.as_ref().err().unwrap_or(error);
         }
-        refusal(dialect(refused.path), error)
+        cors(app, refused.headers, refusal(dialect(refused.path), error))
     }
 }
 
@@ -119,6 +120,10 @@ const STRANGER: &str = "-";
 /// Finds the route and the caller. `Err` is the refusal.
 fn admit(app: &App, mut request: Request) -> Result<Guest<'_>, Response> {
     let started = Instant::now();
+    if request.method == Method::Options {
+        let response = options(app, &request);
+        return Err(finish(app, request, (None, STRANGER, started), response));
+    }
     let (route, parameters) = match find(request.method, &request.path) {
         Ok(found) => found,
         Err(no_route) => {
@@ -260,7 +265,53 @@ fn finish(
         true => response.with("Strict-Transport-Security", "max-age=31536000"),
         false => response,
     };
+    let response = cors(app, &request.headers, coding::fold(&request, response));
     response.with("X-Request-Id", request.id)
+}
+
+/// What a path takes. It is also what a browser asks before it sends what a page of another origin wants; `cors` says
+/// whether that page may.
+fn options(app: &App, request: &Request) -> Response {
+    let allowed = match request.path.as_str() {
+        "*" => vec!["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"],
+        path => [allowed(path), vec!["OPTIONS"]].concat(),
+    };
+    if let Err(error) = stranger(app, request) {
+        return fail(&request.id, dialect(&request.path), &error);
+    }
+    if allowed == ["OPTIONS"] {
+        return fail(&request.id, dialect(&request.path), &Error::NotFound(Subject::Route));
+    }
+    let allowed = allowed.join(", ");
+    let response = Response::empty(204).with("Allow", allowed.clone());
+    if request.header("access-control-request-method").is_none() {
+        return response;
+    }
+    response
+        .with("Access-Control-Allow-Methods", allowed)
+        .with("Access-Control-Allow-Headers", CORS_REQUEST_HEADERS)
+        .with("Access-Control-Max-Age", "600")
+}
+
+/// What a page of another origin may send beside the headers that any may, and what it may read of an answer.
+const CORS_REQUEST_HEADERS: &str = "Accept, Authorization, Content-Encoding, Content-Type, Idempotency-Key, Mailtrail-Workspace, X-Request-Id";
+const CORS_RESPONSE_HEADERS: &str = "Allow, Link, Retry-After, X-Request-Id";
+
+/// Lets a page of a configured origin read the answer (CORS). Its requests carry no cookie of ours: browsers send one
+/// only where `Access-Control-Allow-Credentials` is, which nobody gets here, and a session is refused to foreign origins.
+fn cors(app: &App, headers: &[(String, String)], response: Response) -> Response {
+    let origins = &app.config.cors_origins;
+    if origins.is_empty() {
+        return response;
+    }
+    let response = response.with("Vary", "Origin");
+    let origin = headers.iter().find(|(name, _)| name == "origin").map(|(_, value)| value);
+    match origin.filter(|origin| origins.contains(origin)) {
+        Some(origin) => response
+            .with("Access-Control-Allow-Origin", origin)
+            .with("Access-Control-Expose-Headers", CORS_RESPONSE_HEADERS),
+        None => response,
+    }
 }
 
 /// Why a request has no route.
@@ -405,24 +456,7 @@ pub fn refusal(dialect: Dialect, error: &Error) -> Response {
 
 /// RFC 9457, with our code, the refused parameters and a hint where there is one.
 fn problem(status: u16, detail: String, error: &Error) -> serde_json::Value {
-    let title = match status {
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        402 => "Payment Required",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        422 => "Unprocessable Content",
-        429 => "Too Many Requests",
-        503 => "Service Unavailable",
-        507 => "Insufficient Storage",
-        _ if status >= 500 => "Internal Server Error",
-        _ => "Bad Request",
-    };
+    let title = phrase(status);
     let mut body = json!({
         "type": "about:blank", "title": title, "status": status, "detail": detail, "code": error.code(),
     });
@@ -437,4 +471,32 @@ fn problem(status: u16, detail: String, error: &Error) -> serde_json::Value {
         _ => {}
     }
     body
+}
+
+/// The phrase of a status that is sent here (RFC 9110 section 15, RFC 6585, RFC 4918).
+pub fn phrase(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        507 => "Insufficient Storage",
+        status if status >= 500 => "Internal Server Error",
+        _ => "Bad Request",
+    }
 }

@@ -3,7 +3,7 @@
 //! The command line serves with it, the demo does, and so do the tests.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -90,11 +90,17 @@ impl Running {
     /// `Refused` when another server has the directory, or there is no database in it. `Unavailable` when somebody else
     /// has it, and does not give it up for half a minute: worth another try.
     pub fn start(config: Config, clock: Clock) -> Result<Self> {
-        Self::start_telling(config, clock, |what| log::warn!("{what}"))
+        Self::start_on(None, config, clock, |what| log::warn!("{what}"))
     }
 
-    /// As `start`; `wait` is told when it has to wait for the directory.
-    pub fn start_telling(mut config: Config, clock: Clock, wait: impl FnOnce(&str)) -> Result<Self> {
+    /// As `start`, on a socket that listens already, where there is one; `wait` is told when it has to wait for the
+    /// directory.
+    pub fn start_on(
+        inherited: Option<TcpListener>,
+        mut config: Config,
+        clock: Clock,
+        wait: impl FnOnce(&str),
+    ) -> Result<Self> {
         let address: SocketAddr = config.listen.parse().map_err(|_| {
             Error::refused(
                 format!("listen: {:?} is not an address and a port", config.listen),
@@ -119,7 +125,7 @@ impl Running {
         config.limits.connections = config.limits.connections.min(descriptors());
         let limits = config.limits.clone();
         let metrics_listen = config.metrics_listen;
-        let listeners = Listeners { tcp: Some(address), unix: Some(config.socket()) };
+        let listeners = Listeners { tcp: Some(address), inherited, unix: Some(config.socket()) };
         let app = Arc::new(App::open(config, clock, lock)?);
         // Says so when there is too little, and makes the ballast.
         app.store.disk().room();
@@ -143,7 +149,7 @@ impl Running {
             tcp => {
                 let limits = Limits { connections: WATCHERS, ..limits };
                 Some(Server::start(
-                    Listeners { tcp, unix: None },
+                    Listeners { tcp, ..Listeners::default() },
                     limits,
                     Arc::new(Watched(Arc::clone(&app))),
                 )?)

@@ -4,7 +4,7 @@
 //! stranger can tell 404 from 403 is the vendor's documented answer; ids are random.
 
 use super::sql::{self, Filter};
-use super::{COLUMNS, Entry, NewEntry, OWN_ACTIONS, Place};
+use super::{COLUMNS, Entry, NewEntry, OWN_ACTIONS, Place, one_spelling};
 use crate::app::App;
 use crate::auth::{self, Caller, Scope, Session, Standing, address};
 use crate::error::{Error, Result, Subject};
@@ -155,7 +155,7 @@ fn list(
     taker: Taker<'_>,
 ) -> Result<Response> {
     let text = |name| Ok::<_, Error>(request.query.text(name)?.map(str::to_owned));
-    let user_id = text("user_id")?.map(|id| Uuid::parse(&id).map_or(id, |uuid| uuid.to_string()));
+    let user_id = text("user_id")?.map(one_spelling);
     let filter = Filter {
         scope,
         action: text("action")?,

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::app::check_not_ahead;
-use crate::auth::FIRST_WORKSPACE;
+use crate::auth::{self, FIRST_WORKSPACE, address};
 use crate::error::{Error, Result};
 use crate::http::json::Fields;
 use crate::ids::{Ulid, Uuid};
@@ -145,8 +145,7 @@ impl NewEntry {
     pub fn read(mut fields: Fields) -> Result<Self> {
         let user_id = fields.text("user_id", 64)?;
         let user_id = fields.required("user_id", user_id)?;
-        let is_id = Uuid::parse(&user_id).is_some() || Ulid::parse(&user_id).is_some();
-        if !is_id {
+        if Uuid::parse(&user_id).is_none() && Ulid::parse(&user_id).is_none() {
             return Err(fields.refuse("user_id", format!("{} is not a UUID or a ULID", quoted(&user_id))));
         }
         let action = fields.text("action", 64)?;
@@ -169,32 +168,37 @@ impl NewEntry {
             }
             Some(_) => return Err(fields.refuse("metadata", "is not an object")),
         };
-        let ip_address = match fields.text("ip_address", 64)? {
+        let ip_address = match fields.optional("ip_address", 64)? {
             None => None,
-            Some(text) => match text.parse::<std::net::IpAddr>() {
-                Ok(address) => Some(address.to_string()),
-                Err(_) => {
-                    return Err(
+            Some(text) => Some(
+                address::written(&text)
+                    .ok_or_else(|| {
                         fields.refuse("ip_address", format!("{} is not an IP address", quoted(&text)))
-                    );
-                }
-            },
+                    })?
+                    .to_string(),
+            ),
         };
+        let user_agent = fields.long_text("user_agent")?;
         let new = Self {
-            // A UUID has one spelling here, so that a filter finds it.
-            user_id: Some(Uuid::parse(&user_id).map_or(user_id, |id| id.to_string())),
+            user_id: Some(one_spelling(user_id)),
             actor: None,
             action,
-            target_type: fields.text("target_type", 64)?,
-            target_id: fields.text("target_id", 255)?,
+            target_type: fields.optional("target_type", 64)?,
+            target_id: fields.foreign_id("target_id", 255)?,
             metadata,
             ip_address,
-            user_agent: fields.text("user_agent", 512)?,
+            user_agent: user_agent.and_then(|text| auth::agent(&text)),
             created_at: fields.timestamp("created_at")?,
         };
         fields.done()?;
         Ok(new)
     }
+}
+
+/// The id of a person as it is kept: a UUID and a ULID have one spelling here, so that a filter finds it.
+pub fn one_spelling(id: String) -> String {
+    let uuid = Uuid::parse(&id).map(|id| id.to_string());
+    uuid.or_else(|| Ulid::parse(&id).map(|id| id.to_string())).unwrap_or(id)
 }
 
 /// Lower-case words with dots between: SendDock's catalog is open, so ours is too.

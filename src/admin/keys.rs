@@ -119,13 +119,13 @@ pub fn revoke(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
 }
 
 /// Makes a new key with the same name and scopes; the old one works on for `overlap` (a duration such as `24h`,
-/// none unless given).
+/// none unless given), or until its own expiry. The new one has that expiry too, unless it is given another.
 pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let id = request.parameter("id").to_owned();
     let workspace = app.store.read(|snapshot| find_key(snapshot, admin, &id))?.workspace;
-    let overlap = if request.body.is_empty() {
-        0
+    let (overlap, expires_at) = if request.body.is_empty() {
+        (0, None)
     } else {
         let mut fields = Fields::of(json::body(request)?, "")?;
         let text = fields.text("overlap", 20)?;
@@ -139,8 +139,9 @@ pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
                 ));
             }
         };
+        let expires_at = read_expiry(&mut fields, app.clock.now())?;
         fields.done()?;
-        i64::try_from(seconds).unwrap_or(0)
+        (i64::try_from(seconds).unwrap_or(0), expires_at)
     };
     let admin = admin.clone();
     app.record_secret(workspace, request, move |tx| {
@@ -152,13 +153,14 @@ pub fn rotate(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
             workspace: old.workspace,
             name: old.name.clone(),
             scopes: old.scopes,
-            expires_at: old.expires_at,
+            expires_at: expires_at.or(old.expires_at),
             given: None,
             replaces: Some(old.key),
         };
         let (key, text) = keys::create(tx, new)?;
         let end = tx.now.plus_seconds(overlap);
         keys::end(tx, &old, end)?;
+        let end = old.expires_at.map_or(end, |expires_at| end.min(expires_at));
         let metadata = json!({
             "name": key.name, "before": old.hint, "after": key.hint, "old_key_ends_at": end.truncated(),
             "new_id": key.id, "new": describe(&key, &text),

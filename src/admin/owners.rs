@@ -174,7 +174,7 @@ fn find_known_mailbox(connection: &Connection, admin: &Admin, id: i64) -> Result
 
 fn path_number(request: &Request) -> Result<i64> {
     request.query.only(&[])?;
-    request.parameter("id").parse().map_err(|_| Error::NotFound(Subject::Mailbox))
+    request.number("id").ok_or(Error::NotFound(Subject::Mailbox))
 }
 
 pub fn list_mailboxes(app: &App, admin: &Admin, request: &Request) -> Result<Response> {

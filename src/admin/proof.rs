@@ -169,8 +169,7 @@ pub fn show_consistency(app: &App, admin: &Admin, request: &Request) -> Result<R
 pub fn prove_control(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     admin.must_run_the_appliance()?;
-    let number = request.parameter("number").parse().ok();
-    let number = number.ok_or(Error::NotFound(Subject::Control))?;
+    let number = request.number("number").ok_or(Error::NotFound(Subject::Control))?;
     if !app.store.read(|snapshot| controls::exists(snapshot, number))? {
         return Err(Error::NotFound(Subject::Control));
     }

@@ -32,10 +32,12 @@ pub fn of(peer: Peer, headers: &[(String, String)], trusted: &[IpNet]) -> Option
         .iter()
         .filter(|(name, _)| name == "x-forwarded-for")
         .flat_map(|(_, value)| value.split(','))
+        // RFC 9110 section 5.6.1.2: an empty element is none.
+        .filter(|entry| !entry.trim().is_empty())
         .collect();
     let mut client = peer;
     for entry in fields.into_iter().rev().take(HOPS) {
-        let Some(address) = parse(entry) else { break };
+        let Some(address) = written(entry) else { break };
         client = Some(address);
         if !is_trusted(&address) {
             break;
@@ -60,17 +62,23 @@ pub fn bits(address: IpAddr) -> u128 {
     }
 }
 
-/// An address with or without port and brackets.
-fn parse(entry: &str) -> Option<IpAddr> {
-    let entry = entry.trim();
-    let address = match entry.strip_prefix('[') {
-        Some(rest) => rest.split_once(']')?.0.parse().ok(),
-        None => entry
-            .parse()
-            .ok()
-            .or_else(|| entry.parse::<std::net::SocketAddrV4>().ok().map(|socket| IpAddr::V4(*socket.ip()))),
+/// An address as proxies and logs write it: with or without quotes, brackets, a zone (`fe80::1%eth0`) and a port.
+pub fn written(text: &str) -> Option<IpAddr> {
+    let text = text.trim().trim_matches('"');
+    let bare = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').filter(|(_, port)| is_port(port))?.0,
+        None => match text.split_once(':') {
+            Some((before, _)) if before.contains('.') && is_port(&text[before.len()..]) => before,
+            _ => text,
+        },
     };
-    address.map(|address: IpAddr| address.to_canonical())
+    let bare = bare.split_once('%').map_or(bare, |(address, _)| address);
+    bare.parse().ok().map(|address: IpAddr| address.to_canonical())
+}
+
+/// Nothing, or a colon and a number.
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
 /// Whether the client came over https: the word of a trusted proxy.
@@ -101,6 +109,9 @@ mod tests {
             ("127.0.0.1", Some("203.0.113.42:5050"), "203.0.113.42"),
             ("127.0.0.1", Some("[2001:db8::1]:443"), "2001:db8::1"),
             ("127.0.0.1", Some("::ffff:203.0.113.42"), "203.0.113.42"),
+            ("127.0.0.1", Some("203.0.113.42,"), "203.0.113.42"),
+            ("127.0.0.1", Some(", 203.0.113.42 , ,10.0.0.7,"), "203.0.113.42"),
+            ("127.0.0.1", Some("[fe80::1%eth0]:443"), "fe80::1"),
             ("198.51.100.9", Some("203.0.113.42"), "198.51.100.9"),
         ] {
             let headers = forwarded.map(|value| ("x-forwarded-for".to_owned(), value.to_owned()));

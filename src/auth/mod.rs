@@ -246,10 +246,14 @@ fn by(app: &App, request: &Request, user: Option<Uuid>, name: String) -> By {
     }
 }
 
-/// The request's `User-Agent`, cut to 512 characters.
+/// The request's `User-Agent`, as `agent` has it.
 pub fn user_agent(request: &Request) -> Option<String> {
-    let agent = request.header("user-agent")?;
-    let kept: String = agent.chars().filter(|c| !c.is_control()).take(512).collect();
+    request.header("user-agent").and_then(agent)
+}
+
+/// What a program calls itself, as it is recorded: without control characters and keys, cut to 512 characters.
+pub fn agent(text: &str) -> Option<String> {
+    let kept: String = text.chars().filter(|c| !c.is_control()).take(512).collect();
     Some(masked(&kept).into_owned()).filter(|agent| !agent.is_empty())
 }
 

@@ -450,6 +450,9 @@ pub enum KeyCommand {
         /// How long the old one works on, as in 24h
         #[arg(long, default_value = "0s")]
         overlap: String,
+        /// When the new one ends, RFC 3339; otherwise when the old one would have
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
     },
     /// End a key now
     Revoke { id: String },

@@ -24,6 +24,7 @@ mod witness;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ use clap::Parser;
 use serde_json::Value;
 use signal_hook::consts::SIGXFSZ;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::mask::masked;
 use crate::privileges;
@@ -64,7 +65,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(&format!("error: {error}\n\nhint: {}", error.hint()));
+            let told = format!("error: {error}\n\nhint: {}", error.hint());
+            // Each line of the journal has a priority of its own, and an empty one is none.
+            match service::is_in_journal() {
+                true => {
+                    told.lines().filter(|line| !line.is_empty()).for_each(|line| tell(&format!("<3>{line}")))
+                }
+                false => tell(&told),
+            }
             ExitCode::from(reader.code(&error))
         }
     }
@@ -206,6 +214,11 @@ fn run(arguments: Arguments) -> Result<()> {
         _ => {}
     }
     let config = Config::load(&flags, arguments.config.as_deref(), |name| std::env::var(name).ok())?;
+    if let (Command::Serve { .. }, Some(data), Some(file)) =
+        (&arguments.command, &arguments.data, &arguments.config)
+    {
+        must_agree(data, file)?;
+    }
     // As root, whose directory it is; before anything in it is read, we become its owner.
     match &arguments.command {
         Command::Demo { .. } | Command::Config | Command::Man | Command::Completions { .. } => {}
@@ -270,10 +283,24 @@ fn run(arguments: Arguments) -> Result<()> {
     }
 }
 
+/// The unit names both the directory and the file: who writes another directory into the file alone would go on serving,
+/// and reading, the old one.
+fn must_agree(data: &Path, file: &Path) -> Result<()> {
+    let Some(other) = config::in_file(file, "data")? else { return Ok(()) };
+    let place = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_default();
+    if place(data) == place(Path::new(&other)) {
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!("data: --data says {}, {} says {other}", data.display(), file.display()),
+        "take it out of the file; with the unit, see README (Another disk)",
+    ))
+}
+
 /// A line an event on standard error: time (unless the journal puts its own), level, text. Control characters are
 /// shown and not obeyed, so that nobody writes lines of their own, and no key is. A panic is a line like any other.
 fn start_log(level: log::LevelFilter) {
-    let in_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let in_journal = service::is_in_journal();
     env_logger::Builder::new()
         .filter_level(log::LevelFilter::Warn)
         .filter_module("mailtrail", level)
@@ -283,7 +310,7 @@ fn start_log(level: log::LevelFilter) {
             let text = visible_line(&masked);
             let level = record.level();
             if in_journal {
-                writeln!(out, "{level:<5} {text}")
+                writeln!(out, "<{}>{level:<5} {text}", service::priority(level))
             } else {
                 writeln!(out, "{} {level:<5} {text}", crate::time::Clock::system().now().truncated())
             }

@@ -377,10 +377,10 @@ pub fn key(context: &Context, command: &KeyCommand) -> Result<()> {
         }
         KeyCommand::List => Verbs::of(context, KEYS)?.list(),
         KeyCommand::Show { id } => Verbs::of(context, KEYS)?.show(id),
-        KeyCommand::Rotate { id, overlap } => {
+        KeyCommand::Rotate { id, overlap, expires } => {
             let verbs = Verbs::of(context, KEYS)?;
-            let made =
-                verbs.client.post(&format!("{}/rotate", verbs.path(id)), &json!({ "overlap": overlap }))?;
+            let body = json!({ "overlap": overlap, "expires_at": expires });
+            let made = verbs.client.post(&format!("{}/rotate", verbs.path(id)), &body)?;
             context.answer(&made, card)
         }
         KeyCommand::Revoke { id } => {

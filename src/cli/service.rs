@@ -2,14 +2,51 @@
 //!
 //! Alive means that the writer thread gets on: a process that answers reads and records nothing must be restarted.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
+
+use listenfd::ListenFd;
 
 use sd_notify::NotifyState;
 
+use crate::error::{Error, Result};
 use crate::store::Store;
 
 /// Looks in the time within which systemd wants a sign of life: one that comes late does no harm.
 const LOOKS: u32 = 4;
+
+/// Whether standard error goes to the journal (systemd.exec(5), JOURNAL_STREAM): a redirection of it does not.
+pub fn is_in_journal() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let Some((device, inode)) = stream.split_once(':') else { return false };
+    rustix::fs::fstat(std::io::stderr())
+        .is_ok_and(|stat| device.parse() == Ok(stat.st_dev) && inode.parse() == Ok(stat.st_ino))
+}
+
+/// What the journal takes a line for that begins with it (sd-daemon(3)).
+pub fn priority(level: log::Level) -> u8 {
+    match level {
+        log::Level::Error => 3,
+        log::Level::Warn => 4,
+        log::Level::Info => 6,
+        log::Level::Debug | log::Level::Trace => 7,
+    }
+}
+
+/// The socket that systemd listens on for us (mailtrail.socket), where it does: while no server runs, who connects waits.
+///
+/// # Errors
+/// `Refused` when there are several, or one of another kind.
+pub fn listener() -> Result<Option<TcpListener>> {
+    let mut sockets = ListenFd::from_env();
+    let refused =
+        |what: String| Error::refused(what, "give mailtrail.socket one ListenStream=, an address and a port");
+    match sockets.len() {
+        0 => Ok(None),
+        1 => sockets.take_tcp_listener(0).map_err(|error| refused(format!("systemd's socket: {error}"))),
+        n => Err(refused(format!("systemd hands over {n} sockets"))),
+    }
+}
 
 pub fn ready(url: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(&serving(url))]);

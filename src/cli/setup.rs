@@ -19,7 +19,7 @@ use super::table::{card, cell, table};
 use super::terminal::{print, tell};
 use crate::app::{App, LOGS};
 use crate::auth::{Scope, password};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::data_directory::{self, Lock, PATIENCE, State, Turn, still_taken};
 use crate::error::{Error, Result};
 use crate::http::client::is_answered;
@@ -112,6 +112,9 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
             "serve it with `mailtrail serve`, or name another directory with --data",
         ));
     }
+    if data_directory::has_lost_database(&config.data) {
+        return Err(data_directory::lost_database(&config.data));
+    }
     data_directory::create(&config.data)?;
     data_directory::refuse_open_modes(&config.data)?;
     let lock = take_lock(config, |data| {
@@ -142,9 +145,24 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
 
 pub fn serve(context: Context) -> Result<()> {
     privileges::descend()?;
+    for name in config::misspelt(std::env::vars_os().map(|(name, _)| name)) {
+        log::warn!("the environment has {name}, which is no setting; `mailtrail config` lists them all");
+    }
     // From here on a signal is a drain, also one that comes as soon as the URL is printed.
     let signals = signals()?;
-    let running = Running::start_telling(context.config, Clock::system(), service::waiting)?;
+    let listener = service::listener()?;
+    if let (Some(listener), Some(given)) = (&listener, context.config.given("listen")) {
+        let address =
+            listener.local_addr().map_err(Error::io("the address of systemd's socket"))?.to_string();
+        if given.origin != "default" && given.value != address {
+            log::warn!(
+                "listen = {} ({}) does not count: systemd's socket is {address}",
+                given.value,
+                given.origin
+            );
+        }
+    }
+    let running = Running::start_on(listener, context.config, Clock::system(), service::waiting)?;
     print(&running.url())?;
     log::info!("listening on {} and {}", running.url(), running.app.config.socket().display());
     if let Some(url) = running.metrics_url() {

@@ -209,6 +209,7 @@ impl<T> Items<T> {
 
 fn lines<T>(body: &[u8], item_bytes: usize, read: impl Fn(Fields) -> Result<T>) -> Result<Vec<(usize, T)>> {
     let mut items = Vec::new();
+    let body = json::without_bom(body);
     for (at, line) in body.split(|byte| *byte == b'\n').enumerate() {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;

@@ -74,6 +74,8 @@ pub(super) struct Connection {
     pub socket: Socket,
     pub peer: Peer,
     source: Option<IpAddr>,
+    /// Until the first byte of its first request.
+    pub is_new: AtomicBool,
     /// Microseconds since `start` above, the phase in the lowest three bits.
     word: AtomicU64,
     /// Set, and counted, while `open` below is locked.
@@ -193,9 +195,10 @@ impl Registry {
         open.last_number += 1;
         let number = open.last_number;
         let word = AtomicU64::new(word(self.start, Phase::Idle));
-        let is_leaving = AtomicBool::new(false);
-        let connection =
-            Arc::new(Connection { number, socket, peer, source, word, is_leaving, start: self.start });
+        let (is_new, is_leaving) = (AtomicBool::new(true), AtomicBool::new(false));
+        let start = self.start;
+        let connection = Connection { number, socket, peer, source, is_new, word, is_leaving, start };
+        let connection = Arc::new(connection);
         open.connections.insert(number, Arc::clone(&connection));
         if let Some(source) = source {
             open.by_source.entry(source).or_default().open += 1;
@@ -204,11 +207,27 @@ impl Registry {
         Admission::In { place, pushed_out }
     }
 
-    /// Closes all that wait for a request.
-    pub fn send_idle_away(&self) {
+    /// Closes all that wait for a request; those that never had one are given so long for it.
+    pub fn send_idle_away(&self, first_request: Duration) {
+        self.send_away_where(|connection| !connection.is_new.load(Ordering::SeqCst));
+        let is_awaited = |open: &mut Open| {
+            let mut all = open.connections.values();
+            all.any(|connection| {
+                connection.phase() == Phase::Idle && connection.is_new.load(Ordering::SeqCst)
+            })
+        };
+        let until = Instant::now() + first_request;
+        while is_awaited(&mut lock(&self.open)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.send_away_where(|_| true);
+    }
+
+    /// Closes those that wait for a request and are meant.
+    fn send_away_where(&self, is_meant: impl Fn(&Connection) -> bool) {
         for connection in lock(&self.open).connections.values() {
             let seen = connection.word.load(Ordering::SeqCst);
-            if Phase::of(seen) == Phase::Idle {
+            if Phase::of(seen) == Phase::Idle && is_meant(connection) {
                 connection.send_away(seen);
             }
         }

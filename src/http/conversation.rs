@@ -15,6 +15,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::account::{Account, Held, SMALL};
+use super::coding::{self, Coding};
 use super::connections::{Connection, Phase, Place, Registry, Room, lock};
 use super::framing::{self, BodyLength, Fault, Glimpse, RequestHead, Version};
 use super::limits::{Counters, Limits};
@@ -70,6 +71,7 @@ impl Conversation<'_> {
         if !self.await_request() || !self.connection.enter(Phase::Head) {
             return After::Close;
         }
+        self.connection.is_new.store(false, Ordering::SeqCst);
         self.reader.get_mut().allow(limits.head_time, 0);
         let mut bytes = Vec::with_capacity(512);
         let head = match framing::read_head(&mut self.reader, limits.head.bytes, &mut bytes) {
@@ -107,7 +109,8 @@ impl Conversation<'_> {
             id: request.id.clone(),
             path: request.path.clone(),
         };
-        let announced = Announced { length: head.length, waits: head.expects_continue };
+        let coding = Coding::of(&request.headers);
+        let announced = Announced { length: head.length, waits: head.expects_continue, coding };
         let has_body = announced.length != BodyLength::Fixed(0);
         let mut working = None;
         if !has_body {
@@ -128,6 +131,15 @@ impl Conversation<'_> {
                 return self.turn_down(response, &about, &announced, working);
             }
         };
+        if has_body && coding == Coding::Unknown {
+            let message = "this Content-Encoding is not accepted; accepted: gzip, or none";
+            let error = Error::http(415, message);
+            drop(turn);
+            let refused = about.refused(self.connection.peer, &error);
+            let response = shared.worded(&refused).with("Accept-Encoding", coding::GZIP);
+            shared.note_refusal(response.status, &refused);
+            return self.turn_down(response, &about, &announced, working);
+        }
         let mut held = Held::nothing(&shared.account, &holder);
         let mut body = Vec::new();
         if has_body {
@@ -164,7 +176,7 @@ impl Conversation<'_> {
         }
         // A connection is idle from its start and from each answer on. `stop` sets the flag before it closes the
         // idle: either it saw us idle or we see the flag.
-        if self.shared.is_stopping() {
+        if self.shared.is_stopping() && !self.connection.is_new.load(Ordering::SeqCst) {
             return false;
         }
         self.reader.get_mut().allow(self.shared.limits.idle_time, 0);
@@ -199,7 +211,12 @@ impl Conversation<'_> {
             outlet.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(Fault::Io)?;
         }
         self.reader.get_mut().allow(limits.body_time, limits.body_rate);
-        framing::read_body(&mut self.reader, announced.length, limit, &mut |bytes| held.grow(bytes))
+        let body =
+            framing::read_body(&mut self.reader, announced.length, limit, &mut |bytes| held.grow(bytes))?;
+        if announced.coding != Coding::Gzip {
+            return Ok(body);
+        }
+        coding::unfold(&body, limit, &mut |bytes| held.grow(bytes)).map_err(Fault::Refused)
     }
 
     /// The answer to a request that is there whole, once it is its turn.
@@ -429,6 +446,7 @@ struct Announced {
     length: BodyLength,
     /// For a `100 Continue`.
     waits: bool,
+    coding: Coding,
 }
 
 /// The client's own id when it is sane, so that its log and ours can be held side by side.

@@ -15,6 +15,7 @@
 //!
 //! is an error, always: an audit log that took half a batch for a whole one would be wrong for ever.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Read};
 
 use super::{Method, Query};
@@ -78,7 +79,7 @@ pub enum BodyLength {
 pub struct RequestHead {
     pub version: Version,
     pub method: Method,
-    /// Still percent-encoded, without the query; begins with `/`.
+    /// Still percent-encoded, without the query; begins with `/`, or is the `*` of OPTIONS.
     pub path: String,
     pub query: Query,
     /// Lower-case names in the order of arrival. `host` is the authority the request is for, also when the target
@@ -176,6 +177,7 @@ pub fn glance(head: &[u8], limits: &HeadLimits) -> Glimpse {
 /// # Errors
 /// `Error::Http` with 400, 414, 417, 431, 501 or 505.
 pub fn parse_request_head(bytes: &[u8], limits: &HeadLimits) -> Result<RequestHead> {
+    let bytes = &*as_http_11(bytes);
     let mut fields = vec![httparse::EMPTY_HEADER; limits.fields];
     let mut parsed = httparse::Request::new(&mut fields);
     let outcome = parsed.parse(bytes);
@@ -188,7 +190,11 @@ pub fn parse_request_head(bytes: &[u8], limits: &HeadLimits) -> Result<RequestHe
     if target.len() > limits.target {
         return Err(Error::http(414, format!("the request target exceeds {} bytes", limits.target)));
     }
-    let Target { authority, path, query } = Target::parse(target)?;
+    let Target { authority, path, query } = match (method, target) {
+        // Of the server as a whole (RFC 9112 section 3.2.4).
+        (Method::Options, "*") => Target { authority: None, path: "*", query: "" },
+        _ => Target::parse(target)?,
+    };
 
     let mut headers = lowered(parsed.headers);
     let host = host(&headers, version)?;
@@ -491,6 +497,20 @@ fn check_whole(bytes: &[u8], outcome: httparse::Result<usize>, limits: &HeadLimi
     Ok(())
 }
 
+/// A head that names a later minor version, HTTP/1.2 to 1.9, is one of HTTP/1.1 with features that nobody here knows
+/// (RFC 9110 section 2.5).
+fn as_http_11(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let end = bytes.iter().position(|byte| *byte == b'\r').unwrap_or(bytes.len());
+    match &bytes[..end] {
+        [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => {
+            let mut bytes = bytes.to_vec();
+            bytes[end - 1] = b'1';
+            Cow::Owned(bytes)
+        }
+        _ => Cow::Borrowed(bytes),
+    }
+}
+
 /// Whether the third and last word of the first line is `HTTP/d.d` (RFC 9112 section 2.3).
 fn names_a_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
@@ -713,7 +733,6 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: a\r\nX: \u{e9}\r\n", Ok("Get / keep")),
             // The request line.
             ("get / HTTP/1.1\r\nHost: a\r\n", Err(501)),
-            ("OPTIONS * HTTP/1.1\r\nHost: a\r\n", Err(501)),
             ("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n", Err(501)),
             ("G@T / HTTP/1.1\r\nHost: a\r\n", Err(400)),
             (" GET / HTTP/1.1\r\nHost: a\r\n", Err(400)),
@@ -723,7 +742,8 @@ mod tests {
             ("GET /\r\nHost: a\r\n", Err(400)),
             ("GET / \r\nHost: a\r\n", Err(400)),
             ("GET / HTTP/2.0\r\nHost: a\r\n", Err(505)),
-            ("GET / HTTP/1.2\r\nHost: a\r\n", Err(505)),
+            ("GET / HTTP/1.2\r\nHost: a\r\n", Ok("Get / keep")),
+            ("GET / HTTP/1.9\r\nHost: a\r\n", Ok("Get / keep")),
             ("GET / HTTP/0.9\r\nHost: a\r\n", Err(505)),
             ("PRI * HTTP/2.0\r\n", Err(505)),
             ("GET / HTTP/1.10\r\nHost: a\r\n", Err(400)),
@@ -731,6 +751,8 @@ mod tests {
             ("GET / HTTPS/1.1\r\nHost: a\r\n", Err(400)),
             ("GET / a HTTP/1.1\r\nHost: a\r\n", Err(400)),
             // The target.
+            ("OPTIONS * HTTP/1.1\r\nHost: a\r\n", Ok("Options * keep")),
+            ("OPTIONS ** HTTP/1.1\r\nHost: a\r\n", Err(400)),
             ("GET * HTTP/1.1\r\nHost: a\r\n", Err(400)),
             ("GET a:80 HTTP/1.1\r\nHost: a\r\n", Err(400)),
             ("GET x HTTP/1.1\r\nHost: a\r\n", Err(400)),

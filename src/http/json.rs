@@ -16,13 +16,16 @@ use serde_json::{Map, Value};
 use super::Request;
 use crate::error::{Error, Problems, Result};
 use crate::ids::Uuid;
-use crate::mask::{cut, quoted};
+use crate::mask::{cut, glimpse, quoted};
 use crate::time::Timestamp;
 
 const DEEPEST: usize = 64;
 
 /// Names and values of one text, or of one item of many.
 const MOST: usize = 10_000;
+
+/// 2^63. Integers from there on may be beyond 64 bits.
+const BEYOND_INTEGERS: f64 = 9_223_372_036_854_775_808.0;
 
 /// The body as JSON, whatever media type was named: curl sends form-encoded by default, clients forget.
 pub fn body(request: &Request) -> Result<Value> {
@@ -61,15 +64,55 @@ fn read_whole<'a, T>(
     read: impl FnOnce(&mut Deserializer<'a>, &mut Budget) -> serde_json::Result<T>,
     most: usize,
 ) -> Result<T> {
+    let bytes = without_bom(bytes);
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Error::Malformed("the body is empty; expected: JSON".into()));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let mut budget = Budget { most, left: most, bytes: usize::MAX };
+    let mut budget = Budget { most, left: most, bytes: usize::MAX, has_large: false };
     let value = read(&mut deserializer, &mut budget);
-    value
+    let value = value
         .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| Error::Malformed(format!("the body is not acceptable JSON: {error}")))
+        .map_err(|error| Error::Malformed(format!("the body is not acceptable JSON: {error}")))?;
+    if let (true, Some(digits)) = (budget.has_large, rounded_integer(bytes)) {
+        let message = format!(
+            "the body is not acceptable JSON: the integer {} would be rounded; accepted: integers of 64 bits, or text",
+            glimpse(digits)
+        );
+        return Err(Error::Malformed(message));
+    }
+    Ok(value)
+}
+
+/// Without the mark that some editors put in front (RFC 8259 section 8.1 lets a reader pass it over).
+pub fn without_bom(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// The first integer of a JSON text that fits neither an `i64` nor a `u64`: what is read of it is another number. One
+/// with a fraction or an exponent is a float in every reader and passes.
+fn rounded_integer(bytes: &[u8]) -> Option<&str> {
+    let (mut at, mut in_text) = (0, false);
+    while let Some(byte) = bytes.get(at) {
+        let of_number = |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9');
+        match byte {
+            b'\\' if in_text => at += 1,
+            b'"' => in_text = !in_text,
+            b'-' | b'0'..=b'9' if !in_text => {
+                let length = bytes[at..].iter().take_while(|byte| of_number(byte)).count();
+                let number = std::str::from_utf8(&bytes[at..at + length]).unwrap_or_default();
+                let is_integer = !number.contains(['.', 'e', 'E']);
+                if is_integer && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
+                    return Some(number);
+                }
+                at += length;
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 /// What a text may still hold.
@@ -79,6 +122,8 @@ struct Budget {
     left: usize,
     /// Of texts.
     bytes: usize,
+    /// Whether a float came that is too large to have been an integer of 64 bits: perhaps it was meant for one.
+    has_large: bool,
 }
 
 impl Budget {
@@ -133,6 +178,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Ok(value.into())
     }
     fn visit_f64<E>(self, value: f64) -> std::result::Result<Value, E> {
+        self.budget.has_large |= value.abs() >= BEYOND_INTEGERS;
         Ok(value.into())
     }
     fn visit_str<E: serde::de::Error>(self, value: &str) -> std::result::Result<Value, E> {
@@ -208,8 +254,12 @@ pub fn read_items(bytes: &[u8], word: &str, item_bytes: usize, mut each: impl Fn
     let read = read_whole(
         bytes,
         |deserializer, budget| {
-            let list = ReadList { item_bytes, has_begun: &mut has_begun, each: &mut each };
-            deserializer.deserialize_map(ReadEnvelope { word, list, budget })
+            let mut has_large = false;
+            let (has_begun, each) = (&mut has_begun, &mut each);
+            let list = ReadList { item_bytes, has_begun, has_large: &mut has_large, each };
+            let read = deserializer.deserialize_map(ReadEnvelope { word, list, budget: &mut *budget });
+            budget.has_large |= has_large;
+            read
         },
         MOST,
     );
@@ -255,6 +305,7 @@ impl<'de> Visitor<'de> for ReadEnvelope<'_> {
 struct ReadList<'a> {
     item_bytes: usize,
     has_begun: &'a mut bool,
+    has_large: &'a mut bool,
     each: &'a mut dyn FnMut(Value),
 }
 
@@ -275,8 +326,10 @@ impl<'de> Visitor<'de> for &mut ReadList<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<(), A::Error> {
         *self.has_begun = true;
         loop {
-            let mut budget = Budget { most: MOST, left: MOST, bytes: self.item_bytes };
-            match items.next_element_seed(Strict { depth: 2, budget: &mut budget })? {
+            let mut budget = Budget { most: MOST, left: MOST, bytes: self.item_bytes, has_large: false };
+            let item = items.next_element_seed(Strict { depth: 2, budget: &mut budget })?;
+            *self.has_large |= budget.has_large;
+            match item {
                 Some(item) => (self.each)(item),
                 None => return Ok(()),
             }
@@ -342,6 +395,27 @@ impl Fields {
                 &other,
                 &format!("text of 1 to {most} characters, no control characters"),
             )),
+        }
+    }
+
+    /// `text`, where an empty one says that there is none.
+    pub fn optional(&mut self, name: &str, most: usize) -> Result<Option<String>> {
+        if self.members.get(name).is_some_and(|value| value.as_str() == Some("")) {
+            self.members.shift_remove(name);
+            return Ok(None);
+        }
+        self.text(name, most)
+    }
+
+    /// An id of somebody else's making: `optional`, or an integer, whose digits are the id.
+    pub fn foreign_id(&mut self, name: &str, most: usize) -> Result<Option<String>> {
+        match self.members.get(name) {
+            Some(Value::Number(number)) if number.is_i64() || number.is_u64() => {
+                let digits = number.to_string();
+                self.members.shift_remove(name);
+                Ok(Some(digits))
+            }
+            _ => self.optional(name, most),
         }
     }
 

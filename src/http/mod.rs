@@ -2,19 +2,21 @@
 //!
 //! `server` accepts and writes answers and is the only place that names tiny_http; `framing` turns bytes into requests,
 //! `conversation` takes a connection through them, `connections` says who may be connected, `wire` keeps the
-//! deadlines; `client` is the command line's way in, `remote` the way to other servers. `query` has the typed parameters;
+//! deadlines; `coding` folds and unfolds gzip, `negotiate` reads what a client would like; `client` is the command line's way in, `remote` the way to other servers. `query` has the typed parameters;
 //! `route` says what a route is.
 //! Nothing here knows a log, an owner or a caller.
 
 mod account;
 pub mod batch;
 pub mod client;
+pub mod coding;
 mod connections;
 mod conversation;
 pub mod framing;
 pub mod json;
 pub mod listing;
 mod limits;
+mod negotiate;
 pub mod query;
 pub mod remote;
 pub mod route;
@@ -37,6 +39,8 @@ pub enum Method {
     Put,
     Patch,
     Delete,
+    /// What a path takes, for who asks first; no route has it in its table.
+    Options,
 }
 
 impl Method {
@@ -49,6 +53,7 @@ impl Method {
             "PUT" => Self::Put,
             "PATCH" => Self::Patch,
             "DELETE" => Self::Delete,
+            "OPTIONS" => Self::Options,
             _ => return None,
         })
     }
@@ -61,12 +66,13 @@ impl Method {
             Self::Put => "PUT",
             Self::Patch => "PATCH",
             Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
         }
     }
 
     /// Whether a request with it may change something.
-    pub fn is_safe(self) -> bool {
-        matches!(self, Self::Get | Self::Head)
+    pub const fn is_safe(self) -> bool {
+        matches!(self, Self::Get | Self::Head | Self::Options)
     }
 }
 
@@ -137,6 +143,14 @@ impl Request {
     /// The value of a `{name}` of the route; empty when the route has no such name.
     pub fn parameter(&self, name: &str) -> &str {
         self.parameters.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    /// A `{name}` of the route that is the number of something: digits alone and no zero in front, since a number has
+    /// one path.
+    pub fn number(&self, name: &str) -> Option<i64> {
+        let text = self.parameter(name);
+        let is_canonical = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| is_canonical)
     }
 
     /// The media type of the body, lower-case, without parameters; empty when none was named.

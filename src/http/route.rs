@@ -76,10 +76,10 @@ impl BodyLimit {
 /// A route in one line of a slice's table. Its body is that of a question or of a setting, by the method.
 pub const fn route(method: Method, path: &'static str, dialect: Dialect, handler: Handler) -> Route {
     let body = match method {
-        Method::Get | Method::Head | Method::Delete => BodyLimit::Small,
+        Method::Get | Method::Head | Method::Delete | Method::Options => BodyLimit::Small,
         Method::Post | Method::Put | Method::Patch => BodyLimit::Setting,
     };
-    let keeps_answers = !matches!(method, Method::Get | Method::Head);
+    let keeps_answers = !method.is_safe();
     Route { method, path, dialect, body, has_tail: false, keeps_answers, handler }
 }
 

@@ -16,7 +16,7 @@
 
 use std::cell::Cell;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -39,10 +39,12 @@ use crate::seldom;
 use crate::time::http_date;
 
 /// Where to listen. At least one must be given.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Listeners {
     /// Port 0 lets the system choose; `Server::address` tells.
     pub tcp: Option<SocketAddr>,
+    /// Listens already, and is somebody else's: connections wait in it while no server runs. In place of `tcp`.
+    pub inherited: Option<TcpListener>,
     /// Made with mode 0600. A socket that is there already is replaced: the caller holds the lock of the data
     /// directory, so nobody can be listening on it.
     pub unix: Option<PathBuf>,
@@ -59,6 +61,7 @@ pub struct Server {
 
 struct Acceptor {
     listener: Arc<Socket>,
+    is_inherited: bool,
     thread: JoinHandle<()>,
 }
 
@@ -82,14 +85,18 @@ impl Server {
         limits.connections = limits.connections.min(descriptors());
         let mut bound = Vec::new();
         let mut address = None;
-        if let Some(wanted) = listeners.tcp {
-            let listener = bind_tcp(wanted)?;
-            let local = listener.local_addr().map_err(Error::io(format!("listening on {wanted}")))?;
+        let tcp = match (listeners.inherited, listeners.tcp) {
+            (Some(inherited), _) => Some((take_over(inherited)?, true)),
+            (None, Some(wanted)) => Some((bind_tcp(wanted)?, false)),
+            (None, None) => None,
+        };
+        if let Some((listener, is_inherited)) = tcp {
+            let local = listener.local_addr().map_err(Error::io("the address of the listener"))?;
             address = local.as_socket();
-            bound.push(("accept-tcp", listener));
+            bound.push(("accept-tcp", listener, is_inherited));
         }
         if let Some(path) = &listeners.unix {
-            bound.push(("accept-unix", bind_unix(path)?));
+            bound.push(("accept-unix", bind_unix(path)?, false));
         }
         if bound.is_empty() {
             return Err(Error::refused(
@@ -100,14 +107,14 @@ impl Server {
         let shared = Arc::new(Shared::new(limits, service, counters));
         let socket_file = Mutex::new(listeners.unix);
         let server = Self { shared, acceptors: Mutex::default(), address, socket_file };
-        for (name, listener) in bound {
+        for (name, listener, is_inherited) in bound {
             let listener = Arc::new(listener);
             let (shared, ours) = (Arc::clone(&server.shared), Arc::clone(&listener));
             let thread = thread::Builder::new()
                 .name(name.to_owned())
                 .spawn(move || accept_all(&shared, &ours))
                 .map_err(Error::io(format!("starting the thread {name}")))?;
-            lock(&server.acceptors).push(Acceptor { listener, thread });
+            lock(&server.acceptors).push(Acceptor { listener, is_inherited, thread });
         }
         Ok(server)
     }
@@ -125,9 +132,17 @@ impl Server {
     /// over: then the rest is cut off. Says how many those were. A second call finds nothing to do.
     pub fn stop(&self, grace: Duration) -> usize {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        for Acceptor { listener, thread } in lock(&self.acceptors).drain(..) {
-            // Wakes `accept` (Linux); the socket closes with the last of its two owners.
-            let _ = listener.shutdown(Shutdown::Both);
+        for Acceptor { listener, is_inherited, thread } in lock(&self.acceptors).drain(..) {
+            // Wakes `accept` (Linux); the socket closes with the last of its two owners. One that is not ours stays open
+            // for who comes after us, and its `accept` wakes by itself.
+            if !is_inherited {
+                // Who is connected already and waits to be accepted would be reset.
+                let is_drained = listener.set_nonblocking(true).is_ok();
+                while is_drained && let Ok((socket, address)) = listener.accept() {
+                    let _ = take_in(&self.shared, socket, &address, is_unix(&listener));
+                }
+                let _ = listener.shutdown(Shutdown::Both);
+            }
             if thread.join().is_err() {
                 log::error!("an acceptor had panicked");
             }
@@ -137,7 +152,7 @@ impl Server {
         {
             log::warn!("cannot remove {}: {error}", path.display());
         }
-        self.shared.registry.send_idle_away();
+        self.shared.registry.send_idle_away(FIRST_REQUEST);
         let left = self.shared.registry.wait_until_empty(grace);
         if left > 0 {
             self.shared.registry.send_all_away();
@@ -172,6 +187,20 @@ fn bind_tcp(address: SocketAddr) -> Result<Socket> {
         Ok(listener)
     };
     bind().map_err(Error::io(format!("listening on {address}")))
+}
+
+/// A connection that was made just before we stop may still send its first request: to its client, closing it would
+/// look like a failure.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
+
+/// How often `accept` wakes on a socket that must not be shut down.
+const LOOK: Duration = Duration::from_millis(100);
+
+fn take_over(inherited: TcpListener) -> Result<Socket> {
+    let listener = Socket::from(inherited);
+    let prepared = listener.set_nonblocking(false).and_then(|()| listener.set_read_timeout(Some(LOOK)));
+    prepared.map_err(Error::io("the inherited listener"))?;
+    Ok(listener)
 }
 
 fn bind_unix(path: &Path) -> Result<Socket> {
@@ -224,20 +253,29 @@ fn accept_all(shared: &Arc<Shared>, listener: &Socket) {
     };
     while !shared.is_stopping() {
         match listener.accept() {
-            Ok(_) if shared.is_stopping() => return,
+            // Also one that came while we stopped: its client has a connection, and knows of no restart.
             Ok((socket, address)) => {
-                shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
-                let Some(peer) = peer(&socket, &address, is_unix) else { continue };
-                if let Err(error) = welcome(shared, socket, peer) {
+                if let Err(error) = take_in(shared, socket, &address, is_unix) {
                     complain("starting a thread for a connection", &error);
                 }
             }
             Err(_) if shared.is_stopping() => return,
-            // The client was gone before we came to it.
+            // The client was gone before we came to it, or nobody came.
             Err(error)
-                if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => {}
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted | io::ErrorKind::WouldBlock
+                ) => {}
             Err(error) => complain("accepting a connection", &error),
         }
+    }
+}
+
+fn take_in(shared: &Arc<Shared>, socket: Socket, address: &SockAddr, is_unix: bool) -> io::Result<()> {
+    shared.counters.accepted.fetch_add(1, Ordering::Relaxed);
+    match peer(&socket, address, is_unix) {
+        Some(peer) => welcome(shared, socket, peer),
+        None => Ok(()),
     }
 }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::query::Query;
-use super::{Body, Request, Response};
+use super::{Body, Request, Response, negotiate};
 use crate::error::{Error, Result};
 
 /// A piece of an answer is over with the row that takes it past so many bytes.
@@ -31,22 +31,20 @@ pub enum Format {
 }
 
 impl Format {
-    /// By `format=`, else by `Accept`; the vendor's envelope unless one of ours is asked for.
+    /// By `format=`, else by `Accept`; the vendor's envelope unless one of ours is more welcome.
     pub fn of(request: &Request) -> Result<Self> {
         let words =
             [("json", Self::Json), ("csv", Self::Csv), ("ndjson", Self::Ndjson), ("proof", Self::Proof)];
         if let Some(format) = request.query.word("format", &words)? {
             return Ok(format);
         }
-        let accept = request.header("accept").unwrap_or_default().to_ascii_lowercase();
-        let first =
-            accept.split(',').find_map(|range| match range.split(';').next().unwrap_or_default().trim() {
-                "text/csv" => Some(Self::Csv),
-                "application/x-ndjson" | "application/ndjson" => Some(Self::Ndjson),
-                "application/json" | "application/*" | "*/*" => Some(Self::Json),
-                _ => None,
-            });
-        Ok(first.unwrap_or(Self::Json))
+        let offers = [
+            ("application/json", Self::Json),
+            ("text/csv", Self::Csv),
+            ("application/x-ndjson", Self::Ndjson),
+            ("application/ndjson", Self::Ndjson),
+        ];
+        Ok(negotiate::media_type(request, &offers).unwrap_or(Self::Json))
     }
 
     /// A stream is the whole result; to ask for a part of it is a misunderstanding.

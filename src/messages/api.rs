@@ -85,7 +85,7 @@ fn mailbox_of(app: &App, workspace: i64, request: &Request) -> Result<Mailbox> {
 }
 
 fn mailbox_id(request: &Request) -> Result<i64> {
-    request.parameter("mailbox_id").parse().map_err(|_| Error::NotFound(Subject::Mailbox))
+    request.number("mailbox_id").ok_or(Error::NotFound(Subject::Mailbox))
 }
 
 /// A mailbox that may be written to: one that lives. Writes look again in their own transaction.

@@ -220,8 +220,8 @@ impl Received {
         let text_body = fields.long_text("text_body")?;
         let entry = NewEntry {
             message_id,
-            thread_id: fields.text("thread_id", 998)?,
-            sender_address: fields.text("sender_address", 320)?,
+            thread_id: fields.optional("thread_id", 998)?,
+            sender_address: fields.optional("sender_address", 320)?,
             recipient_address: fields.text("recipient_address", 320)?,
             received_at,
             dkim: fields.word("verification_dkim", &Verdict::WORDS)?,
@@ -412,16 +412,62 @@ pub fn sum(earlier: Option<Value>, later: Value) -> Value {
     }
 }
 
-/// How many tokens a report means, for budgets: the number itself, the member `total` or `total_tokens`, else the
-/// sum of an object's numbers.
+/// How many tokens a report means, for budgets: the number itself, what an object calls its total, else the sum of those
+/// that went in, came out, or were in a cache. Its other numbers are of something else: a time, a limit, a price.
+///
+/// The providers' names are read without `tokens`, in whatever case they are written: `input_tokens`, `promptTokens`,
+/// `cache_read_input_tokens`.
 pub fn n_tokens(report: &Value) -> i64 {
     let whole =
         |value: &Value| value.as_i64().or_else(|| value.as_f64().map(|n| n as i64)).unwrap_or(0).max(0);
-    match report {
-        Value::Object(members) => match members.get("total").or_else(|| members.get("total_tokens")) {
-            Some(total) => whole(total),
-            None => members.values().map(whole).fold(0, i64::saturating_add),
-        },
-        other => whole(other),
+    let Value::Object(members) = report else { return whole(report) };
+    let mut parts = 0_i64;
+    for (name, value) in members.iter().filter(|(_, value)| value.is_number()) {
+        let letters = name.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
+        let of_what = letters.replace("tokens", "").replace("token", "").replace("count", "");
+        match of_what.as_str() {
+            "total" => return whole(value),
+            "" if letters.starts_with("token") => return whole(value),
+            "input" | "output" | "prompt" | "completion" => parts = parts.saturating_add(whole(value)),
+            cache if cache.starts_with("cache") => parts = parts.saturating_add(whole(value)),
+            _ => {}
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_budget_counts_tokens_and_no_other_numbers() {
+        for (report, expected) in [
+            (json!(7), 7),
+            (json!(7.9), 7),
+            (json!(-7), 0),
+            (json!("7"), 0),
+            (json!({ "input": 900, "output": 40 }), 940),
+            (json!({ "input": 900, "output": 40, "latency_ms": 1200, "max_tokens": 4096, "cost": 0.3 }), 940),
+            (json!({ "prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 20 }), 20),
+            (json!({ "promptTokens": 9, "completionTokens": 4, "cached_input_cost": "x" }), 13),
+            (json!({ "promptTokenCount": 9, "totalTokenCount": 30 }), 30),
+            (
+                json!({ "input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 4,
+                        "cache_creation_input_tokens": 8, "server_tool_use": { "web_search_requests": 99 } }),
+                15,
+            ),
+            (json!({ "tokens": 5, "seconds": 3 }), 5),
+            (json!({ "total": 6, "input": 1 }), 6),
+            (json!({ "input": 1, "total": 6 }), 6),
+            (json!({ "model": "m", "temperature": 1, "max_output_tokens": 100 }), 0),
+            (json!({ "input": i64::MAX, "output": i64::MAX }), i64::MAX),
+            (json!({ "total": null, "input": 3 }), 3),
+            (json!([1, 2]), 0),
+        ] {
+            assert_eq!(n_tokens(&report), expected, "{report}");
+        }
     }
 }

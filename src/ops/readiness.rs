@@ -49,6 +49,8 @@ fn writer(app: &App) -> Check {
     let state = app.store.writer();
     let problem = if !state.is_alive {
         Some("writing has stopped")
+    } else if state.is_locked_out {
+        Some("another program holds the write lock of the database")
     } else if state.busy_for.as_secs() >= WRITER_SECONDS {
         Some("a write is stuck")
     } else {

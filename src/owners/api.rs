@@ -99,7 +99,7 @@ fn post_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response>
 
 fn patch_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let missing = || Error::NotFound(Subject::Mailbox);
-    let id: i64 = request.parameter("mailbox_id").parse().map_err(|_| missing())?;
+    let id = request.number("mailbox_id").ok_or_else(missing)?;
     app.store.read(|snapshot| {
         let workspace = admin.workspace(snapshot, None)?;
         let tenant = tenant_of(snapshot, workspace, request)?;

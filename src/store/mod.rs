@@ -38,7 +38,7 @@ mod writer;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -152,11 +152,15 @@ struct Shared {
     waiting: AtomicU64,
     /// Since when the writer is at what it has in hand; `None`: it waits for work.
     began: Mutex<Option<Instant>>,
+    /// Whether the last transaction found the write lock in another program's hand.
+    is_locked_out: AtomicBool,
 }
 
 /// What the writer is doing at this moment.
 pub struct WriterState {
     pub is_alive: bool,
+    /// Whether another program kept the last write from the database.
+    pub is_locked_out: bool,
     pub waiting: u64,
     pub busy_for: Duration,
 }
@@ -367,6 +371,7 @@ impl Store {
             recorded: Default::default(),
             waiting: AtomicU64::new(0),
             began: Mutex::default(),
+            is_locked_out: AtomicBool::default(),
         });
         let writer = writer::Writer::start(connect(path)?, clock, sink, logs, Arc::clone(&shared))?;
         // The name of the WAL that was made just now: SQLite does this too, and does not look whether it went well.
@@ -559,6 +564,7 @@ impl Store {
         let began = *self.shared.began.lock().unwrap_or_else(PoisonError::into_inner);
         WriterState {
             is_alive: self.writer.is_alive() && self.failure().is_none(),
+            is_locked_out: self.shared.is_locked_out.load(Ordering::Relaxed),
             waiting: self.shared.waiting.load(Ordering::Relaxed),
             busy_for: began.map_or(Duration::ZERO, |began| began.elapsed()),
         }

@@ -136,6 +136,9 @@ impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Result<T> + Send> Work for Waiting<F, T>
 fn copy(error: &Error) -> Error {
     match error {
         Error::Http { status, message } => Error::Http { status: *status, message: message.clone() },
+        Error::Unavailable { retry_after, message } => {
+            Error::Unavailable { retry_after: *retry_after, message: message.clone() }
+        }
         other => Error::Internal(format!("the commit failed: {other}")),
     }
 }
@@ -533,9 +536,25 @@ impl State {
         let _ = self.shared.failure.set(reason);
     }
 
+    /// Begins a transaction. Where another program holds the lock for longer than we wait, nothing is wrong with the
+    /// file or with what was to be written: who asked is told to come again, and readiness says why.
+    fn lock(&self) -> Result<()> {
+        let began = self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]);
+        let is_locked_out = began.as_ref().is_err_and(|error| {
+            matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+        });
+        self.shared.is_locked_out.store(is_locked_out, Ordering::Relaxed);
+        if is_locked_out {
+            let message = "another program holds the write lock of the database".to_owned();
+            return Err(Error::Unavailable { retry_after: 5, message });
+        }
+        began?;
+        Ok(())
+    }
+
     /// `None`: its only write failed, and nothing was to be committed.
     fn transaction_or_error(&mut self, batch: &mut [Box<dyn Work>]) -> Result<Option<Commit>> {
-        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        self.lock()?;
         let (clock, believed) = self.shared.believed.look(&self.clock);
         self.last_now = self.last_now.max(clock.now);
         self.believed = believed;

@@ -89,7 +89,7 @@ impl Running {
             rates: Rates::new(None, per_address),
             lines: Seldom::new(LINES),
         });
-        let server = Server::start(Listeners { tcp: Some(listen), unix: None }, limits, service)?;
+        let server = Server::start(Listeners { tcp: Some(listen), ..Listeners::default() }, limits, service)?;
         lock.tell(State::Serving);
         Ok(Self { verifier, server, lock })
     }

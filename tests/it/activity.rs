@@ -298,7 +298,9 @@ fn address_and_agent_are_the_requests_unless_given() {
         for value in forwarded {
             request = request.header("x-forwarded-for", value);
         }
-        let made = request.json(&entry).send().status(201).json();
+        // The document has addresses alone, not all the ways to write them.
+        let made =
+            request.body("application/json; charset=utf-8", entry.to_string()).send().status(201).json();
         let text = |name: &str| made[name].as_str().unwrap_or("null").to_owned();
         (text("ip_address"), text("user_agent"))
     };
@@ -312,9 +314,62 @@ fn address_and_agent_are_the_requests_unless_given() {
     assert_eq!(made(&proxied, &["nonsense"], Value::Null), curl("127.0.0.1"));
     // Nobody's word but a configured proxy's.
     assert_eq!(made(&direct, &["203.0.113.42"], Value::Null), curl("127.0.0.1"));
+    // As proxies write them, and as SendDock's own clients leave them out.
+    for (given, expected) in [
+        ("203.0.113.7:5050", "203.0.113.7"),
+        ("[2001:db8::5]:443", "2001:db8::5"),
+        ("[2001:db8::5]", "2001:db8::5"),
+        ("\"[2001:db8::5]:443\"", "2001:db8::5"),
+        ("fe80::5%eth0", "fe80::5"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        (" 203.0.113.7 ", "203.0.113.7"),
+        ("", "127.0.0.1"),
+    ] {
+        assert_eq!(made(&direct, &[], json!({ "ip_address": given })), curl(expected), "{given}");
+    }
+    for (given, expected) in [("", "curl/8.5"), ("a\tb\r\n", "ab"), ("\t", "curl/8.5")] {
+        assert_eq!(made(&direct, &[], json!({ "user_agent": given })).1, expected, "{given:?}");
+    }
+    assert_eq!(made(&direct, &[], json!({ "user_agent": "x".repeat(600) })).1, "x".repeat(512));
     let given = json!({ "ip_address": "2001:DB8:0:0::5", "user_agent": "Mozilla/5.0" });
     let expected = ("2001:db8::5".to_owned(), "Mozilla/5.0".to_owned());
     assert_eq!(made(&proxied, &["203.0.113.42"], given), expected);
+}
+
+#[test]
+fn an_id_of_somebody_elses_making_is_text_a_number_or_nothing() {
+    let server = Server::start();
+    let project = server.add_project(&server.workspace, "Site");
+    let made = |given: Value| {
+        let mut entry = json!({ "user_id": "01HZX3YV5N8Q2R4T6W8Y0A2C4E", "action": "smtp.update" });
+        for (name, value) in given.as_object().into_iter().flatten() {
+            entry[name] = value.clone();
+        }
+        server.post(&project_log(&project), &entry)
+    };
+    for (given, expected) in [
+        (json!({ "target_type": "", "target_id": "" }), (Value::Null, Value::Null)),
+        (json!({ "target_type": "list", "target_id": 42 }), (json!("list"), json!("42"))),
+        (
+            json!({ "target_id": 18_446_744_073_709_551_615_u64 }),
+            (Value::Null, json!("18446744073709551615")),
+        ),
+        (json!({ "target_id": -1 }), (Value::Null, json!("-1"))),
+    ] {
+        let entry = made(given).status(201).json();
+        assert_eq!((entry["target_type"].clone(), entry["target_id"].clone()), expected);
+    }
+    for refused in [json!({ "target_id": 1.5 }), json!({ "target_id": true }), json!({ "target_type": 1 })] {
+        made(refused).status(400);
+    }
+    // A ULID has one spelling, like a UUID.
+    let entry = made(json!({ "user_id": "01hzx3yv5n8q2r4t6w8y0a2c4f" })).status(201).json();
+    assert_eq!(entry["user_id"], "01HZX3YV5N8Q2R4T6W8Y0A2C4F");
+    let cookie = server.login(OWNER);
+    for asked in ["01HZX3YV5N8Q2R4T6W8Y0A2C4F", "01hzx3yv5n8q2r4t6w8y0a2c4f"] {
+        let found = read(&server, &format!("{}?user_id={asked}", project_log(&project)), &cookie).good();
+        assert_eq!(found.json()["total"], 1, "{asked}");
+    }
 }
 
 #[test]

@@ -246,8 +246,23 @@ fn rotation_keeps_the_old_key_for_the_overlap() {
     server
         .post(&format!("/api/v1/admin/keys/{}/rotate", text(&short, "id")), &json!({ "overlap": "7d" }))
         .status(201);
+    let cookie = server.login(OWNER);
+    let trail = format!("/api/v1/workspaces/{}/audit-log?action=api_key.rotate&limit=1", server.workspace);
+    let noted = server.request(Method::Get, &trail).cookie(&cookie).send().good().json();
+    // The trail has the true end, also where the overlap would have been longer.
+    assert_eq!(noted["entries"][0]["metadata"]["old_key_ends_at"], "2026-05-01T15:00:00Z");
+    // The new one would end with it, unless it is given an end of its own.
+    let long = json!({ "expires_at": "2027-05-01T15:00:00Z" });
+    let id = make_key(
+        &server,
+        &json!({ "name": "l", "scopes": ["enforcement:read"], "expires_at": "2026-05-01T15:00:00Z" }),
+    );
+    let rotate = format!("/api/v1/admin/keys/{}/rotate", text(&id, "id"));
+    let longer = server.post(&rotate, &long).status(201).json();
+    assert_eq!(longer["expires_at"], "2027-05-01T15:00:00Z");
     server.clock.set(time("2026-05-01T15:00:00Z"));
     assert_refused(&server, &text(&short, "key"));
+    events(&server, &text(&longer, "key")).status(200);
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn a_signal_answers_what_is_in_flight_and_ends_well() {
     let mut idle = serving.connect();
     let (mut writing, half) = serving.half_a_write();
     serving.signal();
-    assert_eq!(rest(&mut idle), "", "a connection without a request is closed at once");
+    assert_eq!(rest(&mut idle), "", "a connection without a request is closed");
     assert!(TcpStream::connect(&serving.address).is_err(), "nobody listens any more");
     writing.write_all(half.as_bytes()).expect("a send");
     let answer = rest(&mut writing);
@@ -149,4 +149,27 @@ fn a_second_signal_ends_it_at_once() {
     assert_eq!(rest(&mut idle), "", "the drain has begun");
     serving.signal();
     assert_eq!(serving.wait().code(), Some(143), "128 and the signal: not the end of a drain");
+}
+
+#[test]
+fn a_connection_that_is_made_just_before_the_end_is_answered() {
+    let mut serving = Serving::start();
+    let mut idle = serving.connect();
+    let mut used = serving.connect();
+    used.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").expect("a send");
+    let mut first = [0; 15];
+    used.read_exact(&mut first).expect("an answer");
+    let mut new = serving.connect();
+    assert_eq!(&first, b"HTTP/1.1 200 OK");
+    serving.signal();
+    // One that was answered before is closed at once, one that never asks after a moment.
+    rest(&mut used);
+    new.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").expect("a send");
+    let answer = rest(&mut new);
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK") && answer.contains("\r\nConnection: close\r\n"),
+        "{answer}"
+    );
+    assert_eq!(rest(&mut idle), "");
+    assert_eq!(serving.wait().code(), Some(0));
 }

@@ -176,7 +176,7 @@ struct Running {
 
 fn start(limits: Limits) -> Running {
     let echo = Arc::new(Echo::default());
-    let listeners = Listeners { tcp: Some("127.0.0.1:0".parse().unwrap()), unix: None };
+    let listeners = Listeners { tcp: Some("127.0.0.1:0".parse().unwrap()), ..Listeners::default() };
     let server = Server::start(listeners, limits, echo.clone()).unwrap();
     let address = server.address().unwrap();
     Running { server, echo, address }
@@ -936,7 +936,7 @@ fn unix_sockets_know_who_calls() {
         drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
         std::fs::rename(&stale, &path).unwrap();
 
-        let listeners = Listeners { tcp: None, unix: Some(path.clone()) };
+        let listeners = Listeners { unix: Some(path.clone()), ..Listeners::default() };
         let server = Server::start(listeners, Limits::default(), Arc::new(Echo::default())).unwrap();
         assert_eq!(server.address(), None);
         let metadata = std::fs::symlink_metadata(&path).unwrap();
@@ -956,7 +956,7 @@ fn a_file_that_is_no_socket_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notes.txt");
     std::fs::write(&path, "mine").unwrap();
-    let listeners = Listeners { tcp: None, unix: Some(path.clone()) };
+    let listeners = Listeners { unix: Some(path.clone()), ..Listeners::default() };
     let refused = Server::start(listeners, Limits::default(), Arc::new(Echo::default()));
     assert!(matches!(refused, Err(Error::Refused { .. })));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
@@ -968,7 +968,7 @@ fn a_file_that_is_no_socket_is_left_alone() {
 fn our_client_takes_only_whole_answers() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s.sock");
-    let listeners = Listeners { tcp: None, unix: Some(path.clone()) };
+    let listeners = Listeners { unix: Some(path.clone()), ..Listeners::default() };
     let server = Server::start(listeners, Limits::default(), Arc::new(Echo::default())).unwrap();
     let call = |method, target: &str, body: &[u8]| client::call(&path, method, target, &[], body);
 

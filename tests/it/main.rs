@@ -51,5 +51,6 @@ mod support;
 mod tree;
 mod upgrades;
 mod who;
+mod wire;
 mod witness;
 mod writer;

@@ -205,3 +205,23 @@ fn ready_lists_what_it_looked_at_and_says_what_is_wrong() {
     server.clock.set(start);
     ready().status(200);
 }
+
+#[test]
+fn another_programs_write_lock_is_waited_for_and_then_told() {
+    let server = Server::start();
+    let mailbox = server.add_mailbox(&server.workspace, "sales@example.org", None, None);
+    let path = format!("/v1/mailboxes/{mailbox}/audit-logs");
+    let entry = |id: &str| json!({ "message_id": id, "outcome": "delivered" });
+    let other = rusqlite::Connection::open(server.database()).expect("the database");
+    other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let refused = server.post(&path, &entry("a@example.net")).status(503);
+    assert_eq!(refused.header("retry-after"), Some("5"));
+    assert!(refused.body_text().contains("another program holds the write lock"), "{refused:?}");
+    let problem = &checks(&server.get("/readyz").status(503))["writer"]["problem"];
+    assert_eq!(problem, "another program holds the write lock of the database");
+    // Reading goes on meanwhile, and writing once the lock is given back.
+    server.get(&path).status(200);
+    other.execute_batch("ROLLBACK").expect("the end of the lock");
+    server.post(&path, &entry("a@example.net")).status(201);
+    server.get("/readyz").status(200);
+}

@@ -2,6 +2,9 @@
 //! the lock of the data directory, which servers and commands wait for.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -284,4 +287,133 @@ fn a_message_that_is_too_large_is_recorded_all_the_same() {
     }
     let found = server.get(&format!("/v1/mailboxes/{mailbox}/audit-logs")).json();
     assert_eq!(found["items"].as_array().map(Vec::len), Some(6));
+}
+
+/// Starts it with the listener at descriptor 3, as systemd hands one over.
+fn start_on(listener: &TcpListener, data: &Path) -> Serving {
+    let inner = mailtrail(data, &["serve"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\""]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    command.stdin(OwnedFd::from(listener.try_clone().expect("a descriptor")));
+    Serving(command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("a server"))
+}
+
+#[test]
+fn who_connects_to_systemds_socket_while_it_restarts_is_answered_after_it() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data = directory.path().join("data");
+    initialise(&data);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = listener.local_addr().expect("its address");
+    let mut last: Option<std::thread::JoinHandle<u16>> = None;
+    for _ in 0..3 {
+        let mut serving = start_on(&listener, &data);
+        let mut url = String::new();
+        let stdout = serving.0.stdout.take().expect("its standard output");
+        BufReader::new(stdout).read_line(&mut url).expect("its first line");
+        assert_eq!(url.trim_end(), format!("http://{address}"));
+        if let Some(waiting) = last.take() {
+            assert_eq!(waiting.join().expect("an answer"), 200);
+        }
+        let health = move || {
+            let answer = ureq::get(format!("http://{address}/healthz")).call().expect("an answer");
+            answer.status().as_u16()
+        };
+        assert_eq!(health(), 200);
+        serving.signal(Signal::TERM);
+        assert!(serving.0.wait().expect("an end").success());
+        // Nobody serves now; the connection is made all the same.
+        last = Some(std::thread::spawn(health));
+    }
+    drop(listener);
+    // The socket went with its last owner, so that who waited is told.
+    assert!(last.is_some_and(|waiting| waiting.join().is_err()));
+}
+
+#[test]
+fn lines_for_the_journal_have_its_priorities_and_no_others_do() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data = directory.path().join("data");
+    initialise(&data);
+    let told = |arguments: &[&str], is_journal: bool| {
+        let file = tempfile::NamedTempFile::new_in(directory.path()).expect("a file");
+        let metadata = file.as_file().metadata().expect("its number");
+        let inode = if is_journal { metadata.ino() } else { metadata.ino() + 1 };
+        let mut command = mailtrail(&data, arguments);
+        command.env("JOURNAL_STREAM", format!("{}:{inode}", metadata.dev()));
+        command.env("MAILTRAIL_LISTNE", "127.0.0.1:1").stderr(file.reopen().expect("the file"));
+        let mut serving = Serving(command.spawn().expect("a server"));
+        let mut line = String::new();
+        let stdout = serving.0.stdout.take().expect("its standard output");
+        BufReader::new(stdout).read_line(&mut line).expect("its first line");
+        serving.signal(Signal::TERM);
+        serving.0.wait().expect("an end");
+        std::fs::read_to_string(file.path()).expect("what it told")
+    };
+    let served = ["serve", "--listen", "127.0.0.1:0"];
+    let journal = told(&served, true);
+    assert!(journal.contains("<6>INFO  listening on "), "{journal}");
+    assert!(
+        journal.contains("<4>WARN  the environment has MAILTRAIL_LISTNE, which is no setting"),
+        "{journal}"
+    );
+    assert!(!told(&served, false).contains("<6>"));
+    // Refused, each line of it.
+    let refused = told(&["serve", "--listen", "nowhere"], true);
+    assert!(refused.contains("\n<3>error: ") && refused.contains("\n<3>hint: "), "{refused}");
+    let refused = told(&["serve", "--listen", "nowhere"], false);
+    assert!(refused.contains("\nerror: ") && !refused.contains("<3>"), "{refused}");
+}
+
+#[test]
+fn a_directory_in_the_file_that_is_not_the_one_that_is_served_is_refused() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data = directory.path().join("data");
+    initialise(&data);
+    let file = directory.path().join("mailtrail.toml");
+    let name = file.to_str().expect("a name");
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--config", name];
+    std::fs::write(&file, "data = \"/srv/elsewhere\"\n").expect("a file");
+    let refused = mailtrail(&data, &serve).output().expect("an end");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(78), "{told}");
+    assert!(told.contains("/srv/elsewhere") && told.contains(&data.display().to_string()), "{told}");
+    // The same directory by another name is no other.
+    std::os::unix::fs::symlink(&data, directory.path().join("link")).expect("a link");
+    std::fs::write(&file, format!("data = \"{}\"\n", directory.path().join("link").display()))
+        .expect("a file");
+    let mut serving = Serving(mailtrail(&data, &serve).stderr(Stdio::inherit()).spawn().expect("a server"));
+    serving.until_it_listens();
+}
+
+#[test]
+fn in_a_directory_whose_database_is_gone_nothing_is_made() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data = directory.path().join("data");
+    initialise(&data);
+    let backup = directory.path().join("backup.db");
+    let backup = backup.to_str().expect("a name");
+    let run = |arguments: &[&str]| mailtrail(&data, arguments).output().expect("an end");
+    assert!(run(&["backup", backup]).status.success());
+    assert!(run(&["checkpoint"]).status.success());
+    std::fs::remove_file(data.join("mailtrail.db")).expect("the database");
+    for (command, code) in [
+        (&["init", "--email", "eve@example.net"][..], 1),
+        (&["serve", "--listen", "127.0.0.1:0"], 78),
+        (&["checkpoint", "renew", "--why", "x"], 1),
+        (&["stats"], 1),
+    ] {
+        let refused = run(command);
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(code), "{command:?}: {told}");
+        assert!(
+            told.contains("its last checkpoint is there") && told.contains("mailtrail restore"),
+            "{told}"
+        );
+        assert!(!data.join("mailtrail.db").exists(), "{command:?}");
+    }
+    let restored = run(&["restore", backup]);
+    assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    assert!(run(&["stats"]).status.success());
 }

@@ -535,7 +535,7 @@ impl Service for Says {
 }
 
 fn says(status: u16, body: &str) -> (HttpServer, String) {
-    let listeners = Listeners { tcp: Some(SocketAddr::from(([127, 0, 0, 1], 0))), unix: None };
+    let listeners = Listeners { tcp: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..Listeners::default() };
     let service = Arc::new(Says(status, body.to_owned()));
     let server = HttpServer::start(listeners, Limits::default(), service).expect("a server");
     let url = format!("http://{}", server.address().expect("an address"));

@@ -138,13 +138,15 @@ def is_installed(root):
     for path, mode in {
         "/usr/bin/mailtrail": 755,
         UNIT: 644,
-        CONFIGURATION: 644,
+        UNIT.replace(".service", ".socket"): 644,
         "/usr/lib/sysusers.d/mailtrail.conf": 644,
         "/usr/share/man/man1/mailtrail.1.gz": 644,
         "/usr/share/bash-completion/completions/mailtrail": 644,
         "/usr/share/fish/vendor_completions.d/mailtrail.fish": 644,
     }.items():
         assert root.owner_and_mode(path) == f"root:root {mode}", path
+    # It may hold a key.
+    assert root.owner_and_mode(CONFIGURATION) == "root:mailtrail 640"
     account = root.run("getent", "passwd", "mailtrail").strip().split(":")
     assert account[5:] == [DATA, "/usr/sbin/nologin"]
     assert root.run("getent", "shadow", "mailtrail").split(":")[1].startswith("!")

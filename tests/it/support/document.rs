@@ -99,6 +99,7 @@ fn check_body(what: &str, content: &'static Value, media_type: &str, body: &[u8]
     };
     let described =
         content.get(media_type).unwrap_or_else(|| panic!("{what}: {media_type:?} is not declared"));
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let value = match media_type {
         "application/x-ndjson" => body
             .split(|byte| *byte == b'\n')

@@ -381,8 +381,13 @@ impl Request {
         let status = answer.status().as_u16();
         let body = answer.body_mut().with_config().limit(1 << 30).read_to_vec().expect("a whole body");
         let answer = Answer { status, headers, body };
+        if answer.header("content-encoding").is_some() {
+            return answer;
+        }
         let media_type = self.headers.iter().find(|(name, _)| name == "content-type");
-        let media_type = media_type.map(|(_, value)| value.as_str()).unwrap_or_default();
+        let is_coded = self.headers.iter().any(|(name, _)| name == "content-encoding");
+        let media_type =
+            media_type.filter(|_| !is_coded).map(|(_, value)| value.as_str()).unwrap_or_default();
         document::check(self.method, &self.target, (media_type, &self.body), &answer);
         answer
     }
