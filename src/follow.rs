@@ -56,7 +56,7 @@ impl After {
     /// meant.
     pub fn collect(
         &self,
-        mut next: impl FnMut() -> rusqlite::Result<Option<(Place, bool)>>,
+        mut next: impl FnMut() -> Result<Option<(Place, bool)>>,
     ) -> Result<Followed> {
         let (mut places, mut n_looked_at) = (Vec::new(), 0);
         while let Some((place, is_meant)) = next()? {

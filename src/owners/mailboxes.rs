@@ -135,6 +135,12 @@ pub fn living(connection: &Connection, workspace: i64) -> Result<Vec<i64>> {
     Ok(statement.query_map([workspace], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The numbers of all mailboxes of a workspace, deleted or not.
+pub fn ids(connection: &Connection, workspace: i64) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached("SELECT id FROM mailboxes WHERE workspace = ?1")?;
+    Ok(statement.query_map([workspace], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
 /// A mailbox of this workspace, also a deleted one (its log may still be read); `None`: unknown or another's.
 pub fn find(connection: &Connection, workspace: i64, id: i64) -> Result<Option<Mailbox>> {
     Ok(find_anywhere(connection, id)?.filter(|mailbox| mailbox.workspace == workspace))
