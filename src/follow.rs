@@ -20,7 +20,8 @@ use crate::store::backup::last_seq;
 /// What a follower asks for.
 pub struct After {
     pub number: i64,
-    limit: usize,
+    /// Rows of an answer.
+    pub limit: usize,
 }
 
 /// A row that is meant: its number, and the number of the row that shows it. They differ where a fact brings its entry.
@@ -39,8 +40,11 @@ impl After {
         let Some(number) = query.integer("after", "a number, as in seq and next_after, or 0")? else {
             return Ok(None);
         };
-        if let Some(name) = ["from", "to", "order", "offset", "cursor"].into_iter().find(|name| query.has(name)) {
-            let message = "cannot be given with after, which lists in the order of recording; accepted: one of the two";
+        if let Some(name) =
+            ["from", "to", "order", "offset", "cursor"].into_iter().find(|name| query.has(name))
+        {
+            let message =
+                "cannot be given with after, which lists in the order of recording; accepted: one of the two";
             return Err(Error::invalid(name, message));
         }
         query.only(&[own, &["after", "limit", "format"]].concat())?;
@@ -54,10 +58,7 @@ impl After {
 
     /// Collects what a walk finds, up to the page's rows; `looked_at` tells each row that was looked at, and whether it is
     /// meant.
-    pub fn collect(
-        &self,
-        mut next: impl FnMut() -> Result<Option<(Place, bool)>>,
-    ) -> Result<Followed> {
+    pub fn collect(&self, mut next: impl FnMut() -> Result<Option<(Place, bool)>>) -> Result<Followed> {
         let (mut places, mut n_looked_at) = (Vec::new(), 0);
         while let Some((place, is_meant)) = next()? {
             n_looked_at += 1;

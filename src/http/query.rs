@@ -84,7 +84,10 @@ impl Query {
         Timestamp::parse_clamped(text).map(Some).ok_or_else(|| {
             Error::invalid(
                 name,
-                format!("{} is not an RFC 3339 timestamp; accepted: 2026-04-30T14:22:11Z, any offset", quoted(text)),
+                format!(
+                    "{} is not an RFC 3339 timestamp; accepted: 2026-04-30T14:22:11Z, any offset",
+                    quoted(text)
+                ),
             )
         })
     }

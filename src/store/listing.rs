@@ -281,7 +281,8 @@ impl Listing {
 
     /// Walks the rows behind a number, in the order of their numbers, whenever they are of.
     pub fn follow(&self, connection: &Connection, after: &After) -> Result<Followed> {
-        let mut conditions = vec![format!("{}.{} IN (SELECT value FROM json_each(?))", self.table, self.owner)];
+        let mut conditions =
+            vec![format!("{}.{} IN (SELECT value FROM json_each(?))", self.table, self.owner)];
         let mut values = vec![Value::from(numbers_as_json(&self.owners))];
         for equal in &self.equals {
             conditions.push(format!("{}?", equal.condition));

@@ -378,12 +378,11 @@ fn common_parameters() -> Vec<(&'static str, String)> {
         "from=2026-04-30T14:22:11",
         "from=2026-04-30",
         "to=1745159400",
-        "from=1969-12-31T23:59:59Z",
         "to=10000-01-01T00:00:00Z",
         "to=2026-04-30T14:22:11Z[UTC]",
     ] {
         let (name, value) = query.split_once('=').unwrap_or_default();
-        let accepted = "accepted: 2026-04-30T14:22:11Z, any offset, years 1970 to 9999";
+        let accepted = "accepted: 2026-04-30T14:22:11Z, any offset";
         rows.push((query, format!("{name}: {value:?} is not an RFC 3339 timestamp; {accepted}")));
     }
     rows
