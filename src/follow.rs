@@ -16,83 +16,47 @@ use crate::http::route::limit;
 use crate::http::stream::{Format, Piece};
 use crate::http::{Request, Response};
 use crate::store::backup::last_seq;
+use crate::store::following::{After, Followed, Place};
 
-/// What a follower asks for.
-pub struct After {
-    pub number: i64,
-    /// Rows of an answer.
-    pub limit: usize,
+/// Reads `after` and `limit`; `None` where the list is not followed. `own` are the filters of the list.
+pub fn parse(request: &Request, own: &[&str]) -> Result<Option<After>> {
+    let query = &request.query;
+    let Some(number) = query.integer("after", "a number, as in seq and next_after, or 0")? else {
+        return Ok(None);
+    };
+    if let Some(name) = ["from", "to", "order", "offset", "cursor"].into_iter().find(|name| query.has(name)) {
+        let message =
+            "cannot be given with after, which lists in the order of recording; accepted: one of the two";
+        return Err(Error::invalid(name, message));
+    }
+    query.only(&[own, &["after", "limit", "format"]].concat())?;
+    if number < 0 {
+        return Err(Error::invalid("after", format!("{number} is not acceptable; accepted: 0 or more")));
+    }
+    Format::of(request)?.refuse_paging(query)?;
+    let limit = usize::try_from(limit(query)?).unwrap_or_default();
+    Ok(Some(After { number, most: limit, most_looked_at: LOOKED_AT }))
 }
 
-/// A row that is meant: its number, and the number of the row that shows it. They differ where a fact brings its entry.
-pub type Place = (i64, i64);
-
-/// What a walk found, and the last number it looked at where it stopped before the end.
-pub struct Followed {
-    pub places: Vec<Place>,
-    pub stopped_at: Option<i64>,
-}
-
-impl After {
-    /// Reads `after` and `limit`; `None` where the list is not followed. `own` are the filters of the list.
-    pub fn parse(request: &Request, own: &[&str]) -> Result<Option<Self>> {
-        let query = &request.query;
-        let Some(number) = query.integer("after", "a number, as in seq and next_after, or 0")? else {
-            return Ok(None);
-        };
-        if let Some(name) =
-            ["from", "to", "order", "offset", "cursor"].into_iter().find(|name| query.has(name))
-        {
-            let message =
-                "cannot be given with after, which lists in the order of recording; accepted: one of the two";
-            return Err(Error::invalid(name, message));
+/// The rows of a page in one snapshot, and up to which number it is complete.
+pub fn page<R: Serialize>(
+    connection: &Connection,
+    followed: &Followed,
+    find: impl Fn(&Connection, Place) -> Result<Option<R>>,
+) -> Result<(Piece, i64)> {
+    let mut piece = Piece::first();
+    for (at, place) in followed.places.iter().enumerate() {
+        match find(connection, *place)? {
+            Some(row) => piece.push(&row)?,
+            None => piece.pass(),
         }
-        query.only(&[own, &["after", "limit", "format"]].concat())?;
-        if number < 0 {
-            return Err(Error::invalid("after", format!("{number} is not acceptable; accepted: 0 or more")));
+        if !piece.has_room() && at + 1 < followed.places.len() {
+            return Ok((piece, place.0));
         }
-        Format::of(request)?.refuse_paging(query)?;
-        let limit = usize::try_from(limit(query)?).unwrap_or_default();
-        Ok(Some(Self { number, limit }))
     }
-
-    /// Collects what a walk finds, up to the page's rows; `looked_at` tells each row that was looked at, and whether it is
-    /// meant.
-    pub fn collect(&self, mut next: impl FnMut() -> Result<Option<(Place, bool)>>) -> Result<Followed> {
-        let (mut places, mut n_looked_at) = (Vec::new(), 0);
-        while let Some((place, is_meant)) = next()? {
-            n_looked_at += 1;
-            if is_meant {
-                places.push(place);
-            }
-            if places.len() == self.limit || n_looked_at == LOOKED_AT {
-                return Ok(Followed { places, stopped_at: Some(place.0) });
-            }
-        }
-        Ok(Followed { places, stopped_at: None })
-    }
-
-    /// The rows of a page in one snapshot, and up to which number it is complete.
-    pub fn page<R: Serialize>(
-        &self,
-        connection: &Connection,
-        followed: &Followed,
-        find: impl Fn(&Connection, Place) -> Result<Option<R>>,
-    ) -> Result<(Piece, i64)> {
-        let mut piece = Piece::first();
-        for (at, place) in followed.places.iter().enumerate() {
-            match find(connection, *place)? {
-                Some(row) => piece.push(&row)?,
-                None => piece.pass(),
-            }
-            if !piece.has_room() && at + 1 < followed.places.len() {
-                return Ok((piece, place.0));
-            }
-        }
-        match followed.stopped_at {
-            Some(number) => Ok((piece, number)),
-            None => Ok((piece, last_seq(connection)?)),
-        }
+    match followed.stopped_at {
+        Some(number) => Ok((piece, number)),
+        None => Ok((piece, last_seq(connection)?)),
     }
 }
 

@@ -4,14 +4,14 @@
 //! mailboxes, of each only the entry whose turn is next: a look into each mailbox, and one for each entry of the page. What
 //! is walked through as a whole goes by the entries of all workspaces in the order of their ids, as following does.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, hash_map};
 
 use rusqlite::Connection;
 
 use super::sql::{self, Filter};
 use crate::error::Result;
-use crate::follow::{After, Followed};
 use crate::owners::mailboxes;
+use crate::store::following::{After, Followed};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Of {
@@ -31,9 +31,9 @@ impl Of {
         limit: i64,
     ) -> Result<Vec<i64>> {
         let Self::Workspace(workspace) = self else { return sql::list(connection, filter, cursor, limit) };
-        let (newest_first, mut filter) = (filter.newest_first, filter.clone());
-        let mut next = |mailbox, cursor| {
-            filter.mailbox = mailbox;
+        let newest_first = filter.newest_first;
+        let next = |mailbox, cursor| {
+            let filter = Filter { mailbox, ..filter.clone() }.in_stored_form(connection)?;
             let entry = sql::list(connection, &filter, cursor, 1)?.pop();
             Ok::<_, crate::error::Error>(entry.map(|id| (if newest_first { id } else { -id }, mailbox)))
         };
@@ -88,41 +88,41 @@ impl Of {
 struct Meant<'a> {
     connection: &'a Connection,
     of: Of,
-    filter: Filter,
-    thread: Option<String>,
-    /// Whether a mailbox is one of those.
-    mailboxes: HashMap<i64, bool>,
+    filter: &'a Filter,
+    /// By mailbox, as far as they came: the filter in the form that is stored there, and its thread; `None`: not meant.
+    mailboxes: HashMap<i64, Option<(Filter, Option<String>)>>,
 }
 
 impl<'a> Meant<'a> {
-    fn new(connection: &'a Connection, of: Of, filter: &Filter) -> Self {
-        let mut filter = filter.clone();
-        let thread = filter.thread_id.take();
-        let mailboxes = match of {
-            Of::Mailbox => HashMap::from([(filter.mailbox, true)]),
-            Of::Workspace(_) => HashMap::new(),
-        };
-        Self { connection, of, filter, thread, mailboxes }
+    fn new(connection: &'a Connection, of: Of, filter: &'a Filter) -> Self {
+        Self { connection, of, filter, mailboxes: HashMap::new() }
     }
 
     fn is(&mut self, entry: i64, mailbox: i64) -> Result<bool> {
-        let is_known = self.mailboxes.get(&mailbox).copied();
-        let is_here = match (is_known, self.of) {
-            (Some(is_here), _) => is_here,
-            (None, Of::Mailbox) => false,
-            (None, Of::Workspace(workspace)) => {
-                let is_here = mailboxes::find(self.connection, workspace, mailbox)?.is_some();
-                self.mailboxes.insert(mailbox, is_here);
-                is_here
+        let known = match self.mailboxes.entry(mailbox) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(place) => {
+                let is_here = match self.of {
+                    Of::Mailbox => mailbox == self.filter.mailbox,
+                    Of::Workspace(workspace) => {
+                        mailboxes::find(self.connection, workspace, mailbox)?.is_some()
+                    }
+                };
+                place.insert(match is_here {
+                    false => None,
+                    true => {
+                        let filter = Filter { mailbox, ..self.filter.clone() };
+                        let mut filter = filter.in_stored_form(self.connection)?;
+                        let thread = filter.thread_id.take();
+                        Some((filter, thread))
+                    }
+                })
             }
         };
-        if !is_here {
-            return Ok(false);
+        match known {
+            None => Ok(false),
+            Some((filter, None)) if !filter.has_conditions() => Ok(true),
+            Some((filter, thread)) => sql::is_meant(self.connection, filter, thread.as_deref(), entry),
         }
-        self.filter.mailbox = mailbox;
-        if !self.filter.has_conditions() && self.thread.is_none() {
-            return Ok(true);
-        }
-        sql::is_meant(self.connection, &self.filter, self.thread.as_deref(), entry)
     }
 }

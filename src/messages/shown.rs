@@ -62,7 +62,7 @@ pub struct Entry {
 /// When a message was received, in the form that the client reads.
 #[derive(Debug, Clone, Copy)]
 pub struct ReceivedAt {
-    at: Timestamp,
+    pub at: Timestamp,
     is_text: bool,
 }
 

@@ -5,6 +5,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde::Serialize;
 
+use crate::canonical;
 use crate::error::{Error, Result};
 use crate::ids::Uuid;
 
@@ -63,7 +64,7 @@ pub fn list(
     connection: &Connection,
     kind: &str,
     name: &str,
-    may_see: impl Fn(i64) -> bool,
+    may_see: &dyn Fn(i64) -> bool,
 ) -> Result<Vec<Named>> {
     let Some((_, sql)) = KINDS.iter().find(|(word, _)| *word == kind) else { return Ok(Vec::new()) };
     let mut statement = connection.prepare_cached(sql)?;
@@ -85,6 +86,11 @@ pub fn list(
     }
     found.dedup_by(|one, other| one.id == other.id);
     found.truncate(MOST);
+    // An address may be in other letters than it is stored in.
+    let address = canonical::address(canonical::unbracketed(name));
+    if found.is_empty() && name.contains('@') && address != name {
+        return list(connection, kind, &address, may_see);
+    }
     Ok(found)
 }
 

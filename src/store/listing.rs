@@ -15,10 +15,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::counts::{Log, Range, Series, Width};
+use super::following::{After, Followed};
 use super::numbers_as_json;
 use crate::error::{Error, Result};
-use crate::export::LOOKED_AT;
-use crate::follow::{After, Followed};
 use crate::mask::quoted;
 use crate::time::{DAY, Timestamp};
 
@@ -289,7 +288,7 @@ impl Listing {
             values.push(equal.value.clone());
         }
         values.push(after.number.into());
-        values.push(LOOKED_AT.into());
+        values.push(after.most_looked_at.into());
         let sql = format!(
             "SELECT seq, {} FROM {} WHERE seq > ? ORDER BY seq LIMIT ?",
             conditions.join(" AND "),

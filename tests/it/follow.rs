@@ -74,6 +74,15 @@ fn entry(message_id: &str) -> Value {
     json!({ "message_id": message_id, "outcome": "delivered" })
 }
 
+/// A writer is over, also one that failed.
+struct Over<'a>(&'a AtomicUsize);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Writers record rows of any time, and append to some; whoever follows meanwhile has all of it in the end, each once.
 #[test]
 fn nothing_is_lost_or_comes_twice_however_many_write() {
@@ -83,6 +92,7 @@ fn nothing_is_lost_or_comes_twice_however_many_write() {
         .map(|n| server.add_mailbox(&server.workspace, &format!("a{n}@example.org"), None, None))
         .collect();
     let project = server.add_project(&server.workspace, "Newsletter");
+    let uuid = "0190b3c8-5e4a-7cc1-8a1d-2f6f0c9b7e11";
     let n_left = AtomicUsize::new(WRITERS);
     let follow = |followed: &Followed| {
         let (mut all, mut after) = (Vec::new(), 0);
@@ -98,6 +108,7 @@ fn nothing_is_lost_or_comes_twice_however_many_write() {
         }
     };
     let write = |writer: usize| {
+        let _over = Over(&n_left);
         for n in 0..WRITES {
             let mark = format!("{writer}-{n}");
             // Most are of earlier than what is there already.
@@ -118,12 +129,11 @@ fn nothing_is_lost_or_comes_twice_however_many_write() {
                     server.patch(&format!("{path}/{mark}"), &json!({ "reply_sent": mark })).status(200);
                 }
                 _ => {
-                    let activity = json!({ "action": "x.y", "user_id": null, "target_id": mark, "created_at": at.to_string() });
+                    let activity = json!({ "action": "x.y", "user_id": uuid, "target_id": mark, "created_at": at.to_string() });
                     server.post(&format!("/api/v1/projects/{project}/audit-log"), &activity).status(201);
                 }
             }
         }
-        n_left.fetch_sub(1, Ordering::SeqCst);
     };
     let followed = [
         Followed::of(&server, "/v1/enforcement/events", "events"),

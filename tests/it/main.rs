@@ -26,6 +26,8 @@ mod follow;
 mod fuzz;
 mod histories;
 mod http_server;
+mod imports;
+mod one_form;
 mod invariants;
 mod isolation;
 mod jobs;

@@ -10,7 +10,6 @@ use mailtrail::activity;
 use mailtrail::app::LOGS;
 use mailtrail::auth::{keys, license};
 use mailtrail::enforcement::{self, Action};
-use mailtrail::follow::After;
 use mailtrail::ids::Uuid;
 use mailtrail::messages::across::Of;
 use mailtrail::messages::{self, Outcome};
@@ -19,6 +18,7 @@ use mailtrail::owners::tenants::{self, NewTenant};
 use mailtrail::owners::{invitations, projects, users, workspaces};
 use mailtrail::store::counts::{Log, Series};
 use mailtrail::store::disk::Disk;
+use mailtrail::store::following::After;
 use mailtrail::store::listing::{Cursor, Listing, Start};
 use mailtrail::store::{Store, Tx, migrate};
 use mailtrail::time::{Clock, Timestamp};
@@ -434,7 +434,7 @@ fn intended_for_messages(bits: u32) -> &'static str {
 fn what_was_recorded_behind_a_number() {
     let fixture = Fixture::new();
     let connection = fixture.connection();
-    let after = After { number: 4000, limit: 50 };
+    let after = After { number: 4000, most: 50, most_looked_at: 20_000 };
     let events = enforcement::sql::Filter {
         workspace: fixture.workspace,
         tenant: None,
