@@ -270,7 +270,10 @@ fn finish(
     // A stranger must not fill the disk.
     let passed_over = if caller == STRANGER { app.strangers_lines.line() } else { Some(0) };
     if let Some(passed_over) = passed_over {
-        log::info!(
+        // Whoever follows a log asks every second, mostly for nothing.
+        let is_following = response.status == 200 && request.query.has("after");
+        log::log!(
+            if is_following { log::Level::Debug } else { log::Level::Info },
             "{} {} {} {}ms {} {caller}{}",
             request.method.as_str(),
             route.map_or(STRANGER, |route| route.path),

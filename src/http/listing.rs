@@ -10,7 +10,7 @@ use crate::store::listing::{Cursor, Start};
 use crate::time::Timestamp;
 
 /// The parameters every list by time knows.
-pub const PARAMETERS: [&str; 7] = ["limit", "offset", "cursor", "from", "to", "order", "format"];
+pub const PARAMETERS: [&str; 8] = ["limit", "offset", "cursor", "after", "from", "to", "order", "format"];
 
 pub struct Page {
     pub limit: i64,

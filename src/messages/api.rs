@@ -138,7 +138,7 @@ fn list_of(
     let query = &request.query;
     let after = follow::parse(request, filters)?;
     if after.is_none() {
-        query.only(&[filters, &["limit", "cursor", "from", "to", "order", "format"]].concat())?;
+        query.only(&[filters, &["limit", "cursor", "after", "from", "to", "order", "format"]].concat())?;
     }
     let format = Format::of(request)?;
     format.refuse_paging(query)?;

@@ -109,31 +109,33 @@ pub fn create(tx: &Tx<'_>, new: &NewMailbox) -> Result<Mailbox> {
 #[derive(Debug, Clone, Copy)]
 pub enum Of {
     Workspace(i64),
+    /// Those of a workspace that do not live any more.
+    Deleted(i64),
     Tenant(i64),
 }
 
 impl Of {
     fn condition(self) -> (&'static str, i64) {
         match self {
-            Self::Workspace(key) => ("mailboxes.workspace", key),
-            Self::Tenant(key) => ("mailboxes.tenant", key),
+            Self::Workspace(key) => ("mailboxes.workspace = ?1 AND mailboxes.deleted_at IS NULL", key),
+            Self::Deleted(key) => ("mailboxes.workspace = ?1 AND mailboxes.deleted_at IS NOT NULL", key),
+            Self::Tenant(key) => ("mailboxes.tenant = ?1 AND mailboxes.deleted_at IS NULL", key),
         }
     }
 }
 
-/// Up to so many that live, after this number.
+/// Up to so many of them, after this number.
 pub fn page(connection: &Connection, of: Of, after: i64, limit: i64) -> Result<Vec<Mailbox>> {
-    let (column, key) = of.condition();
+    let (condition, key) = of.condition();
     let mut statement = connection.prepare_cached(&format!(
-        "{SELECT} WHERE {column} = ?1 AND mailboxes.id > ?2 AND mailboxes.deleted_at IS NULL
-         ORDER BY mailboxes.id LIMIT ?3"
+        "{SELECT} WHERE {condition} AND mailboxes.id > ?2 ORDER BY mailboxes.id LIMIT ?3"
     ))?;
     Ok(statement.query_map((key, after, limit), Mailbox::from_row)?.collect::<rusqlite::Result<_>>()?)
 }
 
 pub fn count(connection: &Connection, of: Of) -> Result<i64> {
-    let (column, key) = of.condition();
-    let sql = format!("SELECT count(*) FROM mailboxes WHERE {column} = ?1 AND deleted_at IS NULL");
+    let (condition, key) = of.condition();
+    let sql = format!("SELECT count(*) FROM mailboxes WHERE {condition}");
     Ok(connection.prepare_cached(&sql)?.query_row([key], |row| row.get(0))?)
 }
 

@@ -402,7 +402,7 @@ fn unreadable_queries() -> Vec<(&'static str, &'static str)> {
 
 fn reading_events(at: &Place) -> Vec<Row> {
     let get = |query: &str| ask("GET", format!("/v1/enforcement/events?{query}")).key(at);
-    let known = "tenant_id, action, mailbox_address, limit, offset, cursor, from, to, order, format";
+    let known = "tenant_id, action, mailbox_address, limit, offset, cursor, after, from, to, order, format";
     let mut rows = Vec::new();
     for (query, message) in common_parameters() {
         rows.push(get(query).tenantcore(422, "invalid_parameter", &message));
@@ -689,7 +689,7 @@ fn reading_messages(at: &Place) -> Vec<Row> {
     for (query, message) in unreadable_queries() {
         rows.push(get(query).mailbuttons(400, message));
     }
-    let known = "message_id, thread_id, outcome, limit, cursor, from, to, order, sender_address, recipient_address, reason, format";
+    let known = "message_id, thread_id, outcome, sender_address, recipient_address, reason, limit, cursor, after, from, to, order, format";
     for (query, message) in [
         (
             "cursor=abc",
@@ -1049,7 +1049,7 @@ fn reading_activity(at: &Place) -> Vec<Row> {
             rows.push(get(query).senddock(400, message));
         }
         let known = format!(
-            "action, user_id, target_type, target_id{more}, limit, offset, cursor, from, to, order, format"
+            "action, user_id, target_type, target_id{more}, limit, offset, cursor, after, from, to, order, format"
         );
         for (query, message) in [
             ("offset=-1", "offset: -1 is not acceptable; accepted: 0 or more".to_owned()),

@@ -204,7 +204,7 @@ fn each_fact_brings_its_entry_as_it_was_then() {
         ("&message_id=one", 4),
         ("&thread_id=T", 4),
         ("&message_id=two", 1),
-        ("&outcome=dropped", 0),
+        ("&outcome=rate_limited", 0),
         ("&outcome=delivered", 5),
         ("&recipient_address=A@example.org", 5),
         ("&reason=none", 0),
@@ -330,7 +330,7 @@ fn all_messages_of_a_workspace_are_one_list() {
     let theirs = server.add_mailbox(&workspace, "a@example.org", None, None);
     for n in 0..9_usize {
         let new = json!({
-            "message_id": format!("m{}", n / 3), "outcome": if n % 2 == 0 { "delivered" } else { "dropped" },
+            "message_id": format!("m{}", n / 3), "outcome": if n % 2 == 0 { "delivered" } else { "rate_limited" },
             "sender_address": format!("s{}@example.net", n % 4), "thread_id": format!("T{}", n / 5),
             "received_at": time(START).seconds() - 100 * (n as i64),
         });
@@ -372,11 +372,11 @@ fn all_messages_of_a_workspace_are_one_list() {
     for filter in [
         "message_id=m1",
         "thread_id=T1",
-        "outcome=dropped",
+        "outcome=rate_limited",
         "sender_address=S1@example.net",
         "recipient_address=b@example.org",
         "reason=x",
-        "outcome=dropped&thread_id=T0",
+        "outcome=rate_limited&thread_id=T0",
         "from=2026-04-30T14:15:00Z",
         "to=2026-04-30T14:15:00Z",
         "from=2026-04-30T14:10:00Z&to=2026-04-30T14:20:00Z",
