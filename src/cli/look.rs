@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Context;
-use super::arguments::{Log, Query, Tail};
+use super::arguments::{Filters, Log, Query, Tail};
 use super::client::{Call, Client};
 use super::data::{columns, list_route, readable, word};
+use super::table::Column;
 use super::terminal::{print, tell};
 use crate::error::{Error, Result};
 use crate::http::Method;
@@ -18,13 +19,15 @@ const PAGE: usize = 200;
 
 pub fn query(context: &Context, query: &Query) -> Result<()> {
     let client = Client::open(context)?;
-    let Some(log) = query.log.log() else { return controls(context, &client, query) };
-    let list = List::of(&client, context, (log, query.filters.owner()), {
-        let mut parameters = query.filters.parameters(&client, log)?;
-        parameters.extend(query.span.parameters()?);
-        parameters.push(("order", query.order.clone()));
-        parameters
-    })?;
+    let list = match query.log.log() {
+        Some(log) => {
+            let mut list = List::of(&client, context, log, &query.filters)?;
+            list.parameters.extend(query.span.parameters()?);
+            list.parameters.push(("order", query.order.clone()));
+            list
+        }
+        None => List::of_controls(query)?,
+    };
     let most = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let mut all = Vec::new();
     let has_more = list.pages(&client, most, |rows| {
@@ -35,7 +38,7 @@ pub fn query(context: &Context, query: &Query) -> Result<()> {
         Ok(())
     })?;
     if !context.json {
-        print(context.table(&readable(all), columns(log)).trim_end())?;
+        print(context.table(&readable(all), list.columns).trim_end())?;
     }
     if has_more {
         tell(&format!("there are more than these {most}; --limit shows more, `mailtrail export` writes all"));
@@ -43,38 +46,41 @@ pub fn query(context: &Context, query: &Query) -> Result<()> {
     Ok(())
 }
 
-/// What became of the tree itself: `proof control ID` proves one of them.
-fn controls(context: &Context, client: &Client, query: &Query) -> Result<()> {
-    if query.filters.any() || query.span.is_given() || query.order != "desc" {
-        return Err(Error::usage(
-            "control has no filters and one order",
-            "leave them out; --limit says how many",
-        ));
-    }
-    let page = client.get("/api/v1/admin/controls", vec![("limit", query.limit.to_string())])?;
-    let rows = page["items"].as_array().cloned().unwrap_or_default();
-    if context.json {
-        return rows.iter().try_for_each(|row| print(&row.to_string()));
-    }
-    let columns = [("ID", "/id", 0), ("TIME", "/recorded_at", 0), ("KIND", "/kind", 0), ("WHAT", "/body", 1)];
-    print(context.table(&rows, &columns).trim_end())
-}
-
 /// A log as it is listed.
 struct List {
-    log: Log,
     path: String,
+    /// The envelope's name of it.
+    word: &'static str,
+    columns: &'static [Column],
     parameters: Vec<(&'static str, String)>,
 }
 
 impl List {
-    fn of(
-        client: &Client,
-        context: &Context,
-        (log, owner): (Log, super::data::Owner<'_>),
-        parameters: Vec<(&'static str, String)>,
-    ) -> Result<Self> {
-        Ok(Self { log, path: list_route(client, context, log, owner)?, parameters })
+    fn of(client: &Client, context: &Context, log: Log, filters: &Filters) -> Result<Self> {
+        let parameters = filters.parameters(client, log)?;
+        let path = list_route(client, context, log, filters.owner())?;
+        Ok(Self { path, word: word(log), columns: columns(log), parameters })
+    }
+
+    /// What became of the tree itself: `proof control ID` proves one of them.
+    fn of_controls(query: &Query) -> Result<Self> {
+        if query.filters.any() || query.span.is_given() || query.order != "desc" {
+            return Err(Error::usage(
+                "control has no filters and one order",
+                "leave them out; --limit says how many",
+            ));
+        }
+        Ok(Self {
+            path: "/api/v1/admin/controls".into(),
+            word: "items",
+            columns: &[
+                ("ID", "/id", 0),
+                ("TIME", "/recorded_at", 0),
+                ("KIND", "/kind", 0),
+                ("WHAT", "/body", 1),
+            ],
+            parameters: Vec::new(),
+        })
     }
 
     /// Up to `most` rows, page by page; whether there are more.
@@ -134,7 +140,7 @@ impl List {
     }
 
     fn rows(&self, page: &mut Value) -> Vec<Value> {
-        match page[word(self.log)].take() {
+        match page[self.word].take() {
             Value::Array(rows) => rows,
             _ => Vec::new(),
         }
@@ -151,8 +157,7 @@ pub fn tail(context: &Context, tail: &Tail) -> Result<()> {
             "start `mailtrail serve` first",
         ));
     }
-    let parameters = tail.filters.parameters(&client, tail.log)?;
-    let list = List::of(&client, context, (tail.log, tail.filters.owner()), parameters)?;
+    let list = List::of(&client, context, tail.log, &tail.filters)?;
     // What was recorded up to here is the backlog's, the rest is followed.
     let (_, mut last) = list.after(&client, i64::MAX)?;
     let mut backlog = Vec::new();
@@ -162,7 +167,7 @@ pub fn tail(context: &Context, tail: &Tail) -> Result<()> {
     })?;
     backlog.retain(|row| row["seq"].as_i64().is_none_or(|seq| seq <= last));
     backlog.reverse();
-    show(context, tail.log, backlog, true)?;
+    show(context, list.columns, backlog, true)?;
     let mut is_away = false;
     loop {
         let (rows, next) = match list.after(&client, last) {
@@ -185,7 +190,7 @@ pub fn tail(context: &Context, tail: &Tail) -> Result<()> {
             PAGE.. => Duration::ZERO,
             _ => Duration::from_millis(50),
         };
-        show(context, tail.log, rows, false)?;
+        show(context, list.columns, rows, false)?;
         std::thread::sleep(pause);
     }
 }
@@ -203,14 +208,14 @@ fn is_passing(error: &Error) -> bool {
     }
 }
 
-fn show(context: &Context, log: Log, rows: Vec<Value>, is_first: bool) -> Result<()> {
+fn show(context: &Context, columns: &[Column], rows: Vec<Value>, is_first: bool) -> Result<()> {
     if context.json {
         return rows.iter().try_for_each(|row| print(&row.to_string()));
     }
     if rows.is_empty() {
         return Ok(());
     }
-    let text = context.table(&readable(rows), columns(log));
+    let text = context.table(&readable(rows), columns);
     let text = match (is_first, text.split_once('\n')) {
         (false, Some((_, rows))) => rows,
         _ => &text,
