@@ -53,7 +53,7 @@ CREATE TABLE counts (
 CREATE TABLE idempotency (
     workspace   INTEGER NOT NULL REFERENCES workspaces (id),
     key         TEXT    NOT NULL CHECK (length(key) BETWEEN 1 AND 255), -- U+0001 and its SHA-256 in hex
-    fingerprint BLOB    NOT NULL CHECK (length(fingerprint) = 32), -- SHA-256 of method, path, query and body
+    fingerprint BLOB    NOT NULL CHECK (length(fingerprint) = 32), -- SHA-256 of method, path, query and what the body says
     status      INTEGER NOT NULL,
     body        BLOB    NOT NULL,                             -- see kind
     created_at  INTEGER NOT NULL,
@@ -118,10 +118,12 @@ CREATE TABLE users (
     deleted_at INTEGER,
     maker      INTEGER REFERENCES workspaces (id),            -- the workspace that made the account
     -- When they chose their password themselves: from then on no administrator sets it. Null: it was given to them.
-    own_password_at INTEGER
+    own_password_at INTEGER,
+    canonical  TEXT                                           -- the one form of the address, see src/canonical.rs
 ) STRICT;
 -- Login looks a person up by address; one living account an address.
 CREATE UNIQUE INDEX users_email ON users (email COLLATE NOCASE) WHERE deleted_at IS NULL;
+CREATE INDEX users_canonical ON users (canonical) WHERE deleted_at IS NULL; -- not unique: an old file may have twins
 
 CREATE TABLE members (
     workspace  INTEGER NOT NULL REFERENCES workspaces (id),
@@ -176,12 +178,14 @@ CREATE TABLE mailboxes (
     include_body_hash INTEGER NOT NULL DEFAULT 0 CHECK (include_body_hash IN (0, 1)), -- of the policy in force
     hold             INTEGER NOT NULL DEFAULT 0 CHECK (hold IN (0, 1)),
     window_start     INTEGER NOT NULL DEFAULT 0,              -- the reset that began the day being counted
-    sent_count       INTEGER NOT NULL DEFAULT 0 CHECK (sent_count >= 0), -- recipients since window_start
+    sent_count       INTEGER NOT NULL DEFAULT 0 CHECK (sent_count >= 0), -- recipients let through since window_start
     blocked_at       INTEGER,                                 -- when the limit was crossed; null: not blocked
     created_at       INTEGER NOT NULL,
-    deleted_at       INTEGER
+    deleted_at       INTEGER,
+    canonical        TEXT                                     -- the one form of the address, see src/canonical.rs
 ) STRICT;
 CREATE UNIQUE INDEX mailboxes_address ON mailboxes (workspace, address COLLATE NOCASE) WHERE deleted_at IS NULL;
+CREATE INDEX mailboxes_canonical ON mailboxes (workspace, canonical) WHERE deleted_at IS NULL; -- as in users
 CREATE INDEX mailboxes_workspace ON mailboxes (workspace, id);
 CREATE INDEX mailboxes_tenant ON mailboxes (tenant, id);
 CREATE INDEX mailboxes_held ON mailboxes (workspace, address) WHERE hold = 1; -- what retention leaves alone

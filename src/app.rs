@@ -14,15 +14,15 @@ use crate::checkpoints::{self, Checkpoints};
 use crate::config::Config;
 use crate::data_directory::{self, Lock};
 use crate::error::{Error, Result};
+use crate::http::Request;
 use crate::http::server::Counters;
-use crate::http::{Method, Request};
-use crate::ids::sha256;
 use crate::jobs::Rounds;
 use crate::jobs::backups::Maker;
 use crate::jobs::witnesses::Witnesses;
 use crate::mask::holds_key;
 use crate::messages::guards::Kept;
 use crate::metrics::Requests;
+use crate::owners::twins;
 use crate::seldom::Seldom;
 use crate::store::disk::Disk;
 use crate::store::idempotency::Key;
@@ -30,7 +30,7 @@ use crate::store::{Store, migrate};
 use crate::taken::Pages;
 use crate::time::{Clock, SECOND, Timestamp};
 use crate::tlog::rows::Rows;
-use crate::{activity, enforcement, messages};
+use crate::{activity, enforcement, messages, retried};
 
 /// Whose rows are leaves of the tree.
 pub const LOGS: &[Rows] = &[
@@ -97,6 +97,9 @@ impl App {
         drop(connection);
         migrate::bring_up(&database, version, LOGS)?;
         let store = Arc::new(Store::open(&database, disk, clock.clone(), crate::activity::note, LOGS)?);
+        if store.read(|snapshot| twins::is_unfilled(snapshot))? {
+            store.write(|tx| twins::fill(tx, |twins| log::warn!("{twins}")))?;
+        }
         let checkpoints = Checkpoints::open(&config, &store)?;
         let witnesses = Witnesses::open(&config.witnesses, &checkpoints);
         let stopping: Arc<AtomicBool> = Arc::default();
@@ -195,18 +198,8 @@ pub fn idempotency_key(workspace: i64, request: &Request) -> Result<Option<Key>>
     if holds_key(key) {
         return Err(Error::invalid("Idempotency-Key", "holds an API key, and would be stored as it is"));
     }
-    // `/api/v1/…` is another name of `/v1/…`.
-    let path = request.path.strip_prefix("/api").unwrap_or(&request.path);
-    let mut request_bytes = format!("{} {path} {:?}\n", method(request), request.query).into_bytes();
-    request_bytes.extend_from_slice(&request.body);
-    Ok(Some(Key { workspace, key: key.to_owned(), fingerprint: sha256(&request_bytes) }))
-}
-
-fn method(request: &Request) -> &'static str {
-    match request.method {
-        Method::Head => "GET",
-        other => other.as_str(),
-    }
+    let (fingerprint, former_fingerprint) = retried::fingerprints(request);
+    Ok(Some(Key { workspace, key: key.to_owned(), fingerprint, former_fingerprint }))
 }
 
 /// Seconds that a time given from outside may be ahead of the clock.

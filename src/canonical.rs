@@ -59,6 +59,20 @@ pub fn is_same_address(one: &str, other: &str) -> bool {
     one == other || address(one) == address(other)
 }
 
+/// An address or an id without the pair of angle brackets that mail and its logs put around it.
+pub fn unbracketed(text: &str) -> &str {
+    let inside = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    inside.filter(|inside| !inside.is_empty()).unwrap_or(text)
+}
+
+/// An id in its other form: with angle brackets around it, or without.
+pub fn other_form(id: &str) -> String {
+    match unbracketed(id) {
+        bare if bare.len() < id.len() => bare.to_owned(),
+        bare => format!("<{bare}>"),
+    }
+}
+
 /// Whether a character takes no room of its own, wherever it stands: joiners, marks of direction, fillers, tags.
 pub fn is_invisible(c: char) -> bool {
     matches!(
@@ -140,6 +154,16 @@ mod tests {
         ] {
             assert!(!is_same_address(one, other), "{one} {other}");
         }
+    }
+
+    #[test]
+    fn one_pair_of_angle_brackets_is_taken_off() {
+        for (given, bare) in
+            [("<a@b>", "a@b"), ("a@b", "a@b"), ("<<a@b>>", "<a@b>"), ("<>", "<>"), ("<a", "<a"), ("", "")]
+        {
+            assert_eq!(unbracketed(given), bare);
+        }
+        assert_eq!((&*other_form("a@b"), &*other_form("<a@b>")), ("<a@b>", "a@b"));
     }
 
     #[test]

@@ -22,6 +22,7 @@
 pub mod error;
 pub mod time;
 pub mod ids;
+pub mod imports;
 pub mod canonical;
 pub mod mask;
 pub mod seldom;
@@ -32,6 +33,7 @@ pub mod data_directory;
 pub mod checkpoints;
 pub mod witness;
 pub mod app;
+pub mod retried;
 pub mod routes;
 pub mod ops;
 pub mod openapi;

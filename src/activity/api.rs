@@ -3,16 +3,20 @@
 //! The order of refusals is the vendor's: 401 no session, 402 no license, 404 no such project, 403 not yours. That a
 //! stranger can tell 404 from 403 is the vendor's documented answer; ids are random.
 
+use rusqlite::Connection;
+
 use super::sql::{self, Filter};
 use super::{COLUMNS, Entry, NewEntry, OWN_ACTIONS, Place, one_spelling};
 use crate::app::App;
 use crate::auth::{self, Caller, Scope, Session, Standing, address};
 use crate::error::{Error, Result, Subject};
 use crate::export::{self, Page};
+use crate::http::json::Fields;
 use crate::http::route::{Dialect, Handler, Route, bulk, route};
 use crate::http::stream::Format;
 use crate::http::{Method, Request, Response, batch, listing};
 use crate::ids::{Ulid, Uuid};
+use crate::imports::{self, Line, Search};
 use crate::owners::projects::{self, Project};
 use crate::owners::workspaces::{self, Workspace};
 use crate::proofs;
@@ -156,6 +160,7 @@ fn list(
     };
     let standing = session.standing.clone().within(taker.at.0);
     let list = app.store.read_list(standing.asker, |snapshot| {
+        let filter = filter.in_stored_form(snapshot)?;
         sql::listing(snapshot, &filter, page.from, page.to, page.newest_first)
     })?;
     if page.format != Format::Json {
@@ -183,30 +188,83 @@ fn stream_entries(app: &App, standing: &Standing, list: Listing, format: Format)
     })
 }
 
+fn find_living(connection: &Connection, workspace: i64, id: Uuid) -> Result<Project> {
+    let project = projects::find(connection, id)?
+        .filter(|project| project.workspace == workspace && project.deleted_at.is_none());
+    project.ok_or(Error::NotFound(Subject::Project))
+}
+
+fn read(fields: Fields, caller: &Caller) -> Result<NewEntry> {
+    let new = NewEntry::read(fields)?;
+    // The operator brings along what was exported elsewhere.
+    if !caller.is_operator && OWN_ACTIONS.contains(&new.action.as_str()) {
+        let message = format!("the action {} is mailtrail's own; no key may record it", new.action);
+        return Err(Error::Forbidden(message));
+    }
+    Ok(new)
+}
+
+/// Records the activities that are not there yet. Whoever imports them did not do them: nothing is said of from where.
+fn import_entries(app: &App, caller: &Caller, request: &Request, id: Uuid) -> Result<Response> {
+    let batch = batch::parse(request, "entries", app.config.max_body, |fields| {
+        Line::read(fields, |fields| read(fields, caller), NewEntry::identity)
+    })?;
+    let (workspace, by) = (caller.workspace, caller.by.recorded_by.clone());
+    let asker = caller.standing.asker;
+    let (mut search, owner, last) = app.store.read_list(asker, |snapshot| {
+        let owner = find_living(snapshot, workspace, id)?.key;
+        // `each_like` tells a row in one place alone: that of its target, else of its person; of those without a time
+        // all are in one.
+        let key = |new: &NewEntry| {
+            let target = new.target_id.clone().filter(|_| new.created_at.is_some());
+            let user = new.user_id.clone().filter(|_| new.created_at.is_some() && target.is_none());
+            (user, target, new.created_at)
+        };
+        let same = |line: &_| sql::same(snapshot, owner, line);
+        Ok((Search::of(request, batch.items(), key, same)?, owner, last_seq(snapshot)?))
+    })?;
+    let lines: Vec<_> = batch.items().map(|line| line.row.like()).collect();
+    while !app.store.read_list(asker, |snapshot| {
+        search.look(last, imports::AT_ONCE, |at, numbers, most, tell| {
+            sql::each_like(snapshot, owner, &lines[at], (numbers, most), tell)
+        })
+    })? {}
+    app.record(workspace, request, move |tx| {
+        let project = find_living(tx, workspace, id)?;
+        let place = Place { workspace, project: Some((project.key, project.id)) };
+        search.look_on(tx.last_number(), |at, numbers, most, tell| {
+            sql::each_like(tx, owner, &lines[at], (numbers, most), tell)
+        })?;
+        batch.record(|Line { row: mut new, .. }| {
+            search.next(|| {
+                new.check(tx.now)?;
+                new.actor = Some(sql::actor_for(tx, workspace, new.user_id.as_deref(), &by)?);
+                Ok(sql::record(tx, place, new, &by)?.seq)
+            })
+        })?;
+        search.done().answer()
+    })
+}
+
 fn post_activity(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
+    let is_import = imports::is_import(request)?;
     let missing = || Error::NotFound(Subject::Project);
     let id = Uuid::parse(request.parameter("id")).ok_or_else(missing)?;
     let workspace = caller.workspace;
+    if is_import {
+        return import_entries(app, caller, request, id);
+    }
     let own_ip = address::client(request, &app.config.trusted_proxies).map(|ip| ip.to_string());
     let own_agent = auth::user_agent(request);
     let batch = batch::parse(request, "entries", app.config.max_body, |fields| {
-        let mut new = NewEntry::read(fields)?;
-        // The operator brings along what was exported elsewhere.
-        if !caller.is_operator && OWN_ACTIONS.contains(&new.action.as_str()) {
-            let message = format!("the action {} is mailtrail's own; no key may record it", new.action);
-            return Err(Error::Forbidden(message));
-        }
+        let mut new = read(fields, caller)?;
         new.ip_address = new.ip_address.or_else(|| own_ip.clone());
         new.user_agent = new.user_agent.or_else(|| own_agent.clone());
         Ok(new)
     })?;
     let by = caller.by.recorded_by.clone();
     let change = move |tx: &mut Tx<'_>| {
-        let project = projects::find(tx, id)?.filter(|project| project.workspace == workspace);
-        let project = project
-            .filter(|project| project.deleted_at.is_none())
-            .ok_or(Error::NotFound(Subject::Project))?;
+        let project = find_living(tx, workspace, id)?;
         let place = Place { workspace, project: Some((project.key, project.id)) };
         let checked = batch.map(|mut new| {
             new.check(tx.now)?;

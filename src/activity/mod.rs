@@ -10,13 +10,14 @@ pub mod sql;
 
 use redact::Metadata;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::app::check_not_ahead;
 use crate::auth::{self, FIRST_WORKSPACE, address};
 use crate::error::{Error, Result};
 use crate::http::json::Fields;
-use crate::ids::{Ulid, Uuid};
+use crate::ids::{Ulid, Uuid, sha256};
+use crate::imports::Identity;
 use crate::mask::quoted;
 use crate::owners::projects;
 use crate::store::{Note, Tx};
@@ -44,6 +45,30 @@ pub struct Entry {
     pub redacted: Vec<String>,
     /// Who recorded it; `None`: recorded before this was kept.
     pub recorded_by: Option<String>,
+}
+
+impl Entry {
+    /// As `NewEntry` has it, of one with a time of its own or without.
+    pub fn identity(&self, is_dated: bool) -> Identity {
+        identity(
+            [&self.user_id, &self.target_type, &self.target_id, &self.ip_address, &self.user_agent],
+            &self.action,
+            &self.metadata,
+            is_dated.then_some(self.created_at),
+        )
+    }
+}
+
+/// Members of metadata may come in any order.
+fn identity(
+    texts: [&Option<String>; 5],
+    action: &str,
+    metadata: &Metadata,
+    created_at: Option<Timestamp>,
+) -> Identity {
+    let mut metadata: Value = serde_json::from_str(metadata.as_str()).unwrap_or_default();
+    metadata.sort_all_objects();
+    sha256(json!([texts, action, metadata, created_at]).to_string().as_bytes())
 }
 
 /// The columns of a CSV export, in the order of `Entry`.
@@ -137,6 +162,26 @@ pub const OWN_ACTIONS: [&str; 42] = [
 const LARGEST_METADATA: usize = 64 * 1024;
 
 impl NewEntry {
+    /// What an import knows it by.
+    pub fn identity(&self) -> Identity {
+        identity(
+            [&self.user_id, &self.target_type, &self.target_id, &self.ip_address, &self.user_agent],
+            &self.action,
+            &self.metadata,
+            self.created_at,
+        )
+    }
+
+    /// Where it would stand, without what it says.
+    pub fn like(&self) -> Self {
+        Self {
+            user_id: self.user_id.clone(),
+            target_id: self.target_id.clone(),
+            created_at: self.created_at,
+            ..Self::default()
+        }
+    }
+
     /// What can be refused only at the time of recording.
     pub fn check(&self, now: Timestamp) -> Result<()> {
         self.created_at.map_or(Ok(()), |created_at| check_not_ahead("created_at", created_at, now))

@@ -9,13 +9,15 @@ use serde_json::{Value as Json, json};
 
 use super::redact::Metadata;
 use super::{Entry, NewEntry, OWN_ACTIONS, Place};
+use crate::canonical::{other_form, unbracketed};
 use crate::error::Result;
 use crate::ids::{Ulid, Uuid};
+use crate::imports::{Identity, Line};
 use crate::owners::{projects, users, workspaces};
 use crate::store::counts::{Log, Recount, Series};
-use crate::store::listing::{Equal, Index, Listing};
+use crate::store::listing::{Equal, Index, Listing, Start};
 use crate::store::{Erasable, Kinds, Tx, numbers_as_json, salt, texts};
-use crate::time::Timestamp;
+use crate::time::{DAY, Timestamp};
 use crate::tlog::rows::{Column, Rows};
 
 /// What `Entry::from_row` reads.
@@ -142,6 +144,25 @@ pub struct Filter {
     pub user_id: Option<String>,
     pub target_type: Option<String>,
     pub target_id: Option<String>,
+}
+
+impl Filter {
+    /// The target as rows have it: as it is given; else with the `+` that a blank was, which nobody had encoded, and
+    /// without angle brackets, or with those that an older version stored.
+    pub fn in_stored_form(mut self, connection: &Connection) -> Result<Self> {
+        let Some(given) = self.target_id.clone() else { return Ok(self) };
+        let plain = unbracketed(&given.replace(' ', "+")).to_owned();
+        let bracketed = other_form(&plain);
+        for form in [given, plain.clone(), bracketed] {
+            self.target_id = Some(form);
+            let list = listing(connection, &self, None, None, true)?;
+            if !list.page(connection, Start::Offset(0), 1, |_| Ok(()))?.is_empty() {
+                return Ok(self);
+            }
+        }
+        self.target_id = Some(plain);
+        Ok(self)
+    }
 }
 
 /// The list; a text that no row has stands for none of them.
@@ -290,6 +311,60 @@ pub fn find(connection: &Connection, number: i64) -> Result<Option<Entry>> {
         .prepare_cached(&format!("SELECT {COLUMNS} FROM activity WHERE seq = ?1"))?
         .query_row([number], Entry::from_row)
         .optional()?)
+}
+
+/// The number that an imported line says, if that is its activity.
+pub fn same(connection: &Connection, owner: i64, line: &Line<NewEntry>) -> Result<Option<i64>> {
+    let Some(number) = line.place.number else { return Ok(None) };
+    let found = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM activity WHERE seq = ?1 AND owner = ?2"))?
+        .query_row((number, owner), Entry::from_row)
+        .optional()?;
+    let is_dated = line.row.created_at.is_some();
+    Ok(found.filter(|entry| entry.identity(is_dated) == line.identity).map(|entry| entry.seq))
+}
+
+/// Tells the activities of an owner that an imported one may be: those on its target, else those of its person on none, at
+/// its time, or, where it has no time, all that had none either. Their numbers are after the first of two and up to the
+/// second, and they are at most so many.
+pub fn each_like(
+    connection: &Connection,
+    owner: i64,
+    new: &NewEntry,
+    ((after, through), most): ((i64, i64), usize),
+    tell: &mut dyn FnMut(i64, Identity),
+) -> Result<()> {
+    let user = new.user_id.as_deref().map(|user| texts::find(connection, user)).transpose()?;
+    let (of, what) = match (new.created_at, &new.target_id, user) {
+        (Some(_), Some(target), _) => (
+            "activity_target WHERE day = ?6 AND target_id = ?5 AND target_id IS NOT NULL AND created_at = ?7",
+            id_value(target),
+        ),
+        (Some(_), None, user) => (
+            "activity_user WHERE day = ?6 AND user_id = ?5 AND user_id IS NOT NULL AND target_id IS NULL
+                 AND created_at = ?7",
+            user.map_or(Value::Null, Value::from),
+        ),
+        // Their time is that of their recording, which rises with their numbers.
+        (None, ..) => (
+            "activity_owner WHERE recorded_at IS NULL AND ?5 IS NULL AND ?6 IS NULL AND ?7 IS NULL
+                 AND created_at >= coalesce((SELECT coalesce(recorded_at, created_at) FROM activity
+                                             WHERE seq <= ?2 ORDER BY seq DESC LIMIT 1), 0)",
+            Value::Null,
+        ),
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM activity INDEXED BY {of} AND owner = ?1 AND seq > ?2 AND seq <= ?3
+         ORDER BY created_at, seq LIMIT ?4"
+    ))?;
+    let day = new.created_at.map(|at| at.micros().div_euclid(DAY));
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut rows = statement.query((owner, after, through, most, what, day, new.created_at))?;
+    while let Some(row) = rows.next()? {
+        let entry = Entry::from_row(row)?;
+        tell(entry.seq, entry.identity(new.created_at.is_some()));
+    }
+    Ok(())
 }
 
 /// Records one activity: the row, its counts, its number, and who `recorded_by` says recorded it.

@@ -16,7 +16,7 @@ pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let workspace = named_workspace(app, admin, &mut fields)?;
-    let address = fields.text("address", 320)?;
+    let address = fields.mail_text("address", 320)?;
     let address = Address::parse(&fields.required("address", address)?)?;
     let why = fields.text("why", 500)?;
     let why = fields.required("why", why)?;

@@ -246,9 +246,9 @@ pub fn create_mailbox(
             (workspace, app.store.read(|snapshot| named_tenant(snapshot, workspace, named.as_deref()))?)
         }
     };
-    let address = match fields.text("address", 320)? {
+    let address = match fields.mail_text("address", 320)? {
         Some(address) => Some(address),
-        None => fields.text("primary_smtp", 320)?,
+        None => fields.mail_text("primary_smtp", 320)?,
     };
     let name = match fields.text("name", 200)? {
         Some(name) => Some(name),
@@ -364,8 +364,14 @@ pub fn delete_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Res
     let id = path_number(request)?;
     let workspace = app.store.read(|snapshot| find_known_mailbox(snapshot, admin, id))?.workspace;
     let admin = admin.clone();
+    let config = Arc::clone(&app.config);
     let deleted = app.record(workspace, request, move |tx| {
-        let mailbox = find_mailbox(tx, &admin, id)?;
+        let mut mailbox = find_mailbox(tx, &admin, id)?;
+        let window = config.window_start(tx.believed);
+        if mailbox.window_start < window {
+            limits::reset(tx, &mut mailbox, window)?;
+        }
+        limits::leaves_tenant(tx, &mailbox, &admin.by.recorded_by)?;
         mailboxes::delete(tx, mailbox.id)?;
         let target = ("mailbox", mailbox.id.to_string());
         tx.note(note(

@@ -15,7 +15,7 @@ use crate::http::{Query, Request, Response};
 use crate::ids::{Uuid, fingerprint};
 use crate::owners::users::{self, Member, NewUser, Role};
 use crate::owners::workspaces::{self, Workspace};
-use crate::owners::{check_address, invitations as invited};
+use crate::owners::{check_own_address, invitations as invited};
 use crate::store::{Snapshot, Tx};
 
 fn find_workspace(connection: &Connection, admin: &Admin, id: &str) -> Result<Workspace> {
@@ -234,7 +234,7 @@ pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
     request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let workspace = named_workspace(app, admin, &mut fields)?;
-    let email = fields.text("email", 320)?;
+    let email = fields.mail_text("email", 320)?;
     let email = fields.required("email", email)?;
     let role = fields.word("role", &Role::WORDS)?;
     let role = fields.required("role", role)?;
@@ -244,7 +244,7 @@ pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
     if role == Role::Owner {
         admin.must_own(workspace)?;
     }
-    check_address("email", &email)?;
+    check_own_address("email", &email)?;
     if given.is_some() && !admin.is_operator() {
         let message =
             "is not taken from an administrator; the person chooses it, with the link of the answer";

@@ -32,7 +32,7 @@ fn login(app: &App, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     sessions::refuse_foreign_origin(request)?;
     let mut fields = Fields::of(json::body(request)?, "")?;
-    let email = fields.text("email", 320)?;
+    let email = fields.mail_text("email", 320)?;
     let email = fields.required("email", email)?;
     let given = fields.secret("password")?;
     let given = fields.required("password", given)?;

@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::places::{Places, Remembered};
+use crate::canonical;
 use crate::error::{Error, Result};
 use crate::time::{SECOND, Timestamp};
 
@@ -117,7 +118,7 @@ pub struct Attempt {
 impl Attempt {
     /// `is_known`: the account was logged in to from there lately.
     pub fn new(email: &str, source: Option<IpAddr>, is_known: bool) -> Self {
-        Self { account: email.to_lowercase(), source, is_known }
+        Self { account: canonical::address(email), source, is_known }
     }
 
     pub fn is_known(&self) -> bool {

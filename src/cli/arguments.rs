@@ -92,7 +92,7 @@ pub enum Command {
     /// Record from standard input
     #[command(subcommand)]
     Record(RecordCommand),
-    /// Record a file of entries, NDJSON or CSV
+    /// Record a file of entries, NDJSON or CSV; what is there already is known again
     Import(Import),
     /// Write a whole log, NDJSON or CSV
     Export(Export),
@@ -549,7 +549,7 @@ pub struct Import {
     /// Otherwise by the file's ending
     #[arg(long)]
     pub format: Option<FileFormat>,
-    /// Begin here, where an earlier run ended
+    /// Begin here, where an earlier run ended; what is there already is known again without it
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub from_line: usize,
 }

@@ -13,10 +13,15 @@ use super::owners::number;
 use super::table::{card, table};
 use super::terminal::{print, tell, tell_over, write_out};
 use super::{Context, bundle};
+use crate::activity::NewEntry;
+use crate::enforcement::NewEvent;
 use crate::error::{Error, Result};
+use crate::http::json::Fields;
 use crate::http::{Method, stream};
 use crate::ids::{Hasher, hex, sha256};
+use crate::imports;
 use crate::ingest::eml;
+use crate::store::occurrences::{Counted, Occurrences};
 
 // ---------------------------------------------------------------------------------------------- record
 
@@ -379,30 +384,17 @@ fn copy(body: &mut dyn Read, mut write: impl FnMut(&[u8]) -> Result<()>) -> Resu
 
 // ---------------------------------------------------------------------------------------------- import
 
-/// Lines sent in one request.
-const CHUNK: usize = 500;
-
-/// What the server makes itself: an export has them, an import leaves them out.
-const MADE_HERE: [&str; 12] = [
-    "id",
-    "seq",
-    "recorded_at",
-    "recorded_by",
-    "redacted",
-    "appended",
-    "mailbox_id",
-    "message_hash",
-    "policy_version",
-    "project_id",
-    "actor",
-    "count",
-];
+/// Lines sent in the first request, and in each: a request of many takes less for each of them.
+const FIRST_CHUNK: usize = 500;
+const LARGEST_CHUNK: usize = 8000;
+/// Bytes sent in one request.
+const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 
 #[derive(Default, serde::Serialize)]
 struct Tally {
     read: usize,
     written: usize,
-    /// Written by an earlier run of the same file.
+    /// There already.
     already: usize,
     refused: usize,
 }
@@ -417,32 +409,45 @@ impl std::fmt::Display for Tally {
     }
 }
 
-/// Sends a file in chunks, each under an idempotency key made of its content, so that a run that broke off can be
-/// run again. A chunk that is refused is sent line by line: the good lines are recorded, the bad ones named.
+/// Sends a file in chunks; the server records what is not there yet. A chunk that is refused is sent by halves, down to
+/// the line: the good ones are recorded, the bad ones named.
 pub fn import(context: &Context, import: &Import) -> Result<()> {
     if import.log == Log::Activity && import.project.is_none() {
         return Err(Error::usage("activities are imported into a project", "name it with --project"));
     }
-    let rows = rows(import)?;
+    let rows = rows(import, context.config.max_bulk_body)?;
     let mut client = Client::open(context)?;
     client.stays_with_server();
     let of = Owner { mailbox: import.mailbox.as_deref(), project: import.project.as_deref() };
     let path = route(&client, context, import.log, of)?;
-    let mut tally = Tally::default();
-    let mut chunk: Vec<(usize, Result<String>)> = Vec::new();
+    let seen = Occurrences::open()?;
+    let mut sending = Sending { client, path, seen, tally: Tally::default() };
+    let (mut chunk, mut n_bytes, mut most) = (Vec::new(), 0, FIRST_CHUNK);
     for row in rows {
-        let (line, row) = row?;
-        if line < import.from_line {
+        let (at, row) = row?;
+        // Also of what is stepped over: a line is told from those that are like it by counting.
+        let line = row.and_then(|row| Line::of(import.log, at, row, &sending.seen));
+        if at < import.from_line {
             continue;
         }
-        tally.read += 1;
-        chunk.push((line, row.map(|row| row.to_string())));
-        if chunk.len() == CHUNK {
-            send_chunk(&client, &path, &std::mem::take(&mut chunk), &mut tally)?;
-            tell_over(&tally.to_string(), "");
+        sending.tally.read += 1;
+        match line {
+            Ok(line) => {
+                n_bytes += line.text.len();
+                chunk.push(line);
+            }
+            Err(error @ (Error::Io { .. } | Error::Database(_))) => return Err(error),
+            Err(error) => sending.refuse(at, &error),
+        }
+        if chunk.len() >= most || n_bytes >= CHUNK_BYTES {
+            sending.send_or_stop(&chunk)?;
+            (n_bytes, most) = (0, (2 * most).min(LARGEST_CHUNK));
+            chunk.clear();
+            tell_over(&sending.tally.to_string(), "");
         }
     }
-    send_chunk(&client, &path, &chunk, &mut tally)?;
+    sending.send_or_stop(&chunk)?;
+    let tally = sending.tally;
     tell_over(&tally.to_string(), "\n");
     let shown = json!(tally);
     if context.json {
@@ -453,84 +458,131 @@ pub fn import(context: &Context, import: &Import) -> Result<()> {
     }
     Err(Error::usage(
         format!("{} of {} rows were refused", tally.refused, tally.read),
-        "correct the lines named above and import just them; the others are recorded",
+        "correct the lines named above and import the file again; the others are recorded, and known again",
     ))
 }
 
-fn send_chunk(
-    client: &Client,
-    path: &str,
-    chunk: &[(usize, Result<String>)],
-    tally: &mut Tally,
-) -> Result<()> {
-    let mut good = Vec::new();
-    for (line, row) in chunk {
-        match row {
-            Ok(row) => good.push((*line, row.as_str())),
-            Err(error) => refuse(tally, *line, error),
+/// A row of the file on its way.
+struct Line {
+    at: usize,
+    text: String,
+    /// Its number, as an export says.
+    number: Option<i64>,
+    /// `None`: a message is known by its id.
+    counted: Option<Counted>,
+}
+
+impl Line {
+    fn of(log: Log, at: usize, row: Value, seen: &Occurrences) -> Result<Self> {
+        let fields = Fields::of(row.clone(), "")?;
+        let identity = match log {
+            Log::Messages => None,
+            Log::Enforcement => {
+                Some(imports::Line::read(fields, NewEvent::read, NewEvent::identity)?.identity)
+            }
+            Log::Activity => Some(imports::Line::read(fields, NewEntry::read, NewEntry::identity)?.identity),
+        };
+        let counted =
+            identity.map(|identity| seen.count(&identity, imports::Place::id_of(&row))).transpose()?;
+        Ok(Self { at, text: row.to_string(), number: row["seq"].as_i64(), counted })
+    }
+
+    /// As it is sent, without its last bracket: which of the equal rows it is, after which number.
+    fn placed(&self, seen: &Occurrences) -> Result<Option<String>> {
+        let Some(counted) = &self.counted else { return Ok(Some(self.text.clone())) };
+        let (n_found, number) = seen.found(counted)?;
+        let members = self.text.strip_suffix('}').unwrap_or(&self.text);
+        let occurrence = counted.n - n_found;
+        let placed = format!("{members},\"occurrence\":{occurrence},\"after\":{number}}}");
+        // Else the line is one that came before, with the same id.
+        Ok((occurrence > 0).then_some(placed))
+    }
+}
+
+struct Sending {
+    client: Client,
+    path: String,
+    seen: Occurrences,
+    tally: Tally,
+}
+
+impl Sending {
+    fn send_or_stop(&mut self, chunk: &[Line]) -> Result<()> {
+        self.send(chunk).inspect_err(|_| {
+            let first = chunk.first().map_or(1, |line| line.at);
+            tell(&format!("\nstopped; go on with --from-line {first}"));
+        })
+    }
+
+    /// # Errors
+    /// What is not the input's fault.
+    fn send(&mut self, lines: &[Line]) -> Result<()> {
+        let (mut body, mut sent) = (String::new(), Vec::new());
+        for line in lines {
+            match line.placed(&self.seen)? {
+                Some(text) => {
+                    body.push_str(&text);
+                    body.push('\n');
+                    sent.push(line);
+                }
+                None => self.tally.already += 1,
+            }
         }
-    }
-    if good.is_empty() {
-        return Ok(());
-    }
-    let is_refusal = |error: &Error| super::exit_code(error) == 1;
-    // Not the input's fault: stop, and say where. From the chunk's own first line on, the next run makes the same
-    // chunks with the same idempotency keys.
-    let stopped = |error: Error| {
-        tell(&format!("\nstopped; go on with --from-line {}", chunk[0].0));
-        Err(error)
-    };
-    match send(client, path, &good) {
-        Ok(is_new) => {
-            tally.sent(is_new, good.len());
+        if sent.is_empty() {
             return Ok(());
         }
-        Err(error) if is_refusal(&error) => {}
-        Err(error) => return stopped(error),
-    }
-    for one in &good {
-        match send(client, path, std::slice::from_ref(one)) {
-            Ok(is_new) => tally.sent(is_new, 1),
-            Err(error) if is_refusal(&error) => refuse(tally, one.0, &error),
-            Err(error) => return stopped(error),
+        let call = Call {
+            method: Method::Post,
+            path: self.path.clone(),
+            query: vec![("import", "true".into())],
+            headers: vec![("content-type", "application/x-ndjson".to_owned())],
+            body: body.into_bytes(),
+        };
+        match self.client.send(call) {
+            Ok(answer) => self.take(&sent, &answer.json()?),
+            Err(error) if super::exit_code(&error) != 1 => Err(error),
+            Err(error) => {
+                // Those that were not sent are counted again.
+                self.tally.already -= lines.len() - sent.len();
+                if let [line] = lines {
+                    self.refuse(line.at, &error);
+                    return Ok(());
+                }
+                let (first, second) = lines.split_at(lines.len() / 2);
+                self.send(first)?;
+                self.send(second)
+            }
         }
     }
-    Ok(())
-}
 
-fn refuse(tally: &mut Tally, line: usize, error: &Error) {
-    tally.refused += 1;
-    let error = error.to_string();
-    tell_over(&format!("line {line}: {}", error.trim_start_matches("line 1.")), "\n");
-}
-
-impl Tally {
-    fn sent(&mut self, is_new: bool, n_rows: usize) {
-        if is_new {
-            self.written += n_rows;
-        } else {
-            self.already += n_rows;
+    fn take(&mut self, sent: &[&Line], answer: &Value) -> Result<()> {
+        let count = |name: &str| answer[name].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+        self.tally.written += count("count");
+        self.tally.already += count("already");
+        let numbers = answer["numbers"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for (line, number) in sent.iter().zip(numbers) {
+            // One that was found by its own number says nothing of where the next would be.
+            if let (Some(counted), Some(number)) = (&line.counted, number.as_i64())
+                && line.number != Some(number)
+            {
+                self.seen.set_found(counted, number)?;
+            }
         }
+        Ok(())
     }
-}
 
-/// Sends rows; `false` when all of them were there already.
-fn send(client: &Client, path: &str, rows: &[(usize, &str)]) -> Result<bool> {
-    let body = rows.iter().map(|(_, row)| format!("{row}\n")).collect::<String>().into_bytes();
-    // The first line's number is part of it: the same row twice in a file is two rows.
-    let first = rows.first().map_or(0, |(line, _)| *line);
-    let key = format!("import-{first}-{}", hex(&sha256(&body)));
-    let headers = vec![("content-type", "application/x-ndjson".to_owned()), ("idempotency-key", key)];
-    let answer =
-        client.send(Call { method: Method::Post, path: path.into(), query: Vec::new(), headers, body })?;
-    Ok(answer.status == 201 && answer.header("idempotency-replayed").is_none())
+    fn refuse(&mut self, line: usize, error: &Error) {
+        self.tally.refused += 1;
+        let error = error.to_string();
+        tell_over(&format!("line {line}: {}", error.trim_start_matches("line 1.")), "\n");
+    }
 }
 
 /// The line a row begins at, and the row or what is wrong with it; an error when the file cannot be read on.
 type Rows = Box<dyn Iterator<Item = Result<(usize, Result<Value>)>>>;
 
 /// The objects of a file, line by line.
-fn rows(import: &Import) -> Result<Rows> {
+fn rows(import: &Import, most: usize) -> Result<Rows> {
     let reader: Box<dyn Read> = if import.file.as_os_str() == "-" {
         Box::new(std::io::stdin())
     } else {
@@ -542,12 +594,23 @@ fn rows(import: &Import) -> Result<Rows> {
     let format = import.format.unwrap_or_else(|| by_ending(&import.file));
     match format {
         FileFormat::Ndjson => {
-            let lines = BufReader::new(reader).split(b'\n').enumerate();
-            let is_blank = |line: &[u8]| line.iter().all(u8::is_ascii_whitespace);
-            let lines = lines.filter(move |(_, line)| !line.as_ref().is_ok_and(|line| is_blank(line)));
-            Ok(Box::new(lines.map(|(at, line)| {
-                let line = line.map_err(Error::io("cannot read the file"))?;
-                Ok((at + 1, crate::http::json::parse(&line).map(without_made_here)))
+            let mut reader = BufReader::new(reader);
+            let mut at = 0;
+            Ok(Box::new(std::iter::from_fn(move || {
+                loop {
+                    at += 1;
+                    let mut line = Vec::new();
+                    match next_line(&mut reader, &mut line, most) {
+                        Err(error) => return Some(Err(Error::io("cannot read the file")(error))),
+                        Ok(0) => return None,
+                        Ok(_) if line.iter().all(u8::is_ascii_whitespace) => {}
+                        Ok(n) if n > most => {
+                            let message = format!("has {n} bytes; accepted: up to {most}");
+                            return Some(Ok((at, Err(Error::Malformed(message)))));
+                        }
+                        Ok(_) => return Some(Ok((at, crate::http::json::parse(&line)))),
+                    }
+                }
             })))
         }
         FileFormat::Csv => {
@@ -576,27 +639,27 @@ fn rows(import: &Import) -> Result<Rows> {
     }
 }
 
+/// Reads a line, of which no more than `most` bytes are kept; says how many it has. The line end does not count.
+fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>, most: usize) -> std::io::Result<usize> {
+    let n_read = reader.by_ref().take(most as u64 + 2).read_until(b'\n', line)?;
+    if n_read == 0 || line.pop_if(|last| *last == b'\n').is_some() || n_read <= most {
+        return Ok(n_read);
+    }
+    Ok(n_read + reader.skip_until(b'\n')?)
+}
+
 /// A record of a CSV file as the object it was exported from; an empty cell is a member left out.
 fn object(head: &csv::StringRecord, record: &csv::StringRecord) -> Result<Value> {
     let members = head.iter().zip(record).filter(|(_, cell)| !cell.is_empty());
     let members: Map<String, Value> =
         members.map(|(name, cell)| Ok((name.to_owned(), typed(name, cell)?))).collect::<Result<_>>()?;
-    Ok(without_made_here(Value::Object(members)))
+    Ok(Value::Object(members))
 }
 
 fn by_ending(path: &Path) -> FileFormat {
     match path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
         true => FileFormat::Csv,
         false => FileFormat::Ndjson,
-    }
-}
-
-fn without_made_here(row: Value) -> Value {
-    match row {
-        Value::Object(members) => Value::Object(
-            members.into_iter().filter(|(name, _)| !MADE_HERE.contains(&name.as_str())).collect(),
-        ),
-        other => other,
     }
 }
 

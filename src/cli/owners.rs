@@ -13,6 +13,7 @@ use super::client::Client;
 use super::setup::{read_another_line, read_line};
 use super::table::{card, cell, table};
 use crate::auth::password;
+use crate::canonical::{is_same_address, unbracketed};
 use crate::error::{Error, Result};
 use crate::http::Method;
 
@@ -355,13 +356,22 @@ pub fn number(client: &Client, context: &Context, given: &str) -> Result<String>
     if !given.contains('@') {
         return Ok(given.to_owned());
     }
+    let given = unbracketed(given);
     let query: Vec<_> = context.workspace.iter().map(|id| ("workspace_id", id.clone())).collect();
-    let mut found = None;
+    let (mut found, mut is_as_spelled) = (None, false);
     client.pages(&format!("{ADMIN}/mailboxes"), &query, "mailboxes", |page| {
-        found = page.into_iter().find(|mailbox| {
-            mailbox["primary_smtp"].as_str().is_some_and(|address| address.eq_ignore_ascii_case(given))
-        });
-        found.is_some()
+        for mailbox in page {
+            let address = mailbox["primary_smtp"].as_str().unwrap_or_default();
+            // An older version may have made two of one address: the one that is spelled so is meant, else the first.
+            is_as_spelled = address.eq_ignore_ascii_case(given);
+            if is_as_spelled || found.is_none() && is_same_address(address, given) {
+                found = Some(mailbox);
+            }
+            if is_as_spelled {
+                break;
+            }
+        }
+        is_as_spelled
     })?;
     found.map(|mailbox| cell(&mailbox["id"])).ok_or_else(|| {
         Error::usage(format!("there is no mailbox {given}"), "`mailtrail mailbox list` shows what there is")

@@ -89,7 +89,7 @@ pub fn take_lock(config: &Config, served: impl FnOnce(&Path) -> Error) -> Result
 /// A new data directory with its first workspace, owner, key and license, made through the admin routes.
 pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> Result<Made> {
     privileges::descend()?;
-    crate::owners::check_address("--email", email)?;
+    crate::owners::check_own_address("--email", email)?;
     // All that a route could refuse is looked at before anything is made: half a directory would be in the way.
     Fields::of(json!({ "--workspace": name }), "")?.text("--workspace", 200)?;
     let owner_password = match &given {

@@ -9,6 +9,7 @@ use super::sql::{self, Filter};
 use super::{Action, COLUMNS, Event, NewEvent};
 use crate::app::App;
 use crate::auth::{Caller, Scope, Standing};
+use crate::canonical::other_form;
 use crate::error::{Error, Result, Subject};
 use crate::export::{self, Page};
 use crate::http::json::{self as body, Fields};
@@ -16,6 +17,7 @@ use crate::http::route::{Dialect, Handler, Route, bulk, route};
 use crate::http::stream::Format;
 use crate::http::{Method, Request, Response, batch, listing};
 use crate::ids::Uuid;
+use crate::imports::{self, Line, Search};
 use crate::owners::tenants;
 use crate::proofs;
 use crate::store::backup::last_seq;
@@ -59,16 +61,27 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
         workspace: caller.workspace,
         tenant: None,
         action: query.word("action", &Action::WORDS)?,
-        mailbox_address: query.text("mailbox_address")?.map(str::to_owned),
+        mailbox_address: query.mail_text("mailbox_address")?,
     };
-    let echoed = echo(tenant_id, &filter);
     let missing = || Error::NotFound(Subject::Tenant);
     if let Some(text) = tenant_id {
         let id = Uuid::parse(text).ok_or_else(missing)?;
         let found = app.store.read(|snapshot| tenants::find_key(snapshot, caller.workspace, id))?;
         filter.tenant = Some(found.ok_or_else(missing)?);
     }
-    let list = sql::listing(&filter, page.from, page.to, page.newest_first);
+    let has_bracketed = match &mut filter.mailbox_address {
+        Some(address) => app.store.read(|snapshot| {
+            // Where no event has it so, a blank is a `+` that nobody had encoded.
+            if address.contains(' ') && !sql::has_address(snapshot, caller.workspace, address)? {
+                *address = address.replace(' ', "+");
+            }
+            sql::has_address(snapshot, caller.workspace, &other_form(address))
+        })?,
+        None => false,
+    };
+    let echoed = echo(tenant_id, &filter);
+    let listing_of = if has_bracketed { sql::listing_of_both_forms } else { sql::listing };
+    let list = listing_of(&filter, page.from, page.to, page.newest_first);
     let taker = taker(caller, tenant_id);
     if page.format != Format::Json {
         app.note_export(taker, request)?;
@@ -127,7 +140,9 @@ fn prove_event(app: &App, caller: &Caller, request: &Request) -> Result<Response
 }
 
 fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
-    request.query.only(&[])?;
+    if imports::is_import(request)? {
+        return import_events(app, caller, request);
+    }
     let batch = batch::parse(request, "events", app.config.max_body, NewEvent::read)?;
     let (workspace, by) = (caller.workspace, caller.by.recorded_by.clone());
     let change = move |tx: &mut Tx<'_>| {
@@ -140,6 +155,40 @@ fn post_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
         checked.record(|(tenant, new)| sql::record(tx, workspace, tenant, &new, &by))
     };
     app.record_batch(workspace, request, Log::Enforcement, change, (|event| event.seq, |event| event.id))
+}
+
+/// Records the events that are not there yet.
+fn import_events(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
+    let batch = batch::parse(request, "events", app.config.max_body, |fields| {
+        Line::read(fields, NewEvent::read, NewEvent::identity)
+    })?;
+    let (workspace, by) = (caller.workspace, caller.by.recorded_by.clone());
+    let asker = caller.standing.asker;
+    let (mut search, last) = app.store.read_list(asker, |snapshot| {
+        // `each_like` tells a row in one place alone.
+        let key = |new: &NewEvent| (new.mailbox_address.to_ascii_lowercase(), new.created_at);
+        let same = |line: &_| sql::same(snapshot, workspace, line);
+        Ok((Search::of(request, batch.items(), key, same)?, last_seq(snapshot)?))
+    })?;
+    let lines: Vec<_> = batch.items().map(|line| line.row.clone()).collect();
+    while !app.store.read_list(asker, |snapshot| {
+        search.look(last, imports::AT_ONCE, |at, numbers, most, tell| {
+            sql::each_like(snapshot, workspace, &lines[at], (numbers, most), tell)
+        })
+    })? {}
+    app.record(workspace, request, move |tx| {
+        search.look_on(tx.last_number(), |at, numbers, most, tell| {
+            sql::each_like(tx, workspace, &lines[at], (numbers, most), tell)
+        })?;
+        batch.record(|Line { row: new, .. }| {
+            search.next(|| {
+                let tenant = tenants::find_living_key(tx, workspace, new.tenant_id)?;
+                let tenant = tenant.ok_or(Error::NotFound(Subject::Tenant))?;
+                Ok(sql::record(tx, workspace, tenant, &new, &by)?.seq)
+            })
+        })?;
+        search.done().answer()
+    })
 }
 
 fn post_send(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

@@ -1,9 +1,10 @@
 //! Send limits: counting what a mailbox sends in a day, and making the events when it crosses its limit.
 //!
-//! The count is of recipients since the last daily reset. The send that takes it over the limit records `blocked`
-//! (sent 26, limit 25) and is itself refused; while blocked nothing more is counted. The reset records `unblocked`
-//! with a count of 0 for each blocked mailbox, once: by the scheduler, or by the first send after it, whoever comes
-//! first. The state is in the mailbox's row and changes in the transaction of the event, so that neither a
+//! The count is of recipients that were let through since the last daily reset. The send that would take it over the
+//! limit records `blocked` with what it would have come to (sent 26, limit 25) and is refused; it is not counted, so that
+//! a raised limit goes on from what was really sent. Until then every send is refused, also one that would fit. The reset
+//! records `unblocked` with a count of 0 for each blocked mailbox, once: by the scheduler, or by the first send after it,
+//! whoever comes first. The state is in the mailbox's row and changes in the transaction of the event, so that neither a
 //! crash nor a day switched off makes it happen twice or not at all.
 
 use serde::Serialize;
@@ -29,7 +30,7 @@ impl Send {
     pub fn read(mut fields: Fields) -> Result<Self> {
         let tenant_id = fields.uuid("tenant_id")?;
         let tenant_id = fields.required("tenant_id", tenant_id)?;
-        let mailbox_address = fields.text("mailbox_address", 320)?;
+        let mailbox_address = fields.mail_text("mailbox_address", 320)?;
         let send = Self {
             tenant_id,
             mailbox_address: fields.required("mailbox_address", mailbox_address)?,
@@ -40,7 +41,7 @@ impl Send {
     }
 }
 
-/// Whether it may happen, and the count it was decided by.
+/// Whether it may happen, and what it brings or would bring the day's count to.
 #[derive(Debug, Serialize)]
 pub struct Decision {
     pub action: &'static str,
@@ -61,23 +62,19 @@ pub fn count(tx: &mut Tx<'_>, workspace: i64, send: &Send, window: Timestamp, by
     if mailbox.window_start < window {
         reset(tx, &mut mailbox, window)?;
     }
-    let Some(limit) = mailbox.daily_send_limit else {
-        let sent_count = (mailbox.sends_today + send.recipients).min(LARGEST);
-        mailboxes::set_sends(tx, mailbox.id, mailbox.window_start, sent_count, None)?;
-        return Ok(Decision { action: "allowed", sent_count, limit_value: None });
-    };
-    if mailbox.blocked_at.is_some() {
-        return Ok(Decision { action: "blocked", sent_count: mailbox.sends_today, limit_value: Some(limit) });
-    }
     let sent_count = (mailbox.sends_today + send.recipients).min(LARGEST);
-    let is_over = sent_count > limit;
-    let blocked_at = is_over.then_some(tx.now.truncated());
-    mailboxes::set_sends(tx, mailbox.id, mailbox.window_start, sent_count, blocked_at)?;
-    if is_over {
+    let limit_value = mailbox.daily_send_limit;
+    let is_blocked = mailbox.blocked_at.is_some() && limit_value.is_some();
+    if !is_blocked && limit_value.is_none_or(|limit| sent_count <= limit) {
+        mailboxes::set_sends(tx, mailbox.id, mailbox.window_start, sent_count, None)?;
+        return Ok(Decision { action: "allowed", sent_count, limit_value });
+    }
+    if let (false, Some(limit)) = (is_blocked, limit_value) {
+        let blocked_at = Some(tx.now.truncated());
+        mailboxes::set_sends(tx, mailbox.id, mailbox.window_start, mailbox.sends_today, blocked_at)?;
         record(tx, &mailbox, Action::Blocked, (sent_count, limit), by)?;
     }
-    let action = if is_over { "blocked" } else { "allowed" };
-    Ok(Decision { action, sent_count, limit_value: Some(limit) })
+    Ok(Decision { action: "blocked", sent_count, limit_value })
 }
 
 /// Whoever comes first after it: the event is mailtrail's own.
@@ -104,11 +101,11 @@ pub fn reset_due(tx: &mut Tx<'_>, window: Timestamp, limit: i64) -> Result<usize
     Ok(n_due)
 }
 
-/// After a limit was changed: a blocked mailbox that is within the new one is free at once, and the log says so.
-/// `old` is the limit it was blocked by.
+/// After a limit was changed: a blocked mailbox that may send again by the new one is free at once, and the log says so,
+/// with what was let through. `old` is the limit it was blocked by.
 pub fn limit_changed(tx: &mut Tx<'_>, mailbox: &Mailbox, old: Option<i64>, by: &str) -> Result<()> {
-    let is_within = mailbox.daily_send_limit.is_none_or(|limit| mailbox.sends_today <= limit);
-    if mailbox.blocked_at.is_none() || !is_within {
+    let has_room = mailbox.daily_send_limit.is_none_or(|limit| mailbox.sends_today < limit);
+    if mailbox.blocked_at.is_none() || !has_room {
         return Ok(());
     }
     let shown_limit = mailbox.daily_send_limit.or(old).unwrap_or(0);
@@ -116,8 +113,8 @@ pub fn limit_changed(tx: &mut Tx<'_>, mailbox: &Mailbox, old: Option<i64>, by: &
     mailboxes::set_sends(tx, mailbox.id, mailbox.window_start, mailbox.sends_today, None)
 }
 
-/// Before a mailbox goes to another tenant, or to none: its block ends in the log that has its beginning. The count of
-/// the day goes with it, so that the next send over the limit blocks it anew, there.
+/// Before a mailbox goes to another tenant, to none, or for good: its block ends in the log that has its beginning. The
+/// count of the day goes with it, so that the next send over the limit blocks it anew, there.
 pub fn leaves_tenant(tx: &mut Tx<'_>, mailbox: &Mailbox, by: &str) -> Result<()> {
     if mailbox.blocked_at.is_none() {
         return Ok(());

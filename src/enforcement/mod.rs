@@ -9,11 +9,13 @@ pub mod limits;
 pub mod sql;
 
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use crate::app::check_not_ahead;
 use crate::error::Result;
 use crate::http::json::Fields;
-use crate::ids::Uuid;
+use crate::ids::{Uuid, sha256};
+use crate::imports::Identity;
 use crate::time::Timestamp;
 
 /// What was done to the mailbox.
@@ -104,7 +106,7 @@ impl NewEvent {
     pub fn read(mut fields: Fields) -> Result<Self> {
         let tenant_id = fields.uuid("tenant_id")?;
         let tenant_id = fields.required("tenant_id", tenant_id)?;
-        let mailbox_address = fields.text("mailbox_address", 320)?;
+        let mailbox_address = fields.mail_text("mailbox_address", 320)?;
         let mailbox_address = fields.required("mailbox_address", mailbox_address)?;
         crate::owners::check_address(&fields.named("mailbox_address"), &mailbox_address)?;
         let action = fields.word("action_taken", &Action::WORDS)?;
@@ -121,6 +123,53 @@ impl NewEvent {
         };
         fields.done()?;
         Ok(new)
+    }
+}
+
+impl NewEvent {
+    /// What an import knows it by.
+    pub fn identity(&self) -> Identity {
+        let usual = sentence(self.action, self.sent_count, self.limit_value);
+        let message = self.message.as_deref().unwrap_or(&usual);
+        let said = json!([
+            self.tenant_id,
+            self.mailbox_address,
+            self.action,
+            self.sent_count,
+            self.limit_value,
+            message,
+            self.created_at,
+        ]);
+        sha256(said.to_string().as_bytes())
+    }
+}
+
+impl Event {
+    /// As `NewEvent` has it, of one with a time of its own or without.
+    pub fn identity(&self, is_dated: bool) -> Identity {
+        let said = json!([
+            self.tenant_id,
+            self.mailbox_address,
+            self.action_taken,
+            self.sent_count,
+            self.limit_value,
+            self.message,
+            is_dated.then_some(self.created_at),
+        ]);
+        sha256(said.to_string().as_bytes())
+    }
+}
+
+/// Whether the message of an event, given as JSON, is the one that it has anyway.
+pub fn is_usual(message: &str, members: &Map<String, Value>) -> bool {
+    let number = |name| members.get(name).and_then(Value::as_i64);
+    let action =
+        Action::WORDS.iter().find(|(word, _)| members.get("action_taken").is_some_and(|w| w == word));
+    match (action, number("sent_count"), number("limit_value")) {
+        (Some((_, action)), Some(sent_count), Some(limit_value)) => {
+            message == sentence(*action, sent_count, limit_value)
+        }
+        _ => false,
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Action, Event, NewEvent, sentence};
 use crate::error::Result;
 use crate::ids::Uuid;
+use crate::imports::{Identity, Line};
 use crate::owners::{tenants, workspaces};
 use crate::store::counts::{Log, Recount, Series};
 use crate::store::listing::{Equal, Index, Listing};
@@ -77,12 +78,49 @@ pub fn listing(
     to: Option<Timestamp>,
     newest_first: bool,
 ) -> Listing {
+    list(filter, (from, to), newest_first, Forms::One)
+}
+
+/// `listing` where some events have the address in angle brackets, as an older version took it. No index leads to both
+/// forms in the order of time, so the rows of the owner are looked through.
+pub fn listing_of_both_forms(
+    filter: &Filter,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    newest_first: bool,
+) -> Listing {
+    list(filter, (from, to), newest_first, Forms::Both)
+}
+
+/// Whether any event of a workspace has this address, as it is written but for case.
+pub fn has_address(connection: &Connection, workspace: i64, address: &str) -> Result<bool> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM enforcement_events INDEXED BY enforcement_mailbox
+                 WHERE workspace = ?1 AND mailbox_address COLLATE NOCASE = ?2)",
+        )?
+        .query_row((workspace, address), |row| row.get(0))?)
+}
+
+/// In which forms an address that is looked for is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Forms {
+    One,
+    Both,
+}
+
+fn list(
+    filter: &Filter,
+    (from, to): (Option<Timestamp>, Option<Timestamp>),
+    newest_first: bool,
+    forms: Forms,
+) -> Listing {
     // Another workspace's tenant was refused before: `tenant` alone says enough.
     let (owner, key, series) = match filter.tenant {
         Some(tenant) => ("tenant", tenant, of_tenant(tenant)),
         None => ("workspace", filter.workspace, of_workspace(filter.workspace)),
     };
-    let by_mailbox = filter.mailbox_address.is_some();
+    let by_mailbox = filter.mailbox_address.is_some() && forms == Forms::One;
     let mut equals = Vec::new();
     if let Some(action) = filter.action {
         let value = SqlValue::from(action as i64);
@@ -90,18 +128,22 @@ pub fn listing(
     }
     if let Some(address) = &filter.mailbox_address {
         let value = SqlValue::from(address.clone());
-        equals.push(Equal { condition: "mailbox_address COLLATE NOCASE = ", value, is_indexed: true });
-        if filter.tenant.is_some() {
+        let condition = match forms {
+            Forms::One => "mailbox_address COLLATE NOCASE = ",
+            Forms::Both => "trim(mailbox_address, '<>') COLLATE NOCASE = ",
+        };
+        equals.push(Equal { condition, value, is_indexed: by_mailbox });
+        if by_mailbox && filter.tenant.is_some() {
             let value = SqlValue::from(filter.workspace);
             equals.push(Equal { condition: "workspace = ", value, is_indexed: true });
         }
     }
-    let index = match (&filter.mailbox_address, filter.tenant, filter.action) {
-        (Some(_), _, _) => "enforcement_mailbox",
-        (None, Some(_), Some(_)) => "enforcement_tenant_action",
-        (None, Some(_), None) => "enforcement_tenant",
-        (None, None, Some(_)) => "enforcement_workspace_action",
-        (None, None, None) => "enforcement_workspace",
+    let index = match (by_mailbox, filter.tenant, filter.action) {
+        (true, _, _) => "enforcement_mailbox",
+        (false, Some(_), Some(_)) => "enforcement_tenant_action",
+        (false, Some(_), None) => "enforcement_tenant",
+        (false, None, Some(_)) => "enforcement_workspace_action",
+        (false, None, None) => "enforcement_workspace",
     };
     let counted = match (filter.action, &filter.mailbox_address) {
         (_, Some(_)) => None,
@@ -207,6 +249,52 @@ pub fn record(
         tx.count(series, created_at, 1);
     }
     Ok(event)
+}
+
+/// The number that an imported line says, if that is its event.
+pub fn same(connection: &Connection, workspace: i64, line: &Line<NewEvent>) -> Result<Option<i64>> {
+    let Some(number) = line.place.number else { return Ok(None) };
+    let found = connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM enforcement_events WHERE seq = ?1 AND workspace = ?2"
+        ))?
+        .query_row((number, workspace), Event::from_row)
+        .optional()?;
+    let is_dated = line.row.created_at.is_some();
+    Ok(found.filter(|event| event.identity(is_dated) == line.identity).map(|event| event.seq))
+}
+
+/// Tells the events that an imported one may be: of its mailbox and time, or, where it has no time, those that had none
+/// either. Their numbers are after the first of two and up to the second, and they are at most so many.
+pub fn each_like(
+    connection: &Connection,
+    workspace: i64,
+    new: &NewEvent,
+    ((after, through), most): ((i64, i64), usize),
+    tell: &mut dyn FnMut(i64, Identity),
+) -> Result<()> {
+    let of_time = match new.created_at {
+        Some(_) => "created_at = ?5",
+        // Their time is that of their recording, which rises with their numbers.
+        None => {
+            "recorded_at IS NULL AND ?5 IS NULL AND created_at >=
+                 coalesce((SELECT coalesce(recorded_at, created_at) FROM enforcement_events
+                           WHERE seq <= ?3 ORDER BY seq DESC LIMIT 1), 0)"
+        }
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM enforcement_events INDEXED BY enforcement_mailbox
+         WHERE workspace = ?1 AND mailbox_address COLLATE NOCASE = ?2 AND seq > ?3 AND seq <= ?4 AND {of_time}
+         ORDER BY created_at, seq LIMIT ?6"
+    ))?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut rows =
+        statement.query((workspace, &new.mailbox_address, after, through, new.created_at, most))?;
+    while let Some(row) = rows.next()? {
+        let event = Event::from_row(row)?;
+        tell(event.seq, event.identity(new.created_at.is_some()));
+    }
+    Ok(())
 }
 
 /// The number of a workspace's event. Ids have no index: one of ours begins with the millisecond in which its row was

@@ -41,6 +41,11 @@ impl<T> Batch<T> {
         Self { shape: Shape::One, items: vec![(0, item)] }
     }
 
+    /// The items, in their order.
+    pub fn items(&self) -> impl Iterator<Item = &T> {
+        self.items.iter().map(|(_, item)| item)
+    }
+
     /// Makes something else of each item, in their order.
     pub fn map<R>(self, mut make: impl FnMut(T) -> Result<R>) -> Result<Batch<R>> {
         let shape = self.shape.clone();
@@ -151,10 +156,7 @@ pub fn parse<T>(
     item_bytes: usize,
     read: impl Fn(Fields) -> Result<T>,
 ) -> Result<Batch<T>> {
-    if matches!(
-        request.media_type().as_str(),
-        "application/x-ndjson" | "application/ndjson" | "application/jsonl"
-    ) {
+    if json::is_lines(request) {
         let items = lines(&request.body, item_bytes, read)?;
         return Ok(Batch { shape: Shape::Lines, items });
     }

@@ -14,6 +14,7 @@ use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::Request;
+use crate::canonical::unbracketed;
 use crate::error::{Error, Problems, Result};
 use crate::ids::Uuid;
 use crate::mask::{cut, glimpse, quoted};
@@ -31,6 +32,14 @@ const BEYOND_INTEGERS: f64 = 9_223_372_036_854_775_808.0;
 pub fn body(request: &Request) -> Result<Value> {
     check_media_type(request)?;
     parse(&request.body)
+}
+
+/// Whether the body says that it is an object a line.
+pub fn is_lines(request: &Request) -> bool {
+    matches!(
+        request.media_type().as_str(),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl"
+    )
 }
 
 /// Refuses a body that says it is no JSON.
@@ -405,6 +414,11 @@ impl Fields {
             return Ok(None);
         }
         self.text(name, most)
+    }
+
+    /// An address or an id of mail: `text` without the pair of angle brackets around it.
+    pub fn mail_text(&mut self, name: &str, most: usize) -> Result<Option<String>> {
+        Ok(self.text(name, most)?.map(|text| unbracketed(&text).to_owned()))
     }
 
     /// An id of somebody else's making: `optional`, or an integer, whose digits are the id.

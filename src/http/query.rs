@@ -3,6 +3,7 @@
 //! A misspelt filter must not return everything, so a handler names all it knows (`only`) and anything else, or
 //! anything twice, is refused. A refusal names the parameter, what came and what is accepted.
 
+use crate::canonical::unbracketed;
 use crate::error::{Error, Problems, Result};
 use crate::mask::{cut, glimpse, holds_key, masked, quoted};
 use crate::time::Timestamp;
@@ -58,6 +59,12 @@ impl Query {
             Some("") => Err(Error::invalid(name, "is empty; leave the parameter out or give it a value")),
             value => Ok(value),
         }
+    }
+
+    /// An address or an id of mail, of which one pair of angle brackets is no part. A blank in it is most likely a `+`
+    /// that nobody had encoded, which is for the log to find out.
+    pub fn mail_text(&self, name: &str) -> Result<Option<String>> {
+        Ok(self.text(name)?.map(|text| unbracketed(text).to_owned()))
     }
 
     /// A decimal integer. One that does not fit 64 bits counts as the nearest that does.

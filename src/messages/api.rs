@@ -19,6 +19,7 @@ use crate::http::route::{Dialect, Handler, Route, bulk, limit, route, single};
 use crate::http::stream::{self, Format, Piece};
 use crate::http::{Method, Request, Response, listing};
 use crate::ids::unhex;
+use crate::imports;
 use crate::kept::Shown;
 use crate::owners::mailboxes::{self, Mailbox};
 use crate::proofs;
@@ -93,10 +94,10 @@ pub fn find_living_mailbox(connection: &Connection, workspace: i64, id: i64) -> 
     if mailbox.deleted { Err(Error::NotFound(Subject::Mailbox)) } else { Ok(mailbox) }
 }
 
-/// The number of the path's mailbox, which lives: 404 goes before any word about the body.
-fn living_mailbox_id(app: &App, workspace: i64, request: &Request) -> Result<i64> {
+/// The path's mailbox, which lives: 404 goes before any word about the body.
+fn living_mailbox(app: &App, workspace: i64, request: &Request) -> Result<Mailbox> {
     let id = mailbox_id(request)?;
-    app.store.read(|snapshot| find_living_mailbox(snapshot, workspace, id)).map(|mailbox| mailbox.id)
+    app.store.read(|snapshot| find_living_mailbox(snapshot, workspace, id))
 }
 
 fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
@@ -123,16 +124,17 @@ fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
     let cursor = query.integer("cursor", "the next_cursor of an earlier page")?;
     let filter = Filter {
         mailbox: mailbox.id,
-        message_id: text("message_id")?,
-        thread_id: text("thread_id")?,
+        message_id: query.mail_text("message_id")?,
+        thread_id: query.mail_text("thread_id")?,
         outcome: query.word("outcome", &Outcome::WORDS)?,
-        sender_address: text("sender_address")?,
-        recipient_address: text("recipient_address")?,
+        sender_address: query.mail_text("sender_address")?,
+        recipient_address: query.mail_text("recipient_address")?,
         reason: text("reason")?,
         from: query.timestamp("from")?,
         to: query.timestamp("to")?,
         newest_first: listing::newest_first(query)?,
     };
+    let filter = app.store.read(|snapshot| filter.in_stored_form(snapshot))?;
     let taker = taker(caller, mailbox.id);
     if format != Format::Json {
         app.note_export(taker, request)?;
@@ -268,13 +270,17 @@ fn prove_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response
 }
 
 fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
-    let (workspace, id) = (caller.workspace, living_mailbox_id(app, caller.workspace, request)?);
+    let workspace = caller.workspace;
+    let Mailbox { id, primary_smtp: own_address, .. } = living_mailbox(app, workspace, request)?;
     let by = caller.by.recorded_by.clone();
     let batch = if is_raw(request) {
         Batch::one(raw_entry(app, request)?)
+    } else if imports::is_import(request)? {
+        let read = |fields| NewEntry::read_imported(fields, &own_address);
+        let batch = batch::parse(request, "items", app.config.max_body, read)?;
+        return import_entries(app, (workspace, id), request, batch, by);
     } else {
-        request.query.only(&[])?;
-        batch::parse(request, "items", app.config.max_body, NewEntry::read)?
+        batch::parse(request, "items", app.config.max_body, |fields| NewEntry::read(fields, &own_address))?
     };
     let change = move |tx: &mut Tx<'_>| {
         let mailbox = find_living_mailbox(tx, workspace, id)?;
@@ -287,6 +293,26 @@ fn post_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         Ok(Shown::rows(if any_new { 201 } else { 200 }, Log::Messages, numbers, tx.last_number()))
     };
     app.record_shown(workspace, request, Sharing::Savepoint, change)
+}
+
+/// Records what is not there yet: a message is known again by its id.
+fn import_entries(
+    app: &App,
+    (workspace, id): (i64, i64),
+    request: &Request,
+    batch: Batch<NewEntry>,
+    by: String,
+) -> Result<Response> {
+    let mut done = imports::Done::of(request);
+    app.record(workspace, request, move |tx| {
+        let mailbox = find_living_mailbox(tx, workspace, id)?;
+        batch.record(|new| {
+            let Recorded { number, is_new, .. } = sql::record(tx, &mailbox, new, &by)?;
+            done.add(number, is_new);
+            Ok(())
+        })?;
+        done.answer()
+    })
 }
 
 /// Of a head alone (RFC 6522 section 4). The parameter `message_hash` says of which message it is, or of which one a
@@ -331,7 +357,7 @@ fn raw_entry(app: &App, request: &Request) -> Result<NewEntry> {
 
 fn patch_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
-    let (workspace, id) = (caller.workspace, living_mailbox_id(app, caller.workspace, request)?);
+    let (workspace, id) = (caller.workspace, living_mailbox(app, caller.workspace, request)?.id);
     let mut fields = Fields::of(json::body(request)?, "")?;
     let kinds = Kind::WORDS.map(|(_, kind)| kind);
     let facts = super::read_facts(&mut fields, &kinds)?;
@@ -352,11 +378,11 @@ fn patch_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response
 fn post_inbound(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     let is_raw = is_raw(request);
     request.query.only(if is_raw { &["message_hash"] } else { &[] })?;
-    let id = living_mailbox_id(app, caller.workspace, request)?;
+    let Mailbox { id, primary_smtp, .. } = living_mailbox(app, caller.workspace, request)?;
     let received = if is_raw {
         raw_message(app, request)?
     } else {
-        Received::read(Fields::of(json::body(request)?, "")?)?
+        Received::read(Fields::of(json::body(request)?, "")?, &primary_smtp)?
     };
     gate::decide(app, caller, id, request, &received)
 }

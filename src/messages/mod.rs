@@ -16,9 +16,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::canonical::{is_same_address, unbracketed};
 use crate::error::{Error, Result};
 use crate::http::json::Fields;
 use crate::ids::{hex, sha256, unhex};
+use crate::imports::Place;
 use crate::ingest::eml;
 use crate::mask::quoted;
 use crate::time::Timestamp;
@@ -191,6 +193,10 @@ pub struct NewEntry {
     pub facts: Vec<NewFact>,
     /// Tells the same again from something else: over what was given, not over what was made of it.
     pub fingerprint: [u8; 32],
+    /// What an older version may have stored for it.
+    pub former_fingerprints: Vec<[u8; 32]>,
+    /// Where an import says that it may stand already.
+    pub imported: Option<Place>,
 }
 
 /// What is said of a message before anything is decided about it.
@@ -211,6 +217,7 @@ pub struct Seen {
 impl Received {
     /// The members that the write route and the gate share.
     fn take(fields: &mut Fields) -> Result<Self> {
+        // Angle brackets are taken off when the fingerprints are made: an older version had them in its own.
         let message_id = fields.text("message_id", 998)?;
         let message_id = fields.required("message_id", message_id)?;
         let received_at = match fields.integer("received_at", 0, Timestamp::MAX.seconds())? {
@@ -237,11 +244,11 @@ impl Received {
         Ok(Self { entry, seen: is_given.then_some(seen) })
     }
 
-    /// Facts given to the gate.
-    pub fn read(mut fields: Fields) -> Result<Self> {
+    /// Facts given to the gate of the mailbox with this address.
+    pub fn read(mut fields: Fields, own_address: &str) -> Result<Self> {
         let mut received = Self::take(&mut fields)?;
         fields.done()?;
-        received.entry.seal()?;
+        received.entry.seal(own_address)?;
         Ok(received)
     }
 
@@ -291,8 +298,18 @@ impl Received {
 }
 
 impl NewEntry {
-    /// An entry whose outcome the caller decided.
-    pub fn read(mut fields: Fields) -> Result<Self> {
+    /// An entry of an import, of a file or of an export.
+    pub fn read_imported(mut fields: Fields, own_address: &str) -> Result<Self> {
+        let place = Place::take(&mut fields)?;
+        Ok(Self { imported: Some(place), ..Self::read(fields, own_address)? })
+    }
+
+    pub fn is_import(&self) -> bool {
+        self.imported.is_some()
+    }
+
+    /// An entry whose outcome the caller decided, of the mailbox with this address.
+    pub fn read(mut fields: Fields, own_address: &str) -> Result<Self> {
         let Received { mut entry, seen } = Received::take(&mut fields)?;
         let has_text = seen.is_some_and(|seen| !seen.texts.is_empty());
         let outcome = fields.word("outcome", &Outcome::WORDS)?;
@@ -315,12 +332,40 @@ impl NewEntry {
         }
         entry.facts = read_facts(&mut fields, &[Kind::Reply, Kind::Tools, Kind::Tokens])?;
         fields.done()?;
-        entry.seal()?;
+        entry.seal(own_address)?;
         Ok(entry)
     }
 
-    /// Fixes the fingerprint over everything given so far.
-    fn seal(&mut self) -> Result<()> {
+    /// Takes angle brackets off, and fixes the fingerprint over everything given so far: in whatever order members came,
+    /// and whether or not what is so anyway was said. Where that makes a difference, what an older version would have
+    /// stored is kept beside it.
+    fn seal(&mut self, own_address: &str) -> Result<()> {
+        let as_given = self.fingerprint_of_given()?;
+        let bare = |text: &mut String| {
+            if unbracketed(text).len() < text.len() {
+                *text = unbracketed(text).to_owned();
+            }
+        };
+        bare(&mut self.message_id);
+        for text in [&mut self.thread_id, &mut self.sender_address, &mut self.recipient_address] {
+            text.iter_mut().for_each(bare);
+        }
+        let said_anyway = |address: &String| is_same_address(address, own_address);
+        let recipient = self.recipient_address.take_if(|address| said_anyway(address));
+        let facts = self.facts.clone();
+        let capabilities = self.capabilities.clone();
+        self.facts.iter_mut().for_each(|(_, data)| *data = in_order(data));
+        self.capabilities = self.capabilities.as_deref().map(in_order);
+        self.fingerprint = self.fingerprint_of_given()?;
+        (self.facts, self.capabilities) = (facts, capabilities);
+        self.recipient_address = recipient.or_else(|| self.recipient_address.take());
+        if as_given != self.fingerprint {
+            self.former_fingerprints.push(as_given);
+        }
+        Ok(())
+    }
+
+    fn fingerprint_of_given(&self) -> Result<[u8; 32]> {
         let facts: Vec<_> = self.facts.iter().map(|(kind, data)| (kind, raw(data))).collect();
         let given = serde_json::to_string(&(
             &self.message_id,
@@ -340,8 +385,7 @@ impl NewEntry {
         let mut given = vec![given.map_err(broken)?];
         // What a later version added takes part where it was given, so that the same of before is still the same.
         given.extend(self.text_problem.map(|problem| json!(problem).to_string()));
-        self.fingerprint = sha256(given.join("\n").as_bytes());
-        Ok(())
+        Ok(sha256(given.join("\n").as_bytes()))
     }
 
     /// An outcome for a raw message, by the caller.
@@ -352,6 +396,13 @@ impl NewEntry {
         self.reason = reason;
         self
     }
+}
+
+/// JSON of our own with the members of its objects in the order of their names.
+fn in_order(json: &str) -> String {
+    let mut value: Value = serde_json::from_str(json).unwrap_or_default();
+    value.sort_all_objects();
+    value.to_string()
 }
 
 /// JSON of our own, to stand in other JSON as it is.
@@ -381,7 +432,7 @@ pub fn read_facts(fields: &mut Fields, kinds: &[Kind]) -> Result<Vec<NewFact>> {
     for kind in kinds {
         let name = kind.as_str();
         let data = match kind {
-            Kind::Thread => fields.text(name, 998)?.map(Value::String),
+            Kind::Thread => fields.mail_text(name, 998)?.map(Value::String),
             _ => fields.any(name),
         };
         let Some(data) = data.map(|data| data.to_string()) else { continue };

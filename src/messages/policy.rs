@@ -134,13 +134,13 @@ impl SenderRule {
     fn read(mut fields: Fields) -> Result<Self> {
         let matching = fields.object("match")?;
         let mut matching = fields.required("match", matching)?;
-        let address = matching.text("address", 320)?;
+        let address = matching.mail_text("address", 320)?;
         let domain = matching.text("domain", 255)?;
         if address.is_none() && domain.is_none() {
             return Err(fields.refuse("match", "must have at least one of address and domain"));
         }
         if let Some(address) = &address {
-            crate::owners::check_address(&matching.named("address"), address)?;
+            crate::owners::check_own_address(&matching.named("address"), address)?;
         }
         let require_dkim = matching.boolean("requireDkim")?.unwrap_or(false);
         let require_spf = matching.boolean("requireSpf")?.unwrap_or(false);

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use super::shown::{Appended, Entry, Fold, Raw, raw};
 use super::{
     Kind, LARGEST_SUM, MOST_BYTES, MOST_FACTS, MOST_LATE_REPORTS, NewEntry, NewFact, Outcome, TextProblem,
-    Verdict, n_tokens, sum,
+    Verdict, in_order, n_tokens, sum,
 };
 use crate::app::{MOST_AHEAD, check_not_ahead};
+use crate::canonical::{other_form, unbracketed};
 use crate::error::{Error, Result, Subject};
 use crate::ids::hex;
 use crate::mask::quoted;
@@ -81,8 +82,9 @@ pub struct Filter {
 /// It walks one index in the order of ids, named here: SQLite keeps no statistics, and without them takes an outcome
 /// for as rare as a sender, and sorts all that was received since `from` to find a page of it.
 pub fn list(connection: &Connection, filter: &Filter, cursor: Option<i64>, limit: i64) -> Result<Vec<i64>> {
-    let (indexed, others) = filter.conditions();
-    let mut select = Select::of(filter, "seq");
+    let index = filter.index(connection)?;
+    let (indexed, others) = filter.conditions(index);
+    let mut select = Select::of(filter, index, "seq");
     select.add(indexed);
     select.add(others);
     select.within(stretch(connection, filter, cursor)?);
@@ -101,9 +103,10 @@ pub fn walk(
     last: i64,
     (most, most_looked_at): (usize, i64),
 ) -> Result<(Vec<i64>, Option<i64>)> {
-    let (indexed, (looked_for, looked_for_values)) = filter.conditions();
+    let index = filter.index(connection)?;
+    let (indexed, (looked_for, looked_for_values)) = filter.conditions(index);
     let looked_for = if looked_for.is_empty() { "1".to_owned() } else { looked_for.join(" AND ") };
-    let mut select = Select::of(filter, &format!("seq, {looked_for}"));
+    let mut select = Select::of(filter, index, &format!("seq, {looked_for}"));
     select.values.splice(0..0, looked_for_values);
     select.add(indexed);
     let (first, end) = stretch(connection, filter, after)?;
@@ -135,8 +138,7 @@ struct Select {
 }
 
 impl Select {
-    fn of(filter: &Filter, columns: &str) -> Self {
-        let index = filter.index();
+    fn of(filter: &Filter, index: &str, columns: &str) -> Self {
         let sql = format!("SELECT {columns} FROM messages INDEXED BY {index} WHERE mailbox = ?");
         Self { sql, values: vec![Sql::from(filter.mailbox)] }
     }
@@ -167,9 +169,38 @@ impl Select {
 }
 
 impl Filter {
+    /// With a `+` for each blank in an id or an address that no entry has as it is given: nobody had encoded it.
+    pub fn in_stored_form(mut self, connection: &Connection) -> Result<Self> {
+        let mailbox = self.mailbox;
+        let is_there = |sql: &str, text: &str| {
+            let quoted = Value::from(text).to_string();
+            let mut statement = connection.prepare_cached(sql)?;
+            Ok::<_, Error>(match statement.parameter_count() {
+                3 => statement.exists((mailbox, text, quoted))?,
+                _ => statement.exists((mailbox, text))?,
+            })
+        };
+        for (text, sql) in [
+            (&mut self.message_id, "SELECT 1 FROM messages WHERE mailbox = ? AND message_id = ?"),
+            (
+                &mut self.thread_id,
+                "SELECT 1 FROM messages WHERE mailbox = ?1 AND thread_id = ?2
+                 UNION ALL SELECT 1 FROM message_facts WHERE mailbox = ?1 AND kind = 1 AND data = ?3",
+            ),
+            (&mut self.sender_address, HAS_SENDER),
+            (&mut self.recipient_address, HAS_RECIPIENT),
+        ] {
+            if let Some(text) = text.as_mut().filter(|text| text.contains(' '))
+                && !is_there(sql, text)?
+            {
+                *text = text.replace(' ', "+");
+            }
+        }
+        Ok(self)
+    }
+
     /// What the index leads to, and what is looked for among that.
-    fn conditions(&self) -> (Conditions, Conditions) {
-        let index = self.index();
+    fn conditions(&self, index: &str) -> (Conditions, Conditions) {
         let (mut indexed, mut others): (Conditions, Conditions) = Default::default();
         let mut add = |of: &str, condition, value: Option<Sql>| {
             if let Some(value) = value {
@@ -179,45 +210,84 @@ impl Filter {
             }
         };
         let text = |text: &Option<String>| text.clone().map(Sql::from);
-        add("messages_message", "message_id = ?", text(&self.message_id));
-        add("messages_sender", "sender_address COLLATE NOCASE = ?", text(&self.sender_address));
-        add("messages_recipient", "recipient_address COLLATE NOCASE = ?", text(&self.recipient_address));
+        for (of, as_stored, in_both_forms, address) in [
+            (
+                "messages_sender",
+                "sender_address COLLATE NOCASE = ?",
+                "trim(sender_address, '<>') COLLATE NOCASE = ?",
+                &self.sender_address,
+            ),
+            (
+                "messages_recipient",
+                "recipient_address COLLATE NOCASE = ?",
+                "trim(recipient_address, '<>') COLLATE NOCASE = ?",
+                &self.recipient_address,
+            ),
+        ] {
+            add(of, if index == of { as_stored } else { in_both_forms }, text(address));
+        }
         add("messages_reason", "reason = ?", text(&self.reason));
         add("messages_outcome", "outcome = ?", self.outcome.map(|outcome| (outcome as i64).into()));
         add("", "+received_at >= ?", self.from.map(|from| from.micros().into()));
         add("", "+received_at < ?", self.to.map(|to| to.micros().into()));
+        if let Some(message) = &self.message_id {
+            // As it is given, else as an older version may have stored it.
+            indexed.0.push(
+                "message_id = coalesce((SELECT message_id FROM messages WHERE mailbox = ? AND message_id = ?), ?)",
+            );
+            let other = other_form(message);
+            indexed.1.extend([Sql::from(self.mailbox), message.clone().into(), other.into()]);
+        }
         if let Some(thread) = &self.thread_id {
             // Known at first, or learnt later.
             indexed.0.push(
-                "seq IN (SELECT seq FROM messages WHERE mailbox = ? AND thread_id = ?
-                         UNION ALL SELECT message FROM message_facts WHERE mailbox = ? AND kind = 1 AND data = ?)",
+                "seq IN (SELECT seq FROM messages WHERE mailbox = ? AND thread_id IN (?, ?)
+                         UNION ALL SELECT message FROM message_facts WHERE mailbox = ? AND kind = 1 AND data IN (?, ?))",
             );
-            let quoted = Value::from(thread.as_str()).to_string();
             let mailbox = Sql::from(self.mailbox);
-            indexed.1.extend([mailbox.clone(), thread.clone().into(), mailbox, quoted.into()]);
+            let [thread, other] = [thread.clone(), other_form(thread)];
+            let quoted = |text: &str| Sql::from(Value::from(text).to_string());
+            let quoted = [quoted(&thread), quoted(&other)];
+            indexed.1.extend([mailbox.clone(), thread.into(), other.into(), mailbox]);
+            indexed.1.extend(quoted);
         }
         (indexed, others)
     }
 
-    /// The index that leads to the rarest, all of them in the order of ids.
-    fn index(&self) -> &'static str {
-        if self.message_id.is_some() {
+    /// The index that leads to the rarest, all of them in the order of ids. None leads in that order to an address in
+    /// both of its forms, where an older version stored some in angle brackets.
+    fn index(&self, connection: &Connection) -> Result<&'static str> {
+        Ok(if self.message_id.is_some() {
             "messages_message"
         } else if self.thread_id.is_some() {
             "messages_mailbox"
-        } else if self.sender_address.is_some() {
+        } else if let Some(sender) = &self.sender_address
+            && !self.has_bracketed(connection, HAS_SENDER, sender)?
+        {
             "messages_sender"
         } else if self.reason.is_some() {
             "messages_reason"
         } else if self.outcome.is_some() {
             "messages_outcome"
-        } else if self.recipient_address.is_some() {
+        } else if let Some(recipient) = &self.recipient_address
+            && !self.has_bracketed(connection, HAS_RECIPIENT, recipient)?
+        {
             "messages_recipient"
         } else {
             "messages_mailbox"
-        }
+        })
+    }
+
+    fn has_bracketed(&self, connection: &Connection, sql: &str, address: &str) -> Result<bool> {
+        let mut statement = connection.prepare_cached(sql)?;
+        Ok(statement.exists((self.mailbox, other_form(address)))?)
     }
 }
+
+const HAS_SENDER: &str = "SELECT seq FROM messages INDEXED BY messages_sender
+     WHERE mailbox = ? AND sender_address COLLATE NOCASE = ? ORDER BY seq DESC LIMIT 1";
+const HAS_RECIPIENT: &str = "SELECT seq FROM messages INDEXED BY messages_recipient
+     WHERE mailbox = ? AND recipient_address COLLATE NOCASE = ? ORDER BY seq DESC LIMIT 1";
 
 /// The ids to walk: from the first (inclusive) to the end (exclusive). Without it a list of the last day that is not
 /// full would look through years for more.
@@ -312,19 +382,27 @@ pub fn count_there(connection: &Connection, numbers: &[i64]) -> Result<i64> {
 /// What tells a recorded message from another.
 struct Standing {
     number: i64,
+    /// Whether an older version stored its id in angle brackets.
+    is_bracketed: bool,
     outcome: Outcome,
     fingerprint: [u8; 32],
     message_hash: Option<[u8; 32]>,
 }
 
+/// The entry of a message by its id, as it is given, else in the form in which an older version may have stored it.
+const BY_MESSAGE_ID: &str = "mailbox = ?1 AND message_id =
+     coalesce((SELECT message_id FROM messages WHERE mailbox = ?1 AND message_id = ?2), ?3)";
+
 fn standing(connection: &Connection, mailbox: i64, message_id: &str) -> Result<Option<Standing>> {
     Ok(connection
-        .prepare_cached(
-            "SELECT seq, outcome, fingerprint, message_hash FROM messages WHERE mailbox = ?1 AND message_id = ?2",
-        )?
-        .query_row((mailbox, message_id), |row| {
+        .prepare_cached(&format!(
+            "SELECT seq, outcome, fingerprint, message_hash, message_id FROM messages WHERE {BY_MESSAGE_ID}"
+        ))?
+        .query_row((mailbox, message_id, other_form(message_id)), |row| {
+            let stored: String = row.get(4)?;
             Ok(Standing {
                 number: row.get(0)?,
+                is_bracketed: unbracketed(&stored) != stored,
                 outcome: Outcome::from_number(row.get(1)?).unwrap_or(Outcome::Delivered),
                 fingerprint: row.get(2)?,
                 message_hash: row.get(3)?,
@@ -349,8 +427,8 @@ fn known_thread(connection: &Connection, message: i64) -> Result<Option<String>>
 /// The number of an entry's row, and those of the facts that came later, in order. Empty for an unknown message.
 pub fn numbers_of(connection: &Connection, mailbox: i64, message_id: &str) -> Result<Vec<i64>> {
     let entry = connection
-        .prepare_cached("SELECT seq FROM messages WHERE mailbox = ?1 AND message_id = ?2")?
-        .query_row((mailbox, message_id), |row| row.get(0))
+        .prepare_cached(&format!("SELECT seq FROM messages WHERE {BY_MESSAGE_ID}"))?
+        .query_row((mailbox, message_id, other_form(message_id)), |row| row.get(0))
         .optional()?;
     let entries: Vec<i64> = entry.into_iter().collect();
     Ok(with_numbers_of_facts(connection, &entries, i64::MAX)?.0)
@@ -551,21 +629,27 @@ impl Recorded {
 pub fn record(tx: &mut Tx<'_>, mailbox: &Mailbox, mut new: NewEntry, recorded_by: &str) -> Result<Recorded> {
     if let Some(known) = standing(tx, mailbox.id, &new.message_id)? {
         match (known.message_hash, new.message_hash) {
-            _ if known.fingerprint == new.fingerprint => return Ok(Recorded::standing(&known)),
+            _ if is_same(&known, &new) => return Ok(Recorded::standing(&known)),
             (Some(stored), Some(hash)) if stored != hash => {
                 new.message_id = format!("{}#{}", new.message_id, &hex(&hash)[..16]);
                 if let Some(known) = standing(tx, mailbox.id, &new.message_id)? {
-                    return same_or_conflict(&known, &new);
+                    return same_or_conflict(tx, &known, &new);
                 }
             }
-            _ => return same_or_conflict(&known, &new),
+            _ => return same_or_conflict(tx, &known, &new),
         }
     }
     insert(tx, mailbox, new, recorded_by)
 }
 
-fn same_or_conflict(known: &Standing, new: &NewEntry) -> Result<Recorded> {
-    if known.fingerprint == new.fingerprint {
+fn is_same(known: &Standing, new: &NewEntry) -> bool {
+    known.fingerprint == new.fingerprint || new.former_fingerprints.contains(&known.fingerprint)
+}
+
+fn same_or_conflict(tx: &Tx<'_>, known: &Standing, new: &NewEntry) -> Result<Recorded> {
+    // Of an id that is stored in angle brackets the fingerprint is over them: what the entry shows is compared.
+    let may_be_shown = known.is_bracketed || new.is_import();
+    if is_same(known, new) || may_be_shown && is_shown(tx, known, new)? {
         return Ok(Recorded::standing(known));
     }
     Err(Error::conflict(
@@ -576,6 +660,46 @@ fn same_or_conflict(known: &Standing, new: &NewEntry) -> Result<Recorded> {
             known.number
         ),
     ))
+}
+
+/// Whether an entry shows already what is said here of its message. Of its own export that is its row alone: what came
+/// later may have been added since.
+fn is_shown(connection: &Connection, known: &Standing, new: &NewEntry) -> Result<bool> {
+    let Some(entry) = entry(connection, known.number, i64::MAX)? else { return Ok(false) };
+    let is_text = |given: &Option<String>, shown: &Option<String>| match (given, shown) {
+        (Some(given), Some(shown)) => unbracketed(given) == unbracketed(shown),
+        (given, shown) => given.is_none() && shown.is_none(),
+    };
+    let is_json = |given: Option<&str>, shown: Option<&Raw>| match (given, shown) {
+        (Some(given), Some(shown)) => in_order(given) == in_order(shown.get()),
+        (given, shown) => given.is_none() && shown.is_none(),
+    };
+    let hash = new.body_hash.map(|hash| hex(&hash));
+    let is_row = (new.thread_id.is_none() || is_text(&new.thread_id, &entry.thread_id))
+        && is_text(&new.sender_address, &entry.sender_address)
+        && (new.recipient_address.is_none() || is_text(&new.recipient_address, &entry.recipient_address))
+        && new.received_at.is_none_or(|at| at.seconds() == entry.received_at.seconds())
+        && new.outcome == Some(entry.outcome)
+        && new.reason == entry.reason
+        && [new.dkim, new.spf, new.dmarc]
+            == [entry.verification_dkim, entry.verification_spf, entry.verification_dmarc]
+        && new.from_alignment == entry.from_alignment
+        && (hash.is_none() || entry.body_hash.is_none() || hash == entry.body_hash)
+        && new.text_problem == entry.text_problem
+        && is_json(new.capabilities.as_deref(), entry.capabilities_granted.as_ref());
+    let number = new.imported.as_ref().and_then(|place| place.number);
+    if !is_row || number == Some(known.number) {
+        return Ok(is_row);
+    }
+    Ok(new.facts.iter().all(|(kind, data)| {
+        let shown = match kind {
+            Kind::Reply => entry.reply_sent.as_ref(),
+            Kind::Tools => entry.tools_used.as_ref(),
+            Kind::Tokens => entry.tokens_consumed.as_ref(),
+            Kind::Thread | Kind::Bounce => None,
+        };
+        is_json(Some(data), shown)
+    }))
 }
 
 fn insert(tx: &mut Tx<'_>, mailbox: &Mailbox, new: NewEntry, recorded_by: &str) -> Result<Recorded> {
@@ -687,7 +811,8 @@ pub fn append(
         if fact.0 == Kind::Thread
             && let Some(thread) = known_thread(tx, known.number)?
         {
-            if serde_json::from_str(&fact.1).is_ok_and(|given: String| given == thread) {
+            let is_same = |given: String| unbracketed(&given) == unbracketed(&thread);
+            if serde_json::from_str(&fact.1).is_ok_and(is_same) {
                 continue;
             }
             let message = format!(
@@ -896,11 +1021,12 @@ pub fn n_tokens_of_rule(
 /// How many tokens were reported for the messages of a thread; it stops counting at `most`.
 pub fn n_tokens_of_thread(connection: &Connection, mailbox: i64, thread: &str, most: i64) -> Result<i64> {
     let mut statement = connection.prepare_cached(
-        "SELECT seq FROM messages WHERE mailbox = ?1 AND thread_id = ?2
-         UNION ALL SELECT message FROM message_facts WHERE mailbox = ?1 AND kind = 1 AND data = ?3",
+        "SELECT seq FROM messages WHERE mailbox = ?1 AND thread_id IN (?2, ?3)
+         UNION ALL SELECT message FROM message_facts WHERE mailbox = ?1 AND kind = 1 AND data IN (?4, ?5)",
     )?;
-    let quoted = Value::from(thread).to_string();
-    let messages = statement.query_map((mailbox, thread, quoted), |row| row.get(0))?;
+    let other = other_form(thread);
+    let [quoted, other_quoted] = [thread, &other].map(|thread| Value::from(thread).to_string());
+    let messages = statement.query_map((mailbox, thread, &other, quoted, other_quoted), |row| row.get(0))?;
     add_tokens(connection, messages, most)
 }
 

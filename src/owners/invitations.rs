@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
 use super::users::Role;
+use crate::canonical::is_same_address;
 use crate::error::{Error, Result};
 use crate::ids::{Uuid, fingerprint, random_hex, sha256};
 use crate::store::Tx;
@@ -57,7 +58,7 @@ pub fn create(
     name: &str,
     role: Role,
 ) -> Result<(Invitation, String)> {
-    super::check_address("email", email)?;
+    super::check_own_address("email", email)?;
     forget_email(tx, workspace, email)?;
     let n_open = count_open(tx, workspace, tx.now)?;
     if n_open >= MOST {
@@ -82,14 +83,17 @@ pub fn find(connection: &Connection, id: Uuid) -> Result<Option<Invitation>> {
         .optional()?)
 }
 
-/// That of an address, over or not.
+/// That of an address, over or not. A workspace has few.
 pub fn find_by_email(connection: &Connection, workspace: i64, email: &str) -> Result<Option<Invitation>> {
-    Ok(connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM invitations WHERE workspace = ?1 AND email = ?2 COLLATE NOCASE"
-        ))?
-        .query_row((workspace, email), Invitation::from_row)
-        .optional()?)
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM invitations WHERE workspace = ?1"))?;
+    for found in statement.query_map([workspace], Invitation::from_row)? {
+        let found = found?;
+        if is_same_address(&found.email, email) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// The open invitation of a token, into a workspace that lives.
@@ -129,10 +133,11 @@ pub fn remove(tx: &Tx<'_>, key: i64) -> Result<()> {
     Ok(())
 }
 
-/// Removes that of an address, when there is one.
+/// Removes those of an address.
 pub fn forget_email(tx: &Tx<'_>, workspace: i64, email: &str) -> Result<()> {
-    let sql = "DELETE FROM invitations WHERE workspace = ?1 AND email = ?2 COLLATE NOCASE";
-    tx.execute(sql, (workspace, email))?;
+    while let Some(found) = find_by_email(tx, workspace, email)? {
+        remove(tx, found.key)?;
+    }
     Ok(())
 }
 

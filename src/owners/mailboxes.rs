@@ -6,6 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
+use crate::canonical;
 use crate::error::{Error, Result};
 use crate::ids::Uuid;
 use crate::store::Tx;
@@ -83,14 +84,22 @@ pub struct NewMailbox {
 }
 
 pub fn create(tx: &Tx<'_>, new: &NewMailbox) -> Result<Mailbox> {
-    super::check_address("address", &new.address)?;
+    super::check_own_address("address", &new.address)?;
     if find_by_address(tx, new.workspace, &new.address)?.is_some() {
         return Err(Error::conflict("mailbox_exists", format!("there is a mailbox {} already", new.address)));
     }
     tx.execute(
-        "INSERT INTO mailboxes (workspace, tenant, address, name, daily_send_limit, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        (new.workspace, new.tenant, &new.address, &new.name, new.daily_send_limit, tx.now.truncated()),
+        "INSERT INTO mailboxes (workspace, tenant, address, name, daily_send_limit, created_at, canonical)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        (
+            new.workspace,
+            new.tenant,
+            &new.address,
+            &new.name,
+            new.daily_send_limit,
+            tx.now.truncated(),
+            canonical::address(&new.address),
+        ),
     )?;
     find(tx, new.workspace, tx.last_insert_rowid())?
         .ok_or_else(|| Error::Internal("a new mailbox is not there".into()))
@@ -148,15 +157,28 @@ pub fn find_anywhere(connection: &Connection, id: i64) -> Result<Option<Mailbox>
         .optional()?)
 }
 
-/// The living mailbox of an address; case does not matter.
+/// The living mailbox of an address, however it is written: of twins that an older version made, the one that is spelled
+/// so, else the first.
 pub fn find_by_address(connection: &Connection, workspace: i64, address: &str) -> Result<Option<Mailbox>> {
-    Ok(connection
+    let as_spelled = connection
         .prepare_cached(&format!(
             "{SELECT} WHERE mailboxes.workspace = ?1 AND mailboxes.address = ?2 COLLATE NOCASE
              AND mailboxes.deleted_at IS NULL"
         ))?
         .query_row((workspace, address), Mailbox::from_row)
-        .optional()?)
+        .optional()?;
+    if as_spelled.is_some() {
+        return Ok(as_spelled);
+    }
+    let found = connection
+        .prepare_cached(&format!(
+            "{SELECT} WHERE mailboxes.workspace = ?1 AND mailboxes.canonical = ?2
+             AND mailboxes.deleted_at IS NULL ORDER BY mailboxes.id LIMIT 1"
+        ))?
+        .query_row((workspace, canonical::address(address)), Mailbox::from_row)
+        .optional()?;
+    // The column is believed only where it is true: who could write it could give a mailbox away.
+    Ok(found.filter(|mailbox| canonical::is_same_address(&mailbox.primary_smtp, address)))
 }
 
 /// Mailboxes that are blocked since before `window_start`, at most `limit`.
@@ -233,7 +255,9 @@ pub fn forget(tx: &Tx<'_>, workspace: i64, is_meant: impl Fn(&str) -> bool) -> R
         let (id, address, name): (i64, String, Option<String>) = (row.get(0)?, row.get(1)?, row.get(2)?);
         if is_meant(&address) || name.as_deref().is_some_and(&is_meant) {
             let address = if is_meant(&address) { format!("erased-{id}@mailbox.invalid") } else { address };
-            n += tx.execute("UPDATE mailboxes SET address = ?2, name = NULL WHERE id = ?1", (id, address))?;
+            let canonical = canonical::address(&address);
+            let sql = "UPDATE mailboxes SET address = ?2, name = NULL, canonical = ?3 WHERE id = ?1";
+            n += tx.execute(sql, (id, address, canonical))?;
         }
     }
     Ok(n)

@@ -10,6 +10,7 @@ pub mod invitations;
 pub mod mailboxes;
 pub mod projects;
 pub mod tenants;
+pub mod twins;
 pub mod users;
 pub mod workspaces;
 
@@ -17,6 +18,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde::Serialize;
 
+use crate::canonical::misleading_in_address;
 use crate::error::{Error, Result};
 use crate::ids::Uuid;
 use crate::mask::quoted;
@@ -51,6 +53,14 @@ pub fn names(connection: &Connection, workspace: i64) -> Result<Vec<Named>> {
         Ok(Named { what: row.get("what")?, id, name: row.get("name")? })
     })?;
     Ok(names.collect::<rusqlite::Result<_>>()?)
+}
+
+/// An address that a mailbox, an account or a rule is to have: a mail address in which every character can be seen.
+pub fn check_own_address(parameter: &str, address: &str) -> Result<()> {
+    check_address(parameter, address)?;
+    let Some(c) = misleading_in_address(address) else { return Ok(()) };
+    let message = format!("holds U+{:04X}, which cannot be seen; accepted: characters that can", c as u32);
+    Err(Error::invalid(parameter, message))
 }
 
 /// A mail address as an owner's name: one `@`, something on both sides, no spaces or control characters. Whether

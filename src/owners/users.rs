@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
 use crate::auth::{sessions, sources};
+use crate::canonical;
 use crate::error::{Error, Result};
 use crate::ids::{Uuid, fingerprint};
 use crate::store::Tx;
@@ -119,14 +120,26 @@ pub fn find_by_key(connection: &Connection, key: i64) -> Result<Option<User>> {
         .optional()?)
 }
 
-/// The living account of an address; case does not matter.
+/// The living account of an address, however it is written: of twins that an older version made, the one that is spelled
+/// so, else the first.
 pub fn find_by_email(connection: &Connection, email: &str) -> Result<Option<User>> {
-    Ok(connection
+    let as_spelled = connection
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM users WHERE email = ?1 COLLATE NOCASE AND deleted_at IS NULL"
         ))?
         .query_row([email], User::from_row)
-        .optional()?)
+        .optional()?;
+    if as_spelled.is_some() {
+        return Ok(as_spelled);
+    }
+    let found = connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM users WHERE canonical = ?1 AND deleted_at IS NULL ORDER BY id LIMIT 1"
+        ))?
+        .query_row([canonical::address(email)], User::from_row)
+        .optional()?;
+    // The column is believed only where it is true: who could write it could give an account away.
+    Ok(found.filter(|user| canonical::is_same_address(&user.email, email)))
 }
 
 /// The email of a user who is, or was, a member of the workspace, so that old entries have a name; another
@@ -153,15 +166,24 @@ pub struct NewUser<'a> {
 }
 
 pub fn create(tx: &Tx<'_>, new: &NewUser<'_>) -> Result<User> {
-    super::check_address("email", new.email)?;
+    super::check_own_address("email", new.email)?;
     if find_by_email(tx, new.email)?.is_some() {
         return Err(Error::conflict("user_exists", format!("there is an account for {} already", new.email)));
     }
     let (id, now) = (Uuid::at(tx.now), tx.now.truncated());
     tx.execute(
-        "INSERT INTO users (uuid, email, name, password, created_at, maker, own_password_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        (id, new.email, new.name, new.password_hash, now, new.maker, new.is_own_password.then_some(now)),
+        "INSERT INTO users (uuid, email, name, password, created_at, maker, own_password_at, canonical)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        (
+            id,
+            new.email,
+            new.name,
+            new.password_hash,
+            now,
+            new.maker,
+            new.is_own_password.then_some(now),
+            canonical::address(new.email),
+        ),
     )?;
     find_by_key(tx, tx.last_insert_rowid())?.ok_or_else(|| Error::Internal("a new user is not there".into()))
 }
@@ -234,7 +256,9 @@ pub fn forget(tx: &Tx<'_>, workspace: i64, is_meant: impl Fn(&str) -> bool) -> R
         let (id, email, name): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         if is_meant(&email) || is_meant(&name) {
             let email = if is_meant(&email) { format!("erased-{id}@user.invalid") } else { email };
-            n += tx.execute("UPDATE users SET email = ?2, name = '' WHERE id = ?1", (id, email))?;
+            let canonical = canonical::address(&email);
+            let sql = "UPDATE users SET email = ?2, name = '', canonical = ?3 WHERE id = ?1";
+            n += tx.execute(sql, (id, email, canonical))?;
         }
     }
     Ok(n)

@@ -17,8 +17,10 @@ use crate::time::Timestamp;
 pub struct Key {
     pub workspace: i64,
     pub key: String,
-    /// SHA-256 of method, path, query and body.
+    /// SHA-256 of method, path, query, and what the body says.
     pub fingerprint: [u8; 32],
+    /// As an older version kept it: of the bytes of the body.
+    pub former_fingerprint: [u8; 32],
 }
 
 /// What is kept of an answer.
@@ -78,10 +80,12 @@ pub fn find(connection: &Connection, key: &Key, oldest: Timestamp) -> Result<Opt
         })
         .optional()?;
     match found {
-        Some((fingerprint, _)) if fingerprint != key.fingerprint => Err(Error::conflict(
-            "idempotency_key_reused",
-            format!("the Idempotency-Key {} was used before with another request", quoted(&key.key)),
-        )),
+        Some((fingerprint, _)) if ![key.fingerprint, key.former_fingerprint].contains(&fingerprint) => {
+            Err(Error::conflict(
+                "idempotency_key_reused",
+                format!("the Idempotency-Key {} was used before with another request", quoted(&key.key)),
+            ))
+        }
         found => Ok(found.map(|(_, kept)| kept)),
     }
 }

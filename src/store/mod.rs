@@ -29,6 +29,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod listing;
 pub mod migrate;
+pub mod occurrences;
 mod scrub;
 mod readers;
 pub mod schema;

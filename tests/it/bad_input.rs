@@ -617,7 +617,7 @@ fn writing_events(at: &Place) -> Vec<Row> {
         ask("POST", "/v1/enforcement/events?limit=5").key(at).json(&good).tenantcore(
             422,
             "invalid_parameter",
-            "limit: unknown parameter; accepted: none",
+            "limit: unknown parameter; accepted: import",
         ),
     ]);
     let named = |key: &str| post().json(&good).header("Idempotency-Key", key);
@@ -858,7 +858,7 @@ fn writing_messages(at: &Place) -> Vec<Row> {
         ask("POST", format!("{path}?outcome=delivered"))
             .key(at)
             .json(&good)
-            .mailbuttons(422, "outcome: unknown parameter; accepted: none"),
+            .mailbuttons(422, "outcome: unknown parameter; accepted: import"),
         post()
             .json(&good)
             .header("Idempotency-Key", "")
@@ -1152,7 +1152,7 @@ fn writing_activity(at: &Place) -> Vec<Row> {
         ask("POST", format!("{path}?x=1"))
             .key(at)
             .json(&good)
-            .senddock(400, "x: unknown parameter; accepted: none"),
+            .senddock(400, "x: unknown parameter; accepted: import"),
         ask("POST", format!("/api/v1/projects/{NOBODY}/audit-log"))
             .key(at)
             .json(&good)

@@ -124,20 +124,54 @@ fn the_day_begins_at_the_configured_time_of_the_configured_zone() {
     }
 }
 
+/// Its decision in one line.
+fn decide(server: &Server, tenant: &str, recipients: i64) -> String {
+    let send =
+        json!({ "tenant_id": tenant, "mailbox_address": "sales@example.org", "recipients": recipients });
+    let decision = server.post("/v1/enforcement/sends", &send).status(200).json();
+    format!(
+        "{} {} of {}",
+        decision["action"].as_str().unwrap_or_default(),
+        decision["sent_count"],
+        decision["limit_value"]
+    )
+}
+
+/// Messages of the events, the first one first.
+fn sentences(server: &Server) -> Vec<String> {
+    let events = server.get("/v1/enforcement/events?order=asc").json()["events"].take();
+    let events = events.as_array().expect("events").clone();
+    events.iter().map(|event| event["message"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
 #[test]
-fn a_raised_limit_frees_the_mailbox_at_once_and_says_so() {
+fn a_raised_limit_frees_the_mailbox_at_once_and_counts_on_from_what_was_let_through() {
     let server = Server::start();
     let tenant = server.add_tenant(&server.workspace, "Acme");
-    let mailbox = server.add_mailbox(&server.workspace, "sales@mail.acmecorp.com", Some(&tenant), Some(1));
-    let send = json!({ "tenant_id": tenant, "mailbox_address": "sales@mail.acmecorp.com", "recipients": 3 });
-    assert_eq!(server.post("/v1/enforcement/sends", &send).json()["action"], "blocked");
+    let mailbox = server.add_mailbox(&server.workspace, "sales@example.org", Some(&tenant), Some(2));
     let path = format!("/v1/tenants/{tenant}/mailboxes/{mailbox}");
-    // Still too low: still blocked.
-    assert!(server.patch(&path, &json!({ "daily_send_limit": 2 })).good().json()["blocked_at"].is_string());
-    assert!(server.patch(&path, &json!({ "daily_send_limit": 10 })).good().json()["blocked_at"].is_null());
-    let newest = server.get("/v1/enforcement/events?limit=1").json()["events"][0].clone();
-    assert_eq!(newest["message"], "Mailbox unblocked: sent 3, limit 10");
-    assert_eq!(server.post("/v1/enforcement/sends", &send).json()["action"], "allowed");
+    let set = |limit: Value| server.patch(&path, &json!({ "daily_send_limit": limit })).good().json();
+    for expected in ["allowed 1 of 2", "allowed 2 of 2", "blocked 3 of 2", "blocked 3 of 2"] {
+        assert_eq!(decide(&server, &tenant, 1), expected);
+    }
+    // One that would fit is refused like any other.
+    let shown = set(json!(2));
+    assert!(shown["blocked_at"].is_string() && shown["sends_today"] == 2, "{shown}");
+    assert!(set(json!(3))["blocked_at"].is_null());
+    for expected in ["allowed 3 of 3", "blocked 4 of 3"] {
+        assert_eq!(decide(&server, &tenant, 1), expected);
+    }
+    assert!(set(json!(null))["blocked_at"].is_null());
+    assert_eq!(decide(&server, &tenant, 1), "allowed 4 of null");
+    assert_eq!(
+        sentences(&server),
+        [
+            "Mailbox blocked: sent 3, limit 2",
+            "Mailbox unblocked: sent 2, limit 3",
+            "Mailbox blocked: sent 4, limit 3",
+            "Mailbox unblocked: sent 3, limit 3",
+        ]
+    );
     let changes = server
         .request(
             Method::Get,
@@ -147,7 +181,41 @@ fn a_raised_limit_frees_the_mailbox_at_once_and_says_so() {
         .send()
         .json();
     let limits = |side: &str| changes["entries"][0]["metadata"][side]["daily_send_limit"].clone();
-    assert_eq!((limits("before"), limits("after")), (json!(2), json!(10)));
+    assert_eq!((limits("before"), limits("after")), (json!(3), json!(null)));
+}
+
+#[test]
+fn a_mail_to_more_than_the_limit_blocks_and_takes_nothing_of_it() {
+    let server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let mailbox = server.add_mailbox(&server.workspace, "sales@example.org", Some(&tenant), Some(100));
+    assert_eq!(decide(&server, &tenant, 200), "blocked 200 of 100");
+    assert_eq!(decide(&server, &tenant, 1), "blocked 1 of 100");
+    let path = format!("/v1/tenants/{tenant}/mailboxes/{mailbox}");
+    assert!(server.patch(&path, &json!({ "daily_send_limit": 150 })).good().json()["blocked_at"].is_null());
+    assert_eq!(decide(&server, &tenant, 150), "allowed 150 of 150");
+    let expected = ["Mailbox blocked: sent 200, limit 100", "Mailbox unblocked: sent 0, limit 150"];
+    assert_eq!(sentences(&server), expected);
+}
+
+#[test]
+fn a_blocked_mailbox_that_is_deleted_is_unblocked_in_the_log() {
+    let server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    for (n, days) in [(0, 0), (1, 1)] {
+        let mailbox = server.add_mailbox(&server.workspace, "sales@example.org", Some(&tenant), Some(0));
+        assert_eq!(decide(&server, &tenant, 7), "blocked 7 of 0");
+        // On another day it is the reset that unblocks it, whoever comes first.
+        server.clock.set(time(START).plus_days(days));
+        server
+            .operator(Method::Delete, &format!("/api/v1/admin/mailboxes/{mailbox}"), &Value::Null)
+            .status(204);
+        let mut expected = vec!["Mailbox blocked: sent 7, limit 0", "Mailbox unblocked: sent 0, limit 0"];
+        expected = expected.repeat(n + 1);
+        assert_eq!(sentences(&server), expected);
+    }
+    server.run_jobs();
+    assert_eq!(sentences(&server).len(), 4);
 }
 
 #[test]

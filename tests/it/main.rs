@@ -24,6 +24,8 @@ mod facts;
 mod fuzz;
 mod histories;
 mod http_server;
+mod imports;
+mod one_form;
 mod invariants;
 mod isolation;
 mod jobs;

@@ -651,6 +651,11 @@ fn message_id(at: usize) -> String {
     }
 }
 
+/// As it is shown.
+fn bare(id: &str) -> &str {
+    id.trim_start_matches('<').trim_end_matches('>')
+}
+
 fn user_id(case: &Case<'_>, at: usize) -> String {
     match at {
         0 => case.world.user.clone(),
@@ -994,7 +999,7 @@ impl<'a> Case<'a> {
         for item in &items[..n] {
             let (object, canonical, mut row) = self.entry(mailbox, item, now);
             given.push(object);
-            let id = message_id(item.message);
+            let id = bare(&message_id(item.message)).to_owned();
             answered.push(id.clone());
             let earlier = self.entries.iter().filter(|row| row.mailbox == mailbox).chain(&fresh);
             let standing = earlier.into_iter().find(|row| row.shown["message_id"] == id.as_str());
@@ -1040,7 +1045,8 @@ impl<'a> Case<'a> {
     }
 
     fn find_entry(&self, mailbox: usize, message_id: &str) -> Option<usize> {
-        self.entries.iter().position(|row| row.mailbox == mailbox && row.shown["message_id"] == message_id)
+        let id = bare(message_id);
+        self.entries.iter().position(|row| row.mailbox == mailbox && row.shown["message_id"] == id)
     }
 
     /// The object to send, what of it makes two the same, and the row it becomes.
@@ -1087,7 +1093,7 @@ impl<'a> Case<'a> {
         let hash = item.body.map(|at| hex(&sha256(BODIES[at].as_bytes())));
         let keeps_hash = self.policies[mailbox].1;
         let shown = json!({
-            "id": null, "message_id": object["message_id"], "thread_id": object.get("thread_id"),
+            "id": null, "message_id": bare(&message_id(item.message)), "thread_id": object.get("thread_id"),
             "sender_address": object.get("sender_address"),
             "recipient_address": item.recipient.map_or(MAILBOXES[mailbox], |at| ADDRESSES[at]),
             "received_at": at.unwrap_or(now).div_euclid(SECOND), "outcome": outcome, "reason": object.get("reason"),
@@ -1099,7 +1105,12 @@ impl<'a> Case<'a> {
             "policy_version": null, "recorded_at": recorded_at, "appended": appended, "recorded_by": "key test", "text_problem": null,
         });
         let at = at.unwrap_or(whole_seconds(now));
-        (object.clone(), object, Entry { mailbox, given: Value::Null, at, shown })
+        // That it is to the mailbox itself goes without saying.
+        let mut canonical = object.clone();
+        if item.recipient.is_some_and(|at| ADDRESSES[at].eq_ignore_ascii_case(MAILBOXES[mailbox])) {
+            canonical.as_object_mut().expect("an object").shift_remove("recipient_address");
+        }
+        (object, canonical, Entry { mailbox, given: Value::Null, at, shown })
     }
 
     fn append(&mut self, mailbox: usize, message: usize, facts: &Append, retry: bool) {
@@ -1628,7 +1639,7 @@ impl<'a> Case<'a> {
             .iter()
             .filter(|row| {
                 row.mailbox == mailbox
-                    && same(&row.shown, "message_id", message.as_deref())
+                    && same(&row.shown, "message_id", message.as_deref().map(bare))
                     && same(&row.shown, "thread_id", filter.thread.map(|at| THREADS[at]))
                     && same(&row.shown, "outcome", filter.outcome.map(|at| OUTCOMES[at]))
                     && same(&row.shown, "reason", filter.reason.map(|at| REASONS[at]))

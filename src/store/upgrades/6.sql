@@ -135,3 +135,13 @@ CREATE TRIGGER holes_no_update BEFORE UPDATE ON holes
     BEGIN SELECT RAISE(ABORT, 'holes is append-only'); END;
 CREATE TRIGGER holes_no_delete BEFORE DELETE ON holes
     BEGIN SELECT RAISE(ABORT, 'holes is append-only'); END;
+
+-- What was refused no longer counts as sent: of a mailbox that is blocked at least its limit was let through.
+UPDATE mailboxes SET sent_count = min(sent_count, daily_send_limit)
+    WHERE blocked_at IS NOT NULL AND daily_send_limit IS NOT NULL;
+
+-- Mailboxes and accounts are found by the one form of their address, which is filled in when it is served.
+ALTER TABLE mailboxes ADD COLUMN canonical TEXT;
+CREATE INDEX mailboxes_canonical ON mailboxes (workspace, canonical) WHERE deleted_at IS NULL;
+ALTER TABLE users ADD COLUMN canonical TEXT;
+CREATE INDEX users_canonical ON users (canonical) WHERE deleted_at IS NULL;
