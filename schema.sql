@@ -79,6 +79,7 @@ CREATE TABLE jobs (
 ) STRICT, WITHOUT ROWID;
 
 -- The settings of the last start, as `mailtrail config` shows them: the next start tells what was changed in between.
+-- `set.` and a log: its days as `retention set` said, which beat the configuration.
 CREATE TABLE seen_settings (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL                                       -- of a secret only whether there is one

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use rusqlite::Connection;
+use serde::Serialize;
+
 use crate::auth::denials::Denials;
 use crate::auth::keys::Known;
 use crate::auth::license::{self, License};
@@ -26,7 +29,7 @@ use crate::owners::twins;
 use crate::seldom::Seldom;
 use crate::store::disk::Disk;
 use crate::store::idempotency::Key;
-use crate::store::{Store, migrate};
+use crate::store::{Store, migrate, settings};
 use crate::taken::Pages;
 use crate::time::{Clock, SECOND, Timestamp};
 use crate::tlog::rows::Rows;
@@ -69,12 +72,35 @@ pub struct App {
     /// Policies ready to match.
     pub policies: Kept,
     license: RwLock<Licensed>,
+    days: RwLock<Days>,
     /// Held as long as this lives: one process for one data directory.
     pub lock: Lock,
 }
 
 /// Log lines a second about requests of nobody that is known.
 const STRANGERS_LINES: u32 = 20;
+
+/// The days that each log is kept; `None`: for ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Days {
+    pub enforcement: Option<i64>,
+    pub messages: Option<i64>,
+    pub activity: Option<i64>,
+}
+
+impl Days {
+    pub const LOGS: [&str; 3] = ["enforcement", "messages", "activity"];
+
+    /// As they were set at run time, else as the configuration says.
+    pub fn in_force(connection: &Connection, config: &Config) -> Result<Self> {
+        let of = |log, configured| Ok::<_, Error>(settings::days(connection, log)?.unwrap_or(configured));
+        Ok(Self {
+            enforcement: of("enforcement", config.enforcement_days)?,
+            messages: of("messages", config.messages_days)?,
+            activity: of("activity", config.activity_days)?,
+        })
+    }
+}
 
 /// What is known of the license at this moment.
 enum Licensed {
@@ -125,11 +151,25 @@ impl App {
             keys: Known::default(),
             policies: Kept::default(),
             license: RwLock::new(Licensed::No("no license key is configured".into())),
+            days: RwLock::default(),
             lock,
             config: Arc::new(config),
         };
         app.load_license()?;
+        app.load_days()?;
         Ok(app)
+    }
+
+    /// How long each log is kept, unless a mailbox has days of its own.
+    pub fn days(&self) -> Days {
+        *self.days.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads them again, after they were set.
+    pub fn load_days(&self) -> Result<()> {
+        let days = self.store.read(|snapshot| Days::in_force(snapshot, &self.config))?;
+        *self.days.write().unwrap_or_else(PoisonError::into_inner) = days;
+        Ok(())
     }
 
     /// What time it is for what ends for good by it: what is forgotten, freed or begun anew, and what is remembered of

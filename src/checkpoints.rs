@@ -43,7 +43,9 @@ pub struct Checkpoints {
 
 struct Kept {
     /// Of the epoch in force.
-    signer: Signer,
+    verifier: Verifier,
+    /// `None`: the key is not at hand. Who only reads, or records, needs none.
+    signer: Option<Signer>,
     last: Option<Signed>,
     /// The last that a witness cosigned, perhaps an earlier one. In memory only: the file has it when it is the last.
     cosigned: Option<Signed>,
@@ -70,11 +72,11 @@ impl Checkpoints {
     /// Looks whether the tree begins with that of the last checkpoint. The first start makes key and name.
     ///
     /// # Errors
-    /// `Refused` when the key is gone or another, or the tree is not the one that was signed.
+    /// `Refused` when the key is another, or the tree is not the one that was signed.
     pub fn open(config: &Config, store: &Store) -> Result<Self> {
         store.read(|snapshot| finish_renewal(config, snapshot))?;
         let known = |store: &Store| store.read(|snapshot| known(config, snapshot));
-        let (signer, last) = match known(store)? {
+        let Known { verifier, signer, last } = match known(store)? {
             Some(known) => known,
             None => {
                 let signer = signer_of(1, &Key::of(config).read_or_make()?);
@@ -86,7 +88,18 @@ impl Checkpoints {
         // More than the log's own line: they were verified before they were written.
         let cosigned = last.clone().filter(|last| last.note.matches("\n— ").count() > 1);
         let file = config.data.join(CHECKPOINT);
-        Ok(Self { file, kept: Mutex::new(Kept { signer, last, cosigned, looked_at: None }) })
+        let kept = Kept { verifier, signer, last, cosigned, looked_at: None };
+        Ok(Self { file, kept: Mutex::new(kept) })
+    }
+
+    /// # Errors
+    /// `Refused` when the key is not at hand: a server has to sign.
+    pub fn must_sign(&self) -> Result<()> {
+        if self.kept().signer.is_some() {
+            Ok(())
+        } else {
+            Err(no_key(&self.file.with_file_name(KEY), "it is not there"))
+        }
     }
 
     /// The checkpoint of the tree as it is now, on disk before it is told. An empty tree has one too.
@@ -117,8 +130,10 @@ impl Checkpoints {
             return Ok(last.clone());
         }
         let root = root.unwrap_or_else(merkle::empty_root);
-        let origin = kept.signer.verifier().name().to_owned();
-        let note = kept.signer.sign(&Checkpoint { origin, size, root }.to_string());
+        let signer = kept.signer.as_ref();
+        let signer = signer.ok_or_else(|| no_key(&self.file.with_file_name(KEY), "it is not there"))?;
+        let origin = kept.verifier.name().to_owned();
+        let note = signer.sign(&Checkpoint { origin, size, root }.to_string());
         put(&self.file, &note)?;
         let last = Signed { size, note };
         kept.last = Some(last.clone());
@@ -152,9 +167,9 @@ impl Checkpoints {
         let note = Note::parse(&format!("{text}\n{lines}")).ok().filter(|note| note.text == text);
         let Some((time, line)) = note.and_then(|note| note.cosignature(witness)) else { return Ok(None) };
         let mut kept = self.kept();
-        let Kept { signer, last, cosigned, .. } = &mut *kept;
+        let Kept { verifier, last, cosigned, .. } = &mut *kept;
         // Of an epoch that is over: nobody is shown it any more.
-        if Checkpoint::parse(&text).is_none_or(|of| of.origin != signer.verifier().name()) {
+        if Checkpoint::parse(&text).is_none_or(|of| of.origin != verifier.name()) {
             return Ok(Some(time));
         }
         // With what other witnesses have said of it meanwhile.
@@ -190,7 +205,7 @@ impl Checkpoints {
 
     /// What checkpoints are verified with.
     pub fn verifier(&self) -> String {
-        self.kept().signer.verifier().to_string()
+        self.kept().verifier.to_string()
     }
 
     /// Keeps the checkpoint of this moment for good, and the last that was cosigned, where that is another. Returns how
@@ -223,9 +238,10 @@ impl Checkpoints {
         self.last(&mut kept, store)?;
         let begun = begin_another(config, store, why, is_new_key, Some(note))?;
         let signer = begun.ok_or_else(|| Error::Internal("a log that is served has no name".into()))?;
-        let verifier = signer.verifier().to_string();
-        *kept = Kept { signer, last: None, cosigned: None, looked_at: None };
-        Ok(verifier)
+        let verifier = signer.verifier();
+        let told = verifier.to_string();
+        *kept = Kept { verifier, signer: Some(signer), last: None, cosigned: None, looked_at: None };
+        Ok(told)
     }
 
     /// What is about to be removed was there: the seal says so. Returns how many leaves it holds. Where the disk has no
@@ -404,12 +420,7 @@ impl<'c> Key<'c> {
     fn read(&self) -> Result<[u8; 32]> {
         let text = match self {
             Self::Given(text) => (*text).to_owned(),
-            Self::File(path) => read(path).map_err(|error| {
-                Error::refused(
-                    format!("the key that signs this log cannot be read: {}: {error}", path.display()),
-                    "put it back from where you keep your secrets, or go on under another name: mailtrail checkpoint renew",
-                )
-            })?,
+            Self::File(path) => read(path).map_err(|error| no_key(path, &error.to_string()))?,
         };
         ids::unhex(text.trim()).ok_or_else(|| {
             Error::refused(format!("{self} is no key"), "put the right one back: 64 hex digits")
@@ -425,6 +436,15 @@ impl<'c> Key<'c> {
     }
 }
 
+fn no_key(path: &Path, why: &str) -> Error {
+    Error::refused(
+        format!("the key that signs this log cannot be read: {}: {why}", path.display()),
+        "put it back from where you keep your secrets; where it is a credential of the service \
+         (/etc/credstore/mailtrail.checkpoint_key), run this as root or name the file in MAILTRAIL_CHECKPOINT_KEY_FILE. \
+         Only when it is lost: mailtrail checkpoint renew",
+    )
+}
+
 impl fmt::Display for Key<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -434,20 +454,31 @@ impl fmt::Display for Key<'_> {
     }
 }
 
+/// What stands beside the database of a log that has a name.
+struct Known {
+    verifier: Verifier,
+    /// `None`: the key is not there.
+    signer: Option<Signer>,
+    last: Option<Signed>,
+}
+
 /// What signs this log, and the last checkpoint that it signed, as they stand beside the database; `None` where the log
 /// has no name yet.
-fn known(config: &Config, connection: &Connection) -> Result<Option<(Signer, Option<Signed>)>> {
+fn known(config: &Config, connection: &Connection) -> Result<Option<Known>> {
     let Some(epoch) = epochs::current(connection)? else { return Ok(None) };
     let key = Key::of(config);
-    let signer = Signer::new(epoch.verifier.name().to_owned(), &key.read()?);
-    if signer.verifier() != epoch.verifier {
+    let signer = match &key {
+        Key::File(path) if path.symlink_metadata().is_err() => None,
+        key => Some(Signer::new(epoch.verifier.name().to_owned(), &key.read()?)),
+    };
+    if signer.as_ref().is_some_and(|signer| signer.verifier() != epoch.verifier) {
         return Err(Error::refused(
             format!("{key} is not the key that signs this log"),
             "put the right one back, or go on under another name: mailtrail checkpoint renew",
         ));
     }
     let last = last_signed(&config.data, connection, std::slice::from_ref(&epoch.verifier))?;
-    Ok(Some((signer, last)))
+    Ok(Some(Known { verifier: epoch.verifier, signer, last }))
 }
 
 /// # Errors
@@ -479,7 +510,9 @@ pub fn examine(config: &Config, connection: &Connection, version: i64) -> Result
     }
     if version >= migrate::WITH_CHECKPOINTS {
         finish_renewal(config, connection)?;
-        known(config, connection)?;
+        if let Some(Known { signer: None, .. }) = known(config, connection)? {
+            return Err(no_key(&config.data.join(KEY), "it is not there"));
+        }
     }
     Ok(())
 }

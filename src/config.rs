@@ -159,6 +159,8 @@ pub struct Config {
     pub idempotency_lifetime: Duration,
     /// `None`: none are made by themselves.
     pub backups: Option<Backups>,
+    /// Where they go, and where one is made that is handed to the command line.
+    pub backup_directory: PathBuf,
     pub disk_reserve: u64,
     pub witnesses: Vec<Witness>,
     pub max_body: usize,
@@ -197,18 +199,35 @@ impl Config {
         file: Option<&Path>,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self> {
-        for (key, _) in flags {
-            known(key, "--set")?;
+        let (given, bad) = gather(flags, file, environment);
+        match bad.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Self::read(given),
         }
-        let from_file = match file {
-            Some(path) => read_file(path)?,
-            None => Vec::new(),
-        };
-        let mut given = Vec::with_capacity(SETTINGS.len());
-        for setting in SETTINGS {
-            given.push(resolve(setting, flags, &from_file, file, &environment)?);
+    }
+
+    /// Every value as it was given, and what is wrong with any: under its key, or under what could not be read.
+    pub fn examine(
+        flags: &[(String, String)],
+        file: Option<&Path>,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> (Vec<Given>, Vec<(String, Error)>) {
+        let (given, mut bad) = gather(flags, file, environment);
+        let mut good = given.clone();
+        // One refusal at a time: with its default in its place the next one is seen.
+        while let Err(error) = Self::read(good.clone()) {
+            let message = error.to_string();
+            let key = message.split(':').next().unwrap_or_default().to_owned();
+            let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else { break };
+            if bad.iter().any(|(known, _)| *known == key) {
+                break;
+            }
+            for given in good.iter_mut().filter(|given| given.key == key) {
+                given.value = setting.default.to_owned();
+            }
+            bad.push((key, error));
         }
-        Self::read(given)
+        (given, bad)
     }
 
     fn read(given: Vec<Given>) -> Result<Self> {
@@ -237,7 +256,8 @@ impl Config {
             "" => Path::new(of("data")).join("backups"),
             directory => PathBuf::from(directory),
         };
-        let backups = read.every("backup_every")?.map(|every| Backups { every, kept, directory });
+        let every = read.every("backup_every")?;
+        let backups = every.map(|every| Backups { every, kept, directory: directory.clone() });
         let secret = |key| Some(of(key).trim().to_owned()).filter(|text| !text.is_empty());
         Ok(Self {
             data: PathBuf::from(of("data")),
@@ -257,6 +277,7 @@ impl Config {
             session_lifetime: read.duration("session_lifetime")?,
             idempotency_lifetime: read.duration("idempotency_lifetime")?,
             backups,
+            backup_directory: directory,
             disk_reserve: read.bytes("disk_reserve")? as u64,
             witnesses: read.witnesses("witnesses")?,
             max_body: read.bytes("max_body")?,
@@ -277,11 +298,7 @@ impl Config {
 
     /// The values with their origins; a secret shows only that there is one.
     pub fn shown(&self) -> Vec<Given> {
-        let mut shown = self.given.clone();
-        for given in shown.iter_mut().filter(|g| SECRETS.contains(&g.key) && !g.value.is_empty()) {
-            given.value = "(set)".into();
-        }
-        shown
+        without_secrets(self.given.clone())
     }
 
     /// The latest daily reset at or before `now`. Days are the zone's own, 23 to 25 hours long.
@@ -306,6 +323,35 @@ impl Config {
     pub fn socket(&self) -> PathBuf {
         self.data.join("mailtrail.sock")
     }
+}
+
+/// The values with their origins; a secret shows only that there is one.
+pub fn without_secrets(mut given: Vec<Given>) -> Vec<Given> {
+    for given in given.iter_mut().filter(|g| SECRETS.contains(&g.key) && !g.value.is_empty()) {
+        given.value = "(set)".into();
+    }
+    given
+}
+
+/// Every setting's value before it is read. What could not be found out has its default, and stands beside it.
+fn gather(
+    flags: &[(String, String)],
+    file: Option<&Path>,
+    environment: impl Fn(&str) -> Option<String>,
+) -> (Vec<Given>, Vec<(String, Error)>) {
+    let mut bad = Vec::new();
+    for (key, _) in flags {
+        bad.extend(known(key, "--set").err().map(|error| (key.clone(), error)));
+    }
+    let from_file = file.map(|path| read_file(path, &mut bad)).unwrap_or_default();
+    let mut given = Vec::with_capacity(SETTINGS.len());
+    for setting in SETTINGS {
+        given.push(resolve(setting, flags, &from_file, file, &environment).unwrap_or_else(|error| {
+            bad.push((setting.key.to_owned(), error));
+            Given { key: setting.key, value: setting.default.to_owned(), origin: "default".into() }
+        }));
+    }
+    (given, bad)
 }
 
 /// Flag, then environment, then credential, then file, then default.
@@ -340,6 +386,13 @@ fn resolve(
     if let Some(directory) = environment("CREDENTIALS_DIRECTORY") {
         let path = Path::new(&directory).join(format!("mailtrail.{key}"));
         match read_value(&path) {
+            // As the default it would mean: make one.
+            Ok(value) if value.trim().is_empty() => {
+                return Err(Error::refused(
+                    format!("{key}: the credential {} is empty", path.display()),
+                    "put the value into the file that LoadCredential= names, or remove that file",
+                ));
+            }
             Ok(value) => return Ok(given(value, format!("credential {}", path.display()))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -362,36 +415,50 @@ fn read_value(path: &Path) -> std::io::Result<String> {
 }
 
 /// A TOML file of `key = value` lines; lists become comma-separated text.
-fn read_file(path: &Path) -> Result<Vec<(String, String)>> {
+fn read_file(path: &Path, bad: &mut Vec<(String, Error)>) -> Vec<(String, String)> {
+    let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Error::refused(
-            format!("cannot read {}: {error}", path.display()),
-            "name a readable file with --config",
-        )
-    })?;
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        Error::refused(format!("{} is not TOML: {}", path.display(), error.message()), "correct the file")
-    })?;
+        Error::refused(format!("cannot read {name}: {error}"), "name a readable file with --config")
+    });
+    let table = text.and_then(|text| {
+        text.parse::<toml::Table>().map_err(|error| {
+            Error::refused(format!("{name} is not TOML: {}", error.message()), "correct the file")
+        })
+    });
+    let table = table.unwrap_or_else(|error| {
+        bad.push((name.clone(), error));
+        toml::Table::new()
+    });
     let mut values = Vec::new();
     for (key, value) in table {
-        known(&key, &path.display().to_string())?;
-        let text = match value {
-            toml::Value::String(text) => text,
-            toml::Value::Integer(number) => number.to_string(),
-            toml::Value::Boolean(flag) => flag.to_string(),
-            toml::Value::Array(items) if items.iter().all(toml::Value::is_str) => {
-                items.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(",")
+        let text = match (known(&key, &name), value) {
+            (Err(error), _) => Err(error),
+            (Ok(()), toml::Value::String(text)) => Ok(text),
+            (Ok(()), toml::Value::Integer(number)) => Ok(number.to_string()),
+            (Ok(()), toml::Value::Boolean(flag)) => Ok(flag.to_string()),
+            (Ok(()), toml::Value::Array(items)) if items.iter().all(toml::Value::is_str) => {
+                Ok(items.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(","))
             }
-            other => return Err(wrong(&key, &other.to_string(), "text, a whole number or a list of texts")),
+            (Ok(()), other) => {
+                Err(wrong(&key, &other.to_string(), "text, a whole number or a list of texts"))
+            }
         };
-        values.push((key, text));
+        match text {
+            Ok(text) => values.push((key, text)),
+            Err(error) => bad.push((key, error)),
+        }
     }
-    Ok(values)
+    values
 }
 
 /// What a file says of one setting.
 pub fn in_file(path: &Path, key: &str) -> Result<Option<String>> {
-    Ok(read_file(path)?.into_iter().find(|(name, _)| name == key).map(|(_, value)| value))
+    let mut bad = Vec::new();
+    let values = read_file(path, &mut bad);
+    match bad.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(values.into_iter().find(|(name, _)| name == key).map(|(_, value)| value)),
+    }
 }
 
 /// Those of the variables of an environment that look like settings and are none.

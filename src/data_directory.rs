@@ -328,7 +328,7 @@ pub fn remove_unused(data: &Path) {
 }
 
 /// What may be in a data directory, of a log or of a witness, each a file by itself.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "mailtrail.db",
     "mailtrail.db-wal",
     "mailtrail.db-shm",
@@ -342,7 +342,11 @@ const FILES: [&str; 13] = [
     "issuer.pub",
     "license.key",
     "witness.key",
+    SERVED_WITH,
 ];
+
+/// Names the configuration file that the directory was last served with.
+pub const SERVED_WITH: &str = "served-with";
 
 /// What is written in the place of one of ours must be written there, and what is read must be from there.
 pub fn refuse_links(data: &Path) -> Result<()> {
@@ -395,10 +399,16 @@ pub fn refuse_read_only(data: &Path) -> Result<()> {
                 "mount the file system for writing, or name another directory with --data".to_owned()
             }
             Err(Errno::ACCESS | Errno::PERM) => {
-                format!(
-                    "run it as the owner, or give it to this user: chown -R USER {}; chmod -R u+rwX",
-                    data.display()
-                )
+                let own = rustix::process::geteuid().as_raw();
+                match data.metadata() {
+                    Ok(found) if found.uid() != own => {
+                        format!("run it as root or as its owner: it belongs to user {}", found.uid())
+                    }
+                    _ => format!(
+                        "give it to this user: chown -R {own} {0}; chmod -R u+rwX {0}",
+                        data.display()
+                    ),
+                }
             }
             _ => continue,
         };

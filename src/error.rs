@@ -7,6 +7,7 @@
 //! what is accepted; the inside of a 5xx (`Database`, `Io`, `Internal`) goes to the log under the request id only.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 use log::Level;
 
@@ -58,6 +59,10 @@ pub enum Error {
     #[error("{message}")]
     Unavailable { retry_after: u32, message: String },
 
+    /// A server that is there and not well: which of its checks fail, and what to do.
+    #[error("{message}")]
+    NotReady { message: String, hint: String },
+
     /// A configuration or a data directory that is not safe to run with. Nothing was touched.
     #[error("{message}")]
     Refused { message: String, hint: String },
@@ -79,6 +84,37 @@ pub enum Error {
     /// A broken promise of our own.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+/// What helps, by what the operating system said.
+fn io_hint(context: &str, kind: ErrorKind) -> &'static str {
+    let is_socket = context.starts_with("the server's socket");
+    match kind {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused if is_socket => {
+            "no server runs here: start it with `mailtrail serve`, or name its data directory with --data"
+        }
+        ErrorKind::PermissionDenied if is_socket => {
+            "run it as root or as the user of the server, whose data directory it is"
+        }
+        ErrorKind::TimedOut | ErrorKind::WouldBlock if is_socket => {
+            "the server is there and does not answer: its log says why; start it anew when it does not come back"
+        }
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe if is_socket => {
+            "the server went away without an answer: look whether it was done before trying again"
+        }
+        ErrorKind::AddrInUse => {
+            "somebody else listens there (`ss -ltnp` says who): stop it, or name another address with --listen"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "name an address of this machine with --listen (`ip address` lists them)"
+        }
+        ErrorKind::NotFound => "there is no such path: name one that is there, or make its directory",
+        ErrorKind::PermissionDenied => {
+            "this user may not do that there: check the owner and mode of the path (ls -ld)"
+        }
+        ErrorKind::ReadOnlyFilesystem => "name a path on a file system that can be written",
+        _ => "check the path, its owner and mode, and the space on the disk",
+    }
 }
 
 /// One refused parameter: its name, and what came against what is accepted.
@@ -314,6 +350,7 @@ impl Error {
             },
             Self::TooMany { .. } => "too_many_requests",
             Self::Unavailable { .. } => "unavailable",
+            Self::NotReady { .. } => "not_ready",
             Self::Refused { .. } => "refused",
             Self::Usage { .. } => "usage",
             Self::Mismatch(_) => "mismatch",
@@ -343,7 +380,9 @@ impl Error {
     /// What a person at a terminal can do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::Refused { hint, .. } | Self::Usage { hint, .. } => hint.clone(),
+            Self::NotReady { hint, .. } | Self::Refused { hint, .. } | Self::Usage { hint, .. } => {
+                hint.clone()
+            }
             Self::Invalid(_) | Self::Malformed(_) => "correct the input named above and run it again".into(),
             Self::Unauthenticated(_) => {
                 "run it as the user that owns the data directory, or give a valid key".into()
@@ -368,7 +407,7 @@ impl Error {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 "make room there: check the space on the disk (df) and its inodes (df -i)".into()
             }
-            Self::Io { .. } => "check the path, its owner and mode, and the space on the disk".into(),
+            Self::Io { context, source } => io_hint(context, source.kind()).into(),
             Self::Internal(_) => {
                 "this is a fault of mailtrail; please report it with the message above".into()
             }

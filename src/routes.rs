@@ -91,7 +91,10 @@ impl Service for Watched {
 pub fn answer(app: &App, mut request: Request) -> Response {
     let body = std::mem::take(&mut request.body);
     match admit(app, request) {
-        Ok(guest) => guest.answer(body),
+        Ok(guest) => match guest.must_take(body.len()) {
+            Ok(()) => guest.answer(body),
+            Err(error) => fail(&guest.request.id, guest.route.dialect, &error),
+        },
         Err(response) => response,
     }
 }
@@ -137,7 +140,14 @@ fn admit(app: &App, mut request: Request) -> Result<Guest<'_>, Response> {
         Error::Unauthenticated(_) => stranger(app, &request).err().unwrap_or(error),
         error => error,
     });
-    match admitted.and_then(|door| must_take_key(route, &request).map(|()| door)) {
+    let admitted = admitted.and_then(|door| {
+        must_take_key(route, &request)?;
+        if let Door::Admin(admin, _) = &door {
+            admin::name_to_id(app, admin, route.path, &mut request.parameters)?;
+        }
+        Ok(door)
+    });
+    match admitted {
         Ok(door) => Ok(Guest { app, route, request, name, door }),
         Err(error) => {
             let response = fail_noted(app, route, &request, error);
@@ -215,6 +225,16 @@ impl Guest<'_> {
             auth::OPERATOR => Holder::Operator,
             name => Holder::Known(name.to_owned()),
         }
+    }
+
+    /// As the server does for what comes over the network.
+    fn must_take(&self, n_bytes: usize) -> Result<()> {
+        let config = &self.app.config;
+        let most = self.route.body.bytes(config.max_body, config.max_bulk_body);
+        if n_bytes <= most {
+            return Ok(());
+        }
+        Err(Error::http(413, format!("the body has {n_bytes} bytes; accepted: up to {most}")))
     }
 
     fn answer(mut self, body: Vec<u8>) -> Response {
@@ -410,7 +430,7 @@ pub fn status(dialect: Dialect, error: &Error) -> u16 {
         Error::Conflict { .. } | Error::Refused { .. } => 409,
         Error::Http { status, .. } => *status,
         Error::TooMany { .. } => 429,
-        Error::Unavailable { .. } => 503,
+        Error::Unavailable { .. } | Error::NotReady { .. } => 503,
         Error::Mismatch(_) | Error::Database(_) | Error::Io { .. } | Error::Internal(_) => 500,
     }
 }

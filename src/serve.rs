@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::admin::owners::give_tenants;
 use crate::app::App;
 use crate::config::Config;
 use crate::data_directory::{Holder, Lock, PATIENCE, State, Turn, still_taken};
@@ -127,6 +128,7 @@ impl Running {
         let metrics_listen = config.metrics_listen;
         let listeners = Listeners { tcp: Some(address), inherited, unix: Some(config.socket()) };
         let app = Arc::new(App::open(config, clock, lock)?);
+        app.checkpoints.must_sign()?;
         // Says so when there is too little, and makes the ballast.
         app.store.disk().room();
         for noted in [
@@ -134,6 +136,7 @@ impl Running {
             retention::note_broken_off(&app),
             retention::record_settings(&app),
             retention::record_mailboxes(&app),
+            give_tenants(&app),
         ] {
             noted.or_else(|error| if is_full(&error) { Ok(()) } else { Err(at_the_start(error)) })?;
         }

@@ -113,7 +113,7 @@ pub struct NewEntry {
 }
 
 /// What mailtrail itself notes, and nobody else may record: whoever reads one of these must be able to believe it.
-pub const OWN_ACTIONS: [&str; 42] = [
+pub const OWN_ACTIONS: [&str; 43] = [
     "activity.export",
     "api_key.create",
     "api_key.revoke",
@@ -139,6 +139,7 @@ pub const OWN_ACTIONS: [&str; 42] = [
     "project.delete",
     "project.update",
     "retention.run",
+    "retention.update",
     "settings.change",
     "tenant.create",
     "tenant.delete",

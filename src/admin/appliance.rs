@@ -1,12 +1,14 @@
 //! What concerns the appliance as a whole: licenses, retention, backups, checks, the clock, figures.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::vouching;
-use crate::app::{App, LOGS};
+use crate::app::{App, Days, LOGS};
 use crate::auth::keys::LivingKey;
 use crate::auth::license::{self, License};
 use crate::auth::sound;
@@ -14,13 +16,15 @@ use crate::auth::{Admin, FIRST_WORKSPACE, keys, sessions, sources};
 use crate::error::{Error, Result};
 use crate::export::{Owner, Owners};
 use crate::http::json::{self, Fields};
-use crate::http::{Request, Response};
+use crate::http::{Body, Request, Response};
 use crate::ids::Uuid;
 use crate::jobs::{backups, retention};
 use crate::mask::quoted;
 use crate::owners::{invitations, mailboxes};
 use crate::store::counts::Recount;
-use crate::store::{By, Note, Sharing, Tx, Whole, backup, clock_steps, counts, idempotency, jobs, schema};
+use crate::store::{
+    By, Note, Sharing, Tx, Whole, backup, clock_steps, counts, idempotency, jobs, schema, settings,
+};
 use crate::time::SECOND;
 use crate::{activity, enforcement, messages};
 
@@ -104,16 +108,67 @@ pub fn show_retention(app: &App, admin: &Admin, request: &Request) -> Result<Res
     admin.must_run_the_appliance()?;
     let runs = app.store.read(|snapshot| jobs::list(snapshot))?;
     let last = runs.into_iter().find(|run| run.name == "retention");
-    Response::json(
-        200,
-        &json!({
-            "days": {
-                "enforcement": app.config.enforcement_days, "messages": app.config.messages_days,
-                "activity": app.config.activity_days,
+    Response::json(200, &json!({ "days": app.days(), "last_run": last }))
+}
+
+/// `{enforcement?, messages?, activity?}`, each a number of days, `"forever"`, or `null` for what the configuration says.
+/// It holds at once, and beats the configuration until it is `null` again.
+pub fn patch_retention(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    admin.must_run_the_appliance()?;
+    let mut fields = Fields::of(json::body(request)?, "")?;
+    let mut changes = Vec::new();
+    for log in Days::LOGS {
+        if !fields.names(log) {
+            continue;
+        }
+        let days = match &fields.any(log).unwrap_or_default() {
+            Value::Null => None,
+            Value::String(text) if text == "forever" => Some(None),
+            given => match given.as_i64().filter(|days| (1..=36_500).contains(days)) {
+                Some(days) => Some(Some(days)),
+                None => {
+                    let given = quoted(&given.to_string());
+                    let message =
+                        format!("{given} is not acceptable; accepted: 1 to 36500, \"forever\" or null");
+                    return Err(fields.refuse(log, message));
+                }
             },
-            "last_run": last,
-        }),
-    )
+        };
+        changes.push((log, days));
+    }
+    fields.done()?;
+    let (admin, config) = (admin.clone(), Arc::clone(&app.config));
+    let answer = app.record(FIRST_WORKSPACE, request, move |tx| {
+        let before = Days::in_force(tx, &config)?;
+        let mut is_change = false;
+        for (log, days) in &changes {
+            is_change |= settings::days(tx, log)? != *days;
+            settings::set_days(tx, log, *days)?;
+        }
+        let after = Days::in_force(tx, &config)?;
+        if before != after {
+            tx.record_setting(json!({ "days": after }))?;
+        }
+        // Also when it is what the configuration says today.
+        if is_change {
+            let metadata = json!({ "before": before, "after": after });
+            tx.note(appliance_note(&admin, "retention.update", String::new(), metadata))?;
+        }
+        Response::json(200, &json!({ "days": after }))
+    });
+    app.load_days()?;
+    answer
+}
+
+/// The settings in force, and where each value came from; a secret shows only that there is one.
+pub fn show_config(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&[])?;
+    admin.must_run_the_appliance()?;
+    let shown = app.config.shown().into_iter();
+    let shown =
+        shown.map(|given| (given.key.to_owned(), json!({ "value": given.value, "origin": given.origin })));
+    Response::json(200, &shown.collect::<serde_json::Map<_, _>>())
 }
 
 /// `{dry_run?}` → `{dry_run, deleted: {enforcement, messages, activity}}`.
@@ -137,13 +192,19 @@ pub fn run_retention(app: &App, admin: &Admin, request: &Request) -> Result<Resp
 }
 
 /// `{file}`: a plain name is put into `backups/` of the data directory. Only the operator may name another place,
-/// since a path given over the network would let an admin write anywhere.
+/// since a path given over the network would let an admin write anywhere. With `hand_over` the operator gets its bytes,
+/// and `file` is only where they say they put it: what this process may write, and sees in its own /tmp, is not what they
+/// may.
 pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     admin.must_run_the_appliance()?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let file = fields.text("file", 4096)?;
     let file = fields.required("file", file)?;
+    let is_handed_over = fields.boolean("hand_over")?.unwrap_or(false);
+    if is_handed_over && !admin.is_operator() {
+        return Err(fields.refuse("hand_over", "is the operator's, on this machine".to_owned()));
+    }
     let is_plain = file.len() <= 64
         && !file.starts_with('.')
         && file.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
@@ -155,7 +216,14 @@ pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Respon
         );
         return Err(fields.refuse("file", message));
     }
-    let destination = if file.starts_with('/') && admin.is_operator() {
+    let destination = if is_handed_over {
+        // Where a start removes what was left, unless another disk is for it.
+        let own = app.config.data.join("backups");
+        let directory = Some(&app.config.backup_directory).filter(|directory| **directory != own);
+        let directory = directory.unwrap_or(&app.config.data);
+        crate::data_directory::create(directory)?;
+        backup::partial_name(&directory.join(backups::HANDED_OVER))?
+    } else if file.starts_with('/') && admin.is_operator() {
         PathBuf::from(&file)
     } else if is_plain {
         let directory = app.config.data.join("backups");
@@ -169,11 +237,39 @@ pub fn post_backup(app: &App, admin: &Admin, request: &Request) -> Result<Respon
         return Err(fields.refuse("file", message));
     };
     fields.done()?;
-    let bytes = app.backups.make(app.believed(), &destination, app.is_over(request))?;
-    let shown = json!({ "file": destination, "bytes": bytes });
+    let named = if is_handed_over { PathBuf::from(&file) } else { destination.clone() };
+    let bytes = app.backups.make(app.believed(), &destination, &named, app.is_over(request))?;
+    let shown = json!({ "file": named, "bytes": bytes });
     let (admin, metadata) = (admin.clone(), shown.clone());
+    let made = is_handed_over.then(|| take_away(&destination)).transpose()?;
     app.store.write(move |tx| tx.note(appliance_note(&admin, "backup.create", String::new(), metadata)))?;
-    Response::json(201, &shown)
+    match made {
+        None => Response::json(201, &shown),
+        Some(file) => Ok(handed_over(file)),
+    }
+}
+
+/// A file without its name: it is gone when nobody reads it any more.
+fn take_away(path: &Path) -> Result<File> {
+    let taken = File::open(path).and_then(|file| std::fs::remove_file(path).map(|()| file));
+    taken.map_err(Error::io(format!("cannot hand over {}", path.display())))
+}
+
+/// The bytes of a file, piece by piece.
+fn handed_over(mut file: File) -> Response {
+    let pieces = std::iter::from_fn(move || {
+        let mut piece = vec![0; 64 * 1024];
+        match file.read(&mut piece) {
+            Ok(0) => None,
+            Ok(n) => {
+                piece.truncate(n);
+                Some(Ok(piece))
+            }
+            Err(error) => Some(Err(Error::io("cannot hand over the backup")(error))),
+        }
+    });
+    let headers = vec![("Content-Type", "application/vnd.sqlite3".to_owned())];
+    Response { status: 201, headers, body: Body::Stream(Box::new(pieces)) }
 }
 
 /// A backup took the place of the database, and these keys ended with it: in the trail of each one's workspace, and of
@@ -303,8 +399,9 @@ pub fn show_stats(app: &App, admin: &Admin, request: &Request) -> Result<Respons
         let mut shown = Vec::new();
         for workspace in admin.workspaces(snapshot)? {
             let (mut n_mailboxes, mut n_messages) = (0, 0);
-            for mailbox in mailboxes::living(snapshot, workspace.key)? {
-                n_mailboxes += 1;
+            // Also of those that are deleted: their log is there.
+            for (mailbox, is_living) in mailboxes::numbers(snapshot, workspace.key)? {
+                n_mailboxes += i64::from(is_living);
                 n_messages += messages::sql::total(snapshot, mailbox)?;
             }
             shown.push(json!({

@@ -12,11 +12,15 @@ pub mod people;
 pub mod proof;
 pub mod vouching;
 
+use serde_json::json;
+
+use crate::app::App;
 use crate::auth::Admin;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::json::Fields;
-use crate::http::route::{Dialect, Handler, Route, route, unkept};
+use crate::http::route::{Dialect, Handler, Parameters, Route, route, unkept};
 use crate::http::{Method, Request, Response};
+use crate::owners::names;
 use crate::store::{Note, Snapshot};
 
 type Handle = fn(&crate::app::App, &Admin, &Request) -> Result<Response>;
@@ -69,7 +73,10 @@ pub const ROUTES: &[Route] = &[
     post("/api/v1/admin/keys/{id}/rotate", keys::rotate),
     get("/api/v1/admin/licenses", appliance::list_licenses),
     post("/api/v1/admin/licenses", appliance::post_license),
+    get("/api/v1/admin/names", list_names),
+    get("/api/v1/admin/config", appliance::show_config),
     get("/api/v1/admin/retention", appliance::show_retention),
+    patch("/api/v1/admin/retention", appliance::patch_retention),
     unkept(post("/api/v1/admin/retention/run", appliance::run_retention)),
     unkept(post("/api/v1/admin/erasures", erasures::post)),
     unkept(post("/api/v1/admin/backups", appliance::post_backup)),
@@ -80,11 +87,48 @@ pub const ROUTES: &[Route] = &[
     get("/api/v1/admin/root", proof::show_root),
     get("/api/v1/admin/consistency", proof::show_consistency),
     get("/api/v1/admin/removals", proof::show_removals),
+    get("/api/v1/admin/controls", proof::list_controls),
     get("/api/v1/admin/controls/{number}/proof", proof::prove_control),
     get("/api/v1/admin/clock", appliance::show_clock),
     unkept(post("/api/v1/admin/clock/accept", appliance::accept_clock)),
     get("/api/v1/admin/stats", appliance::show_stats),
 ];
+
+/// Puts the id in the place of a name in the path, where one thing is called so.
+///
+/// # Errors
+/// `Conflict` with the candidates, where several are.
+pub fn name_to_id(app: &App, admin: &Admin, route: &str, parameters: &mut Parameters) -> Result<()> {
+    let kind =
+        route.strip_prefix("/api/v1/admin/").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let Some((_, text)) = parameters.iter_mut().find(|(name, _)| *name == "id") else { return Ok(()) };
+    if !names::kinds().contains(&kind) || names::is_id(kind, text) {
+        return Ok(());
+    }
+    let found = app
+        .store
+        .read(|snapshot| names::list(snapshot, kind, text, |workspace| admin.role(workspace).is_some()))?;
+    if let Some(named) = names::only(found)? {
+        *text = named.id;
+    }
+    Ok(())
+}
+
+/// `?kind=&name=&workspace_id=`: what is called so, also what is deleted where nothing else is.
+fn list_names(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    let query = &request.query;
+    query.only(&["kind", "name", "workspace_id"])?;
+    let kinds = names::kinds().map(|kind| (kind, kind));
+    let kind = query.word("kind", &kinds)?.ok_or_else(|| Error::invalid("kind", "is required"))?;
+    let name = query.text("name")?.ok_or_else(|| Error::invalid("name", "is required"))?;
+    let named = query.text("workspace_id")?;
+    let found = app.store.read(|snapshot| {
+        let only = named.map(|named| admin.workspace(snapshot, Some(named))).transpose()?;
+        let may_see = |key| admin.role(key).is_some() && only.is_none_or(|only| only == key);
+        names::list(snapshot, kind, name, may_see)
+    })?;
+    Response::json(200, &json!({ "names": found }))
+}
 
 /// The workspace a list is asked of: `?workspace_id=`, else the only one.
 fn listed_workspace(admin: &Admin, snapshot: &Snapshot<'_>, request: &Request) -> Result<i64> {

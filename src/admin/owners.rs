@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{listed_workspace, named_workspace, note};
 use crate::app::App;
-use crate::auth::{Admin, Standing};
+use crate::auth::{Admin, Standing, not_called};
 use crate::enforcement::{LARGEST, limits};
 use crate::error::{Error, Result, Subject};
 use crate::export::{Owner, Owners};
@@ -17,9 +17,10 @@ use crate::http::json::{self, Fields};
 use crate::http::{Query, Request, Response};
 use crate::ids::{Uuid, uuid_parameter};
 use crate::owners::mailboxes::{self, Mailbox, NewMailbox};
+use crate::owners::names;
 use crate::owners::projects::{self, Project};
 use crate::owners::tenants::{self, NewTenant, Tenant};
-use crate::store::Snapshot;
+use crate::store::{By, Note, Snapshot, Tx};
 use crate::time::Timestamp;
 
 /// The `{id}` of the path; what is no UUID names nothing.
@@ -132,8 +133,11 @@ pub fn patch_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Respo
         let after = find_known_tenant(tx, &admin, id)?;
         let settings =
             |tenant: &Tenant| json!({ "name": tenant.tenant_name, "legal_hold": tenant.legal_hold });
-        let metadata = json!({ "before": settings(&before), "after": settings(&after) });
-        tx.note(note(&admin, workspace, "tenant.update", ("tenant", id.to_string()), metadata))?;
+        let (before, after_it) = (settings(&before), settings(&after));
+        if before != after_it {
+            let metadata = json!({ "before": before, "after": after_it });
+            tx.note(note(&admin, workspace, "tenant.update", ("tenant", id.to_string()), metadata))?;
+        }
         Response::json(200, &after)
     })
 }
@@ -254,9 +258,9 @@ pub fn create_mailbox(
         Some(name) => Some(name),
         None => fields.text("display_name", 200)?,
     };
-    let new = NewMailbox {
+    let mut new = NewMailbox {
         workspace,
-        tenant: tenant.map(|tenant| tenant.key),
+        tenant: tenant.as_ref().map(|tenant| tenant.key),
         address: fields.required("address", address)?,
         name,
         daily_send_limit: fields.integer("daily_send_limit", 0, LARGEST)?,
@@ -264,19 +268,68 @@ pub fn create_mailbox(
     fields.done()?;
     let admin = admin.clone();
     app.record(workspace, request, move |tx| {
+        let mut tenant_made = None;
+        if new.tenant.is_none() {
+            let (key, made) = default_tenant(tx, workspace)?;
+            (new.tenant, tenant_made) = (Some(key), made);
+        }
         let mailbox = mailboxes::create(tx, &new)?;
-        let metadata = json!({
+        let mut metadata = json!({
             "address": mailbox.primary_smtp, "tenant_id": mailbox.tenant_id,
             "daily_send_limit": mailbox.daily_send_limit,
         });
+        if let Some(name) = tenant_made {
+            metadata["tenant_made"] = name.into();
+        }
         tx.note(note(&admin, workspace, "mailbox.create", ("mailbox", mailbox.id.to_string()), metadata))?;
         Response::json(201, &mailbox)
     })
 }
 
+/// The key of the tenant of those for which none is named, and its name where it was made just now.
+fn default_tenant(tx: &mut Tx<'_>, workspace: i64) -> Result<(i64, Option<String>)> {
+    let (tenant, is_new) = tenants::default_of(tx, workspace)?;
+    Ok((tenant.key, is_new.then_some(tenant.tenant_name)))
+}
+
+/// Mailboxes that get a tenant in one transaction.
+const AT_ONCE: i64 = 1000;
+
+/// At each start: mailboxes that an older version made without a tenant, or a backup has, get that of their workspace.
+pub fn give_tenants(app: &App) -> Result<()> {
+    while let Some(workspace) = app.store.read(|snapshot| mailboxes::workspace_without_tenant(snapshot))? {
+        app.store.write(move |tx| {
+            let (tenant, made) = default_tenant(tx, workspace)?;
+            if let Some(name) = made {
+                tx.note(Note {
+                    workspace: Some(workspace),
+                    project: None,
+                    by: By::system("start"),
+                    action: "tenant.create",
+                    target_type: "tenant",
+                    target_id: tenants::id_of(tx, tenant)?.map(|id| id.to_string()).unwrap_or_default(),
+                    metadata: json!({ "name": name, "why": "mailboxes had no tenant" }),
+                })?;
+            }
+            mailboxes::give_tenant(tx, workspace, tenant, AT_ONCE)
+        })?;
+    }
+    Ok(())
+}
+
 fn named_tenant(snapshot: &Snapshot<'_>, workspace: i64, named: Option<&str>) -> Result<Option<Tenant>> {
     let Some(text) = named else { return Ok(None) };
-    let found = tenants::find(snapshot, workspace, uuid_parameter("tenant_id", text)?)?;
+    let named = match Uuid::parse(text) {
+        Some(id) => Some(id),
+        None => {
+            let found = names::list(snapshot, "tenants", text, |key| key == workspace)?;
+            let living = found.into_iter().filter(|named| !named.deleted).collect();
+            let found = names::only(living)?;
+            let named = found.ok_or_else(|| not_called("tenant_id", text, "tenant"))?;
+            Uuid::parse(&named.id)
+        }
+    };
+    let found = named.map(|id| tenants::find(snapshot, workspace, id)).transpose()?.flatten();
     found.map(Some).ok_or(Error::NotFound(Subject::Tenant))
 }
 
@@ -284,7 +337,8 @@ pub fn patch_mailbox(app: &App, admin: &Admin, request: &Request) -> Result<Resp
     update_mailbox(app, admin, request, path_number(request)?, Fields::of(json::body(request)?, "")?)
 }
 
-/// `{daily_send_limit?: n|null, tenant_id?: id|null, name?, legal_hold?}`: what is named is set, `null` clears.
+/// `{daily_send_limit?: n|null, tenant_id?: id|null, name?, legal_hold?, retention_days?: n|null}`: what is named is set,
+/// `null` clears.
 pub fn update_mailbox(
     app: &App,
     admin: &Admin,
@@ -302,12 +356,14 @@ pub fn update_mailbox(
     let names_name = fields.names("name");
     let name = fields.text("name", 200)?;
     let hold = fields.boolean("legal_hold")?;
+    let names_days = fields.names("retention_days");
+    let days = fields.integer("retention_days", 1, 36_500)?;
     fields.done()?;
     let admin = admin.clone();
     let config = Arc::clone(&app.config);
     app.record(workspace, request, move |tx| {
         let mut before = find_known_mailbox(tx, &admin, id)?;
-        if before.deleted && (names_limit || names_tenant || names_name) {
+        if before.deleted && (names_limit || names_tenant || names_name || names_days) {
             return Err(Error::NotFound(Subject::Mailbox));
         }
         // A limit is judged against the sends of its own day.
@@ -319,7 +375,10 @@ pub fn update_mailbox(
             mailboxes::set_limit(tx, id, limit)?;
         }
         if names_tenant {
-            let tenant = tenant.map(|tenant| tenant.key);
+            let tenant = match &tenant {
+                Some(tenant) => Some(tenant.key),
+                None => Some(default_tenant(tx, workspace)?.0),
+            };
             if tenant != before.tenant {
                 must_not_leave_a_hold(tx, &before)?;
                 limits::leaves_tenant(tx, &before, &admin.by.recorded_by)?;
@@ -332,14 +391,40 @@ pub fn update_mailbox(
         if let Some(hold) = hold {
             mailboxes::set_hold(tx, id, hold)?;
         }
+        if names_days && days != before.retention_days {
+            set_days(tx, &before, days)?;
+        }
         let after = find_known_mailbox(tx, &admin, id)?;
         if names_limit {
             limits::limit_changed(tx, &after, before.daily_send_limit, &admin.by.recorded_by)?;
         }
-        let metadata = json!({ "before": settings(&before), "after": settings(&after) });
-        tx.note(note(&admin, workspace, "mailbox.update", ("mailbox", id.to_string()), metadata))?;
+        let (before, after) = (settings(&before), settings(&after));
+        if before != after {
+            let metadata = json!({ "before": before, "after": after });
+            tx.note(note(&admin, workspace, "mailbox.update", ("mailbox", id.to_string()), metadata))?;
+        }
         Response::json(200, &find_known_mailbox(tx, &admin, id)?)
     })
+}
+
+/// Where a policy is in force it says the days: then there is another version of it.
+fn set_days(tx: &mut Tx<'_>, mailbox: &Mailbox, days: Option<i64>) -> Result<()> {
+    match (mailboxes::policy(tx, mailbox.id)?, days) {
+        (None, days) => mailboxes::set_days(tx, mailbox.id, days)?,
+        (Some(_), None) => {
+            return Err(Error::conflict(
+                "policy_in_force",
+                "the mailbox has a policy, which says for how many days; give it a number",
+            ));
+        }
+        (Some((_, document)), Some(days)) => {
+            let mut policy: Value = serde_json::from_str(&document)
+                .map_err(|error| Error::Internal(format!("a policy is no JSON: {error}")))?;
+            policy["auditLog"]["retentionDays"] = days.into();
+            mailboxes::put_policy(tx, mailbox.id, &policy.to_string(), days, mailbox.include_body_hash)?;
+        }
+    }
+    tx.record_setting(json!({ "mailboxes": [[mailbox.id, days]] }))
 }
 
 /// A tenant's hold keeps what its mailboxes received: out of the tenant, retention would take it.
@@ -356,7 +441,7 @@ fn must_not_leave_a_hold(connection: &Connection, mailbox: &Mailbox) -> Result<(
 fn settings(mailbox: &Mailbox) -> Value {
     json!({
         "daily_send_limit": mailbox.daily_send_limit, "tenant_id": mailbox.tenant_id,
-        "name": mailbox.display_name, "legal_hold": mailbox.legal_hold,
+        "name": mailbox.display_name, "legal_hold": mailbox.legal_hold, "retention_days": mailbox.retention_days,
     })
 }
 
@@ -474,8 +559,11 @@ pub fn patch_project(app: &App, admin: &Admin, request: &Request) -> Result<Resp
         }
         let after = projects::find(tx, project.id)?.ok_or(Error::NotFound(Subject::Project))?;
         let settings = |project: &Project| json!({ "name": project.name, "legal_hold": project.legal_hold });
-        let metadata = json!({ "before": settings(&project), "after": settings(&after) });
-        tx.note(project_note(&admin, &project, "project.update", metadata))?;
+        let (before, after_it) = (settings(&project), settings(&after));
+        if before != after_it {
+            let metadata = json!({ "before": before, "after": after_it });
+            tx.note(project_note(&admin, &project, "project.update", metadata))?;
+        }
         Response::json(200, &after)
     })
 }

@@ -119,7 +119,9 @@ pub fn patch_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Re
                 ("workspace.update", json!({ "before": before, "after": after }))
             }
         };
-        tx.note(note(&admin, before.key, action, target, metadata))?;
+        if metadata["before"] != metadata["after"] {
+            tx.note(note(&admin, before.key, action, target, metadata))?;
+        }
         Response::json(200, &workspaces::find_known(tx, before.id)?)
     })
 }
@@ -307,7 +309,7 @@ pub fn patch_user(app: &App, admin: &Admin, request: &Request) -> Result<Respons
     let change = move |tx: &mut Tx<'_>| {
         let member = find_member(tx, &admin, workspace, member.user_id)?;
         let target = || ("user", member.user_id.to_string());
-        if let Some(role) = role {
+        if let Some(role) = role.filter(|role| *role != member.role) {
             keep_an_owner(tx, workspace, &member, Some(role))?;
             users::set_role(tx, workspace, member.key, role)?;
             let metadata = json!({ "member_id": member.user_id, "before": { "role": member.role }, "after": { "role": role }, "role": role });

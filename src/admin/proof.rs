@@ -8,6 +8,7 @@ use crate::app::{App, LOGS};
 use crate::auth::{Admin, FIRST_WORKSPACE, sound};
 use crate::error::{Error, Result, Subject};
 use crate::http::json::{self, Fields};
+use crate::http::route::limit;
 use crate::http::{Request, Response};
 use crate::proofs;
 use crate::store::{Note, Whole, backup, counts, last_now, schema};
@@ -163,6 +164,21 @@ pub fn show_consistency(app: &App, admin: &Admin, request: &Request) -> Result<R
     })?;
     let proof: Vec<String> = proof.iter().map(ToString::to_string).collect();
     Response::json(200, &json!({ "proof": proof }))
+}
+
+/// `?limit=&cursor=`: that the tree began, that rows were removed and why, that another epoch began, that something is kept
+/// for another time. Newest first.
+pub fn list_controls(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
+    request.query.only(&["limit", "cursor"])?;
+    admin.must_run_the_appliance()?;
+    let limit = limit(&request.query)?;
+    let cursor = request.query.integer("cursor", "the next_cursor of an earlier page")?;
+    let rows = app.store.read_list(admin.standing.asker, |snapshot| {
+        controls::list(snapshot, cursor.unwrap_or(i64::MAX), limit)
+    })?;
+    let is_full = i64::try_from(rows.len()).is_ok_and(|n| n == limit);
+    let next_cursor = rows.last().filter(|_| is_full).map(|row| row["id"].clone());
+    Response::json(200, &json!({ "items": rows, "next_cursor": next_cursor }))
 }
 
 /// The proof of a row of `control`, by its number: that rows were removed and why, or that another epoch began.

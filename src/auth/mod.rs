@@ -30,8 +30,9 @@ use rusqlite::Connection;
 use crate::app::App;
 use crate::error::{Error, Result, Subject, Unauthenticated};
 use crate::http::{Peer, Request};
-use crate::ids::{Uuid, sha256, uuid_parameter};
-use crate::mask::masked;
+use crate::ids::{Uuid, sha256};
+use crate::mask::{masked, quoted};
+use crate::owners::names;
 use crate::owners::users::Role;
 use crate::owners::workspaces;
 use crate::store::{Asker, By};
@@ -148,8 +149,18 @@ impl Admin {
     /// The workspace that is meant: the one named, else the only one this caller administers.
     pub fn workspace(&self, connection: &Connection, named: Option<&str>) -> Result<i64> {
         if let Some(text) = named {
-            let found = workspaces::find(connection, uuid_parameter("workspace_id", text)?)?;
-            let id = found.ok_or(Error::NotFound(Subject::Workspace))?.key;
+            let id = match Uuid::parse(text) {
+                Some(id) => workspaces::find(connection, id)?.map(|found| found.key),
+                None => {
+                    let may_see = |key| self.role(key).is_some();
+                    let found = names::list(connection, "workspaces", text, may_see)?;
+                    let living = found.into_iter().filter(|named| !named.deleted).collect();
+                    let found = names::only(living)?;
+                    let named = found.ok_or_else(|| not_called("workspace_id", text, "workspace"))?;
+                    Some(named.workspace)
+                }
+            };
+            let id = id.ok_or(Error::NotFound(Subject::Workspace))?;
             self.must_see(id, Subject::Workspace)?;
             return Ok(id);
         }
@@ -188,6 +199,15 @@ impl Admin {
             Reach::Workspaces(_) => Ok(self.workspaces(connection)?.len() as i64),
         }
     }
+}
+
+/// Neither an id nor a name.
+pub fn not_called(parameter: &str, text: &str, what: &str) -> Error {
+    let text = quoted(text);
+    Error::invalid(
+        parameter,
+        format!("{text} is not a UUID (36 characters, 8-4-4-4-12), and no {what} is called so"),
+    )
 }
 
 fn several() -> Error {

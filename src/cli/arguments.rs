@@ -1,8 +1,14 @@
 //! What can be typed. Parsing opens no file and asks nobody.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use super::examples;
+
+/// Behind a command's own.
+const EVERY: &str = "Options of every command";
 
 /// The audit log of a mail server in one binary: why a mailbox was blocked, what happened to a message, who changed
 /// a setting.
@@ -10,33 +16,48 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 #[command(
     name = "mailtrail",
     version,
-    max_term_width = 100,
+    max_term_width = 80,
     subcommand_required = true,
     arg_required_else_help = true
 )]
 pub struct Arguments {
     /// Data directory [default: ./mailtrail-data]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = EVERY, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Configuration file, TOML
-    #[arg(long, global = true, value_name = "FILE", env = "MAILTRAIL_CONFIG")]
+    /// Configuration file, TOML [default: the one that the directory was last served with]
+    #[arg(long, global = true, help_heading = EVERY, value_name = "FILE", env = "MAILTRAIL_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Results as one JSON object, or one a line
-    #[arg(long, global = true)]
+    /// Results as one JSON object, or one a line; errors too
+    #[arg(long, global = true, help_heading = EVERY)]
     pub json: bool,
-    /// The workspace, where there are several; for `init` the name of the first
-    #[arg(long, global = true, value_name = "ID")]
+    /// The workspace, by id or name, where there are several; for `init` the name of the first
+    #[arg(long, global = true, help_heading = EVERY, value_name = "ID")]
     pub workspace: Option<String>,
     /// Any setting, as `mailtrail config` names it
-    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    #[arg(long, global = true, help_heading = EVERY, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// All columns of a table, however narrow the terminal
+    #[arg(long, global = true, help_heading = EVERY)]
+    pub wide: bool,
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The whole command line, for man pages and completions.
+/// The whole command line, each command with its example.
 pub fn command() -> clap::Command {
-    Arguments::command()
+    examples::add(Arguments::command())
+}
+
+impl Arguments {
+    pub fn parse(arguments: &[OsString]) -> Result<Self, clap::Error> {
+        let mut matches = command().try_get_matches_from(arguments)?;
+        Self::from_arg_matches_mut(&mut matches)
+    }
+
+    /// Whether there is a `--set` that is not only another way to say `--data`.
+    pub fn is_set(&self) -> bool {
+        self.set.iter().any(|pair| !pair.starts_with("data="))
+    }
 }
 
 #[derive(Subcommand)]
@@ -56,7 +77,7 @@ pub enum Command {
         #[arg(long)]
         password_stdin: bool,
     },
-    /// Serve
+    /// Serve the data directory over HTTP, until a SIGTERM
     Serve {
         /// Address and port; port 0 takes a free one
         #[arg(long, value_name = "ADDRESS")]
@@ -83,26 +104,26 @@ pub enum Command {
     /// Projects, whose people's activity is recorded
     #[command(subcommand)]
     Project(ProjectCommand),
-    /// API keys
+    /// API keys: make, rotate, revoke
     #[command(subcommand)]
     Key(KeyCommand),
     /// Licenses for reading the activity log
     #[command(subcommand)]
     License(LicenseCommand),
-    /// Record from standard input
+    /// Record a message from standard input
     #[command(subcommand)]
     Record(RecordCommand),
     /// Record a file of entries, NDJSON or CSV; what is there already is known again
     Import(Import),
     /// Write a whole log, NDJSON or CSV
     Export(Export),
-    /// Look at a log
+    /// Look at a log, the newest rows first
     Query(Query),
     /// Follow a log
     Tail(Query),
-    /// How much there is
+    /// Show how much there is, by workspace and log
     Stats,
-    /// What is kept how long
+    /// Show or set what is kept how long, or make what is older go
     #[command(subcommand)]
     Retention(RetentionCommand),
     /// Copy the database into one file, while it is served
@@ -124,7 +145,7 @@ pub enum Command {
         #[arg(long)]
         keep_keys: bool,
     },
-    /// What time it is here; `accept`, after it was wrong
+    /// Show what time it is here; `accept`, after it was wrong
     Clock {
         #[command(subcommand)]
         command: Option<ClockCommand>,
@@ -180,7 +201,7 @@ pub enum Command {
     },
     /// Be the witness of others' logs: cosign each checkpoint that continues what was seen of its log
     Witness(Witness),
-    /// What is in force, and where each value came from
+    /// Show the settings in force, and where each value came from
     Config,
     /// Ask the server of this data directory whether it is ready; fails when it is not, or none serves
     Health,
@@ -241,29 +262,39 @@ pub struct Erase {
     pub certificates: Option<PathBuf>,
 }
 
+/// What is shown, held or ended. One type for all: each place that spells an argument out takes its room in the binary.
+#[derive(Args)]
+pub struct Id {
+    /// Its id or name; of a mailbox or a person the address
+    pub id: String,
+}
+
 #[derive(Subcommand)]
 pub enum WorkspaceCommand {
-    /// Make one
+    /// Make a workspace
     Create {
+        /// What it is called
         #[arg(long)]
         name: String,
     },
-    /// All of them
+    /// List the workspaces
     List,
-    /// One of them
-    Show { id: String },
-    /// Change what is named
+    /// Show a workspace, by id or name
+    Show(Id),
+    /// Change a workspace: what is named is set
     Set {
+        /// The workspace: id or name
         id: String,
+        /// What it is called
         #[arg(long)]
         name: String,
     },
     /// Legal hold: neither retention nor an erasure removes anything of it
-    Hold { id: String },
-    /// End the legal hold
-    Release { id: String },
+    Hold(Id),
+    /// End the legal hold of a workspace
+    Release(Id),
     /// Its keys stop at once, its log stays
-    Delete { id: String },
+    Delete(Id),
 }
 
 #[derive(Subcommand)]
@@ -276,6 +307,7 @@ pub enum UserCommand {
         /// owner, admin or auditor
         #[arg(long)]
         role: String,
+        /// What they are called
         #[arg(long)]
         name: Option<String>,
         /// Read the password from standard input; otherwise one is made and shown once
@@ -290,15 +322,17 @@ pub enum UserCommand {
         /// owner, admin or auditor
         #[arg(long)]
         role: String,
+        /// What they are called
         #[arg(long)]
         name: Option<String>,
     },
-    /// All of them
+    /// List the members
     List,
-    /// One of them
-    Show { id: String },
-    /// Change what is named
+    /// Show a member, by id or name
+    Show(Id),
+    /// Change a member: what is named is set
     Set {
+        /// The member: id or mail address
         id: String,
         /// owner, admin or auditor
         #[arg(long)]
@@ -308,15 +342,15 @@ pub enum UserCommand {
         password_stdin: bool,
     },
     /// End the membership; the name stays in the log
-    Delete { id: String },
+    Delete(Id),
 }
 
 #[derive(Subcommand)]
 pub enum InvitationCommand {
-    /// Those that are open
+    /// List the open invitations
     List,
     /// Its link opens nothing any more
-    Withdraw { id: String },
+    Withdraw(Id),
     /// Join; standard input has the link or its token, the password of the account (or one for a new account), and where
     /// somebody else gave you that, in a third line, a new one
     Accept,
@@ -324,8 +358,9 @@ pub enum InvitationCommand {
 
 #[derive(Subcommand)]
 pub enum TenantCommand {
-    /// Make one
+    /// Make a tenant
     Create {
+        /// What it is called
         #[arg(long)]
         name: String,
         /// For people, as in acme.example
@@ -335,99 +370,114 @@ pub enum TenantCommand {
         #[arg(long, value_name = "UUID")]
         id: Option<String>,
     },
-    /// All of them
+    /// List the tenants
     List,
-    /// One of them
-    Show { id: String },
-    /// Change what is named
+    /// Show a tenant, by id or name
+    Show(Id),
+    /// Change a tenant: what is named is set
     Set {
+        /// The tenant: id or name
         id: String,
+        /// What it is called
         #[arg(long)]
         name: String,
     },
     /// Legal hold: retention deletes nothing of it
-    Hold { id: String },
-    /// End the legal hold
-    Release { id: String },
-    /// Mark it as deleted; its log stays
-    Delete { id: String },
+    Hold(Id),
+    /// End the legal hold of a tenant
+    Release(Id),
+    /// Mark a tenant as deleted; its log stays
+    Delete(Id),
 }
 
 #[derive(Subcommand)]
 pub enum MailboxCommand {
-    /// Make one
+    /// Make a mailbox
     Create {
         /// The e-mail address
         #[arg(long)]
         address: String,
-        /// Its tenant
+        /// Its tenant, by id or name; otherwise the workspace's tenant "default"
         #[arg(long, value_name = "ID")]
         tenant: Option<String>,
         /// Recipients a day; otherwise there is no limit
         #[arg(long, value_name = "N")]
         daily_send_limit: Option<u64>,
+        /// What it is called, beside its address
         #[arg(long)]
         name: Option<String>,
     },
-    /// All of them
+    /// List the mailboxes
     List,
-    /// One of them
-    Show { id: String },
-    /// Change what is named
+    /// Show a mailbox, by id or name
+    Show(Id),
+    /// Change a mailbox: what is named is set
     Set {
+        /// The mailbox: number or address
         id: String,
         /// A number, or none
         #[arg(long, value_name = "N|none")]
         daily_send_limit: Option<String>,
-        /// A tenant's id, or none
+        /// A tenant's id or name; none: the workspace's tenant "default"
         #[arg(long, value_name = "ID|none")]
         tenant: Option<String>,
+        /// Days its messages' entries are kept, 1 to 36500; none: as `mailtrail retention show` says
+        #[arg(long, value_name = "N|none")]
+        retention_days: Option<String>,
+        /// What it is called, beside its address
         #[arg(long)]
         name: Option<String>,
     },
     /// Show the policy document, or put one in force
     Policy {
+        /// The mailbox: number or address
         id: String,
         /// A JSON file; - for standard input
         file: Option<PathBuf>,
     },
+    /// Print the addresses for Postfix, as virtual_mailbox_maps has them: who is unknown is refused at RCPT
+    Map,
     /// Legal hold: retention deletes nothing of it
-    Hold { id: String },
-    /// End the legal hold
-    Release { id: String },
-    /// Mark it as deleted; its log stays
-    Delete { id: String },
+    Hold(Id),
+    /// End the legal hold of a mailbox
+    Release(Id),
+    /// Mark a mailbox as deleted; its log stays
+    Delete(Id),
 }
 
 #[derive(Subcommand)]
 pub enum ProjectCommand {
-    /// Make one
+    /// Make a project
     Create {
+        /// What it is called
         #[arg(long)]
         name: String,
     },
-    /// All of them
+    /// List the projects
     List,
-    /// One of them
-    Show { id: String },
-    /// Change what is named
+    /// Show a project, by id or name
+    Show(Id),
+    /// Change a project: what is named is set
     Set {
+        /// The project: id or name
         id: String,
+        /// What it is called
         #[arg(long)]
         name: String,
     },
     /// Legal hold: retention deletes nothing of it
-    Hold { id: String },
-    /// End the legal hold
-    Release { id: String },
-    /// Mark it as deleted; its log stays
-    Delete { id: String },
+    Hold(Id),
+    /// End the legal hold of a project
+    Release(Id),
+    /// Mark a project as deleted; its log stays
+    Delete(Id),
 }
 
 #[derive(Subcommand)]
 pub enum KeyCommand {
     /// Make a key; it is shown this once
     Create {
+        /// What it is called, for people
         #[arg(long)]
         name: String,
         /// enforcement:read, enforcement:write, messages:read, messages:write, activity:write or admin; repeatable
@@ -440,12 +490,13 @@ pub enum KeyCommand {
         #[arg(long)]
         key_stdin: bool,
     },
-    /// All of them
+    /// List the keys
     List,
-    /// One of them
-    Show { id: String },
+    /// Show a key, by id or name
+    Show(Id),
     /// Make a new key for an old one, which works on for a while
     Rotate {
+        /// The key: id or name
         id: String,
         /// How long the old one works on, as in 24h
         #[arg(long, default_value = "0s")]
@@ -455,7 +506,7 @@ pub enum KeyCommand {
         expires: Option<String>,
     },
     /// End a key now
-    Revoke { id: String },
+    Revoke(Id),
 }
 
 #[derive(Subcommand)]
@@ -469,15 +520,15 @@ pub enum LicenseCommand {
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
     },
-    /// All of them
+    /// List the licenses
     List,
-    /// One license
-    Show { id: String },
+    /// Show a license
+    Show(Id),
 }
 
 #[derive(Subcommand)]
 pub enum RecordCommand {
-    /// One entry from a raw message on standard input: for Postfix pipe, Sieve, procmail
+    /// Record one entry from a raw message on standard input: for Postfix pipe, Sieve, procmail
     Message {
         /// Number or address
         #[arg(long)]
@@ -488,7 +539,8 @@ pub enum RecordCommand {
         /// Why it was rejected
         #[arg(long)]
         reason: Option<String>,
-        /// Exit as sysexits(3) has it: 75 for our trouble, so that a mail server tries again, 65 for bad input
+        /// Exit as sysexits(3) has it: 65 when this is no message, which goes back, and 75 for all else: the mail server
+        /// tries again
         #[arg(long)]
         sysexits: bool,
     },
@@ -502,8 +554,15 @@ pub enum RetentionCommand {
         #[arg(long)]
         dry_run: bool,
     },
-    /// The days in force and the last run
+    /// Show the days in force and the last run
     Show,
+    /// Set the days of a log; a mailbox's own stay (`mailbox set --retention-days`)
+    Set {
+        /// Which log
+        log: Log,
+        /// 1 to 36500, or forever; default: what the configuration says
+        days: String,
+    },
 }
 
 #[derive(Subcommand)]
@@ -519,6 +578,7 @@ pub enum Log {
     Activity,
 }
 
+/// What `query` looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Provable {
     Enforcement,
@@ -526,6 +586,18 @@ pub enum Provable {
     Activity,
     /// That rows were removed, or another epoch began
     Control,
+}
+
+impl Provable {
+    /// The log, where it is one.
+    pub fn log(self) -> Option<Log> {
+        match self {
+            Self::Enforcement => Some(Log::Enforcement),
+            Self::Messages => Some(Log::Messages),
+            Self::Activity => Some(Log::Activity),
+            Self::Control => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -557,10 +629,10 @@ pub struct Import {
 /// Which rows: the parameters of the log's own route.
 #[derive(Args, Clone)]
 pub struct Filters {
-    /// The mailbox of the messages: number or address
+    /// enforcement, messages: the mailbox, by number or address
     #[arg(long)]
     pub mailbox: Option<String>,
-    /// The project of the activities; otherwise the workspace's
+    /// activity: the project, by id or name; otherwise the workspace's
     #[arg(long)]
     pub project: Option<String>,
     /// RFC 3339, inclusive
@@ -569,34 +641,34 @@ pub struct Filters {
     /// RFC 3339, exclusive
     #[arg(long, value_name = "TIME")]
     pub to: Option<String>,
-    /// enforcement: a tenant's id
+    /// enforcement: the tenant, by id or name
     #[arg(long, value_name = "ID")]
     pub tenant: Option<String>,
-    /// enforcement, activity
+    /// enforcement: blocked or unblocked; activity: what was done, as in site.publish
     #[arg(long)]
     pub action: Option<String>,
-    /// enforcement: the mailbox's address
+    /// enforcement: the mailbox's address, also of one that is not known here
     #[arg(long)]
     pub address: Option<String>,
-    /// messages
+    /// messages: the Message-ID
     #[arg(long, value_name = "ID")]
     pub message_id: Option<String>,
-    /// messages
+    /// messages: the thread
     #[arg(long, value_name = "ID")]
     pub thread: Option<String>,
-    /// messages
+    /// messages: what became of it
     #[arg(long)]
     pub outcome: Option<String>,
-    /// messages
+    /// messages: who sent it
     #[arg(long, value_name = "ADDRESS")]
     pub sender: Option<String>,
-    /// messages
+    /// messages: to whom it was
     #[arg(long, value_name = "ADDRESS")]
     pub recipient: Option<String>,
-    /// messages
+    /// messages: why it was rejected
     #[arg(long)]
     pub reason: Option<String>,
-    /// activity
+    /// activity: who, by id or address
     #[arg(long, value_name = "ID")]
     pub user: Option<String>,
     /// activity: what was acted on
@@ -606,8 +678,8 @@ pub struct Filters {
 
 #[derive(Args)]
 pub struct Query {
-    /// Which log
-    pub log: Log,
+    /// Which log; control: that rows were removed, or another epoch began
+    pub log: Provable,
     #[command(flatten)]
     pub filters: Filters,
     /// How many rows, 1 to 200

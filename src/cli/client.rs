@@ -21,6 +21,7 @@ use crate::data_directory::{self, Lock, PATIENCE, State, Turn, still_taken};
 use crate::error::{Error, Result};
 use crate::http::{Body, Line, Method, Peer, Query, Request, client};
 use crate::ids::random_hex;
+use crate::owners::names;
 use crate::privileges;
 use crate::routes;
 use crate::store::{backup, migrate};
@@ -57,6 +58,7 @@ enum Way {
 /// One call: what the command says of the request.
 pub struct Call<'a> {
     pub method: Method,
+    /// Percent-encoded where it has names in it (`encoded`).
     pub path: String,
     pub query: Vec<(&'a str, String)>,
     pub headers: Vec<(&'a str, String)>,
@@ -77,14 +79,21 @@ impl Client {
     /// `Unavailable` when the turn does not come.
     pub fn open(context: &Context) -> Result<Self> {
         let way = find(&context.config, PATIENCE)?;
+        if let Way::Socket(_) = way {
+            context.must_not_set()?;
+        }
         let (workspace, config) = (context.workspace.clone(), Some(context.config.clone()));
         Ok(Self { way: RefCell::new(way), workspace, config })
     }
 
     /// The server alone, if there is one.
     pub fn of_server(context: &Context) -> Self {
-        let way = RefCell::new(Way::Socket(context.config.socket()));
-        Self { way, workspace: None, config: None }
+        Self::at(context.config.socket())
+    }
+
+    /// The server that listens here.
+    pub fn at(socket: PathBuf) -> Self {
+        Self { way: RefCell::new(Way::Socket(socket)), workspace: None, config: None }
     }
 
     /// Of a directory that we hold.
@@ -125,6 +134,48 @@ impl Client {
         let call =
             Call { method: Method::Get, path: path.into(), query, headers: Vec::new(), body: Vec::new() };
         self.send(call)?.json()
+    }
+
+    /// The id of something that is given by id or name.
+    pub fn id_of(&self, kind: &str, given: &str) -> Result<String> {
+        match names::is_id(kind, given) {
+            true => Ok(given.to_owned()),
+            false => Ok(cell(&self.named(kind, given)?["id"])),
+        }
+    }
+
+    /// The only one that is called so, also where it is deleted: its `id` and its `name`.
+    pub fn named(&self, kind: &str, given: &str) -> Result<Value> {
+        let mut query = vec![("kind", kind.to_owned()), ("name", given.to_owned())];
+        let named = self.workspace.iter().filter(|_| kind != "workspaces");
+        query.extend(named.map(|workspace| ("workspace_id", workspace.clone())));
+        let found = self.get("/api/v1/admin/names", query)?;
+        match found["names"].as_array().map(Vec::as_slice) {
+            Some([only]) => Ok(only.clone()),
+            Some([_, ..]) => {
+                let found = found["names"].as_array().into_iter().flatten();
+                let candidates: Vec<String> = found
+                    .map(|named| {
+                        format!(
+                            "{}{}",
+                            cell(&named["id"]),
+                            if named["deleted"] == true { " (deleted)" } else { "" }
+                        )
+                    })
+                    .collect();
+                Err(Error::usage(
+                    format!("several of the {kind} are called {given}: {}", candidates.join(", ")),
+                    "name one by its id",
+                ))
+            }
+            _ => Err(Error::usage(
+                format!("none of the {kind} is called {given}"),
+                format!(
+                    "`mailtrail {} list` shows what there is",
+                    kind.trim_end_matches('s').replace("mailboxe", "mailbox")
+                ),
+            )),
+        }
     }
 
     /// A list of owners, page by page, until `is_enough` says so of a page's.
@@ -394,6 +445,11 @@ impl Read for Pieces {
     }
 }
 
+/// A segment of a path.
+pub fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
 /// A refusal in any vendor's words, as an error of ours: the status says whose fault it is.
 fn refusal(answer: Answer) -> Error {
     let status = answer.status;
@@ -409,8 +465,10 @@ fn refusal(answer: Answer) -> Error {
         .find_map(|value| value.as_str().map(str::to_owned))
         .or_else(|| list(&body["errors"]))
         .unwrap_or_else(|| format!("the server answered {status}"));
-    if status == 413 {
-        return Error::http(status, message);
+    match status {
+        400 => return Error::Malformed(message),
+        413 => return Error::http(status, message),
+        _ => {}
     }
     if status >= 500 {
         return match status {
@@ -428,6 +486,7 @@ fn refusal(answer: Answer) -> Error {
         (None, 404) => {
             "`mailtrail query LOG` shows entries, the `list` commands all else, as in `mailtrail mailbox list`".into()
         },
+        (None, 409) if message.contains("name one by its id") => "name one by its id".into(),
         (None, 409) => "look at what is recorded before trying again".into(),
         (None, _) => "correct the input named above and run it again".into(),
     };

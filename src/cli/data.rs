@@ -7,10 +7,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Export, FileFormat, Filters, Import, Log, Query, RecordCommand};
-use super::client::{Call, Client};
+use super::client::{Call, Client, encoded};
 use super::named::{NewDirectory, NewFile};
-use super::owners::number;
-use super::table::{card, table};
+use super::table::{Column, cell, table};
 use super::terminal::{print, tell, tell_over, write_out};
 use super::{Context, bundle};
 use crate::activity::NewEntry;
@@ -31,7 +30,7 @@ pub fn record(context: &Context, command: &RecordCommand) -> Result<()> {
     let unread = || Error::io("cannot read the message from standard input");
     let message = Message::read(&mut std::io::stdin().lock(), most).map_err(unread())?;
     let client = Client::open(context)?;
-    let id = number(&client, context, mailbox)?;
+    let id = client.id_of("mailboxes", mailbox)?;
     let mut query = vec![("outcome", outcome.clone())];
     query.extend(reason.iter().map(|reason| ("reason", reason.clone())));
     let path = format!("/v1/mailboxes/{id}/audit-logs");
@@ -44,10 +43,15 @@ pub fn record(context: &Context, command: &RecordCommand) -> Result<()> {
         match client.send(Call { method: Method::Post, path, query, headers, body }) {
             // The server takes less than we think.
             Err(Error::Http { status: 413, .. }) if !sent.is_head => message = Some(sent.smaller()),
-            answer => return context.answer(&answer?.json()?, card),
+            answer => return context.answer(&answer?.json()?, recorded),
         }
     }
     Ok(())
+}
+
+/// One line: a mail server may put it into its log, or into a bounce.
+fn recorded(entry: &Value) -> String {
+    format!("{} {}", cell(&entry["outcome"]), cell(&entry["message_id"]))
 }
 
 /// A message as it is handed over. One that is too large is recorded all the same, for a mail server must not send it
@@ -132,11 +136,16 @@ pub fn route(client: &Client, context: &Context, log: Log, of: Owner<'_>) -> Res
             let mailbox = of.mailbox.ok_or_else(|| {
                 Error::usage("the message log is a mailbox's", "name it with --mailbox, by number or address")
             })?;
-            Ok(format!("/v1/mailboxes/{}/audit-logs", number(client, context, mailbox)?))
+            Ok(format!("/v1/mailboxes/{}/audit-logs", encoded(&client.id_of("mailboxes", mailbox)?)))
         }
         Log::Activity => match (of.project, &context.workspace) {
-            (Some(project), _) => Ok(format!("/api/v1/projects/{project}/audit-log")),
-            (None, Some(workspace)) => Ok(format!("/api/v1/workspaces/{workspace}/audit-log")),
+            (Some(project), _) => {
+                Ok(format!("/api/v1/projects/{}/audit-log", encoded(&client.id_of("projects", project)?)))
+            }
+            (None, Some(workspace)) => Ok(format!(
+                "/api/v1/workspaces/{}/audit-log",
+                encoded(&client.id_of("workspaces", workspace)?)
+            )),
             (None, None) => {
                 let list = client.get("/api/v1/admin/workspaces", Vec::new())?;
                 match list["workspaces"].as_array().map(Vec::as_slice) {
@@ -155,28 +164,86 @@ pub fn route(client: &Client, context: &Context, log: Log, of: Owner<'_>) -> Res
 }
 
 impl Filters {
+    /// Whether there is one.
+    fn any(&self) -> bool {
+        let all = [
+            &self.mailbox,
+            &self.project,
+            &self.from,
+            &self.to,
+            &self.tenant,
+            &self.action,
+            &self.address,
+            &self.message_id,
+            &self.thread,
+            &self.outcome,
+            &self.sender,
+            &self.recipient,
+            &self.reason,
+            &self.user,
+            &self.target,
+        ];
+        all.into_iter().any(Option::is_some)
+    }
+
     fn owner(&self) -> Owner<'_> {
         Owner { mailbox: self.mailbox.as_deref(), project: self.project.as_deref() }
     }
 
-    fn parameters(&self) -> Vec<(&'static str, String)> {
+    /// As the log's own route has them, ids in the place of names.
+    ///
+    /// # Errors
+    /// `Usage` for a filter that the log has not: without it everybody's rows would come.
+    fn parameters(&self, client: &Client, log: Log) -> Result<Vec<(&'static str, String)>> {
+        use Log::{Activity, Enforcement, Messages};
         let given = [
-            ("from", &self.from),
-            ("to", &self.to),
-            ("tenant_id", &self.tenant),
-            ("action", &self.action),
-            ("mailbox_address", &self.address),
-            ("message_id", &self.message_id),
-            ("thread_id", &self.thread),
-            ("outcome", &self.outcome),
-            ("sender_address", &self.sender),
-            ("recipient_address", &self.recipient),
-            ("reason", &self.reason),
-            ("user_id", &self.user),
-            ("target_id", &self.target),
+            ("--from", "from", &self.from, &[Enforcement, Messages, Activity][..]),
+            ("--to", "to", &self.to, &[Enforcement, Messages, Activity]),
+            ("--tenant", "tenant_id", &self.tenant, &[Enforcement]),
+            ("--action", "action", &self.action, &[Enforcement, Activity]),
+            ("--address", "mailbox_address", &self.address, &[Enforcement]),
+            ("--mailbox", "mailbox_address", &self.mailbox, &[Enforcement, Messages]),
+            ("--project", "", &self.project, &[Activity]),
+            ("--message-id", "message_id", &self.message_id, &[Messages]),
+            ("--thread", "thread_id", &self.thread, &[Messages]),
+            ("--outcome", "outcome", &self.outcome, &[Messages]),
+            ("--sender", "sender_address", &self.sender, &[Messages]),
+            ("--recipient", "recipient_address", &self.recipient, &[Messages]),
+            ("--reason", "reason", &self.reason, &[Messages]),
+            ("--user", "user_id", &self.user, &[Activity]),
+            ("--target", "target_id", &self.target, &[Activity]),
         ];
-        given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+        let mut parameters = Vec::new();
+        for (flag, name, value, logs) in given {
+            let Some(value) = value else { continue };
+            if !logs.contains(&log) {
+                let has = given.iter().filter(|(.., logs)| logs.contains(&log)).map(|(flag, ..)| *flag);
+                return Err(Error::usage(
+                    format!("{flag} is no filter of this log"),
+                    format!("it has {}", has.collect::<Vec<_>>().join(", ")),
+                ));
+            }
+            let value = match flag {
+                // In the path.
+                "--project" => continue,
+                "--mailbox" if log == Messages => continue,
+                "--mailbox" => address_of(client, value)?,
+                "--tenant" => client.id_of("tenants", value)?,
+                "--user" if value.contains('@') => client.id_of("users", value)?,
+                _ => value.clone(),
+            };
+            parameters.push((name, value));
+        }
+        Ok(parameters)
     }
+}
+
+/// The address of a mailbox that is given by number or address. Events may be of an address that is no mailbox here.
+fn address_of(client: &Client, given: &str) -> Result<String> {
+    if given.contains('@') {
+        return Ok(given.to_owned());
+    }
+    Ok(cell(&client.named("mailboxes", given)?["name"]))
 }
 
 /// The envelope's name of the list.
@@ -188,29 +255,31 @@ fn word(log: Log) -> &'static str {
     }
 }
 
-fn columns(log: Log) -> &'static [(&'static str, &'static str)] {
+fn columns(log: Log) -> &'static [Column] {
     match log {
         Log::Enforcement => &[
-            ("TIME", "/created_at"),
-            ("ACTION", "/action_taken"),
-            ("MAILBOX", "/mailbox_address"),
-            ("MESSAGE", "/message"),
+            ("TIME", "/created_at", 0),
+            ("ACTION", "/action_taken", 0),
+            ("MAILBOX", "/mailbox_address", 1),
+            ("MESSAGE", "/message", 2),
         ],
         Log::Messages => &[
-            ("ID", "/id"),
-            ("RECEIVED", "/received_at"),
-            ("OUTCOME", "/outcome"),
-            ("REASON", "/reason"),
-            ("SENDER", "/sender_address"),
-            ("MESSAGE ID", "/message_id"),
+            ("ID", "/id", 7),
+            ("RECEIVED", "/received_at", 0),
+            ("OUTCOME", "/outcome", 1),
+            ("REASON", "/reason", 4),
+            ("SENDER", "/sender_address", 2),
+            ("RECIPIENT", "/recipient_address", 5),
+            ("DKIM SPF DMARC", "/verdicts", 6),
+            ("MESSAGE ID", "/message_id", 3),
         ],
         Log::Activity => &[
-            ("TIME", "/created_at"),
-            ("ACTOR", "/actor"),
-            ("ACTION", "/action"),
-            ("TARGET", "/target_type"),
-            ("", "/target_id"),
-            ("METADATA", "/metadata"),
+            ("TIME", "/created_at", 0),
+            ("ACTOR", "/actor", 2),
+            ("ACTION", "/action", 1),
+            ("TARGET", "/target_type", 4),
+            ("", "/target_id", 5),
+            ("METADATA", "/metadata", 3),
         ],
     }
 }
@@ -221,12 +290,23 @@ fn readable(mut rows: Vec<Value>) -> Vec<Value> {
         if let Some(at) = row["received_at"].as_i64().and_then(crate::time::Timestamp::checked_from_seconds) {
             row["received_at"] = at.to_string().into();
         }
+        if row.get("outcome").is_some() {
+            let verdicts = ["verification_dkim", "verification_spf", "verification_dmarc"];
+            row["verdicts"] = verdicts.map(|name| cell(&row[name])).join(" ").into();
+        }
+        // Of people who are unknown here the log has the id alone, and who recorded it.
+        if row.get("actor").is_some_and(Value::is_null) {
+            row["actor"] = match &row["user_id"] {
+                Value::Null => row["recorded_by"].take(),
+                id => id.clone(),
+            };
+        }
     }
     rows
 }
 
 fn page(client: &Client, path: &str, log: Log, query: &Query) -> Result<Vec<Value>> {
-    let mut parameters = query.filters.parameters();
+    let mut parameters = query.filters.parameters(client, log)?;
     parameters.push(("limit", query.limit.to_string()));
     parameters.push(("order", query.order.clone()));
     let page = client.get(path, parameters)?;
@@ -236,12 +316,30 @@ fn page(client: &Client, path: &str, log: Log, query: &Query) -> Result<Vec<Valu
 pub fn query(context: &Context, query: &Query) -> Result<()> {
     let client = Client::open(context)?;
     let filters = &query.filters;
-    let path = route(&client, context, query.log, filters.owner())?;
-    let rows = page(&client, &path, query.log, query)?;
+    let Some(log) = query.log.log() else { return controls(context, &client, query) };
+    let path = route(&client, context, log, filters.owner())?;
+    let rows = page(&client, &path, log, query)?;
     if context.json {
         return rows.iter().try_for_each(|row| print(&row.to_string()));
     }
-    print(table(&readable(rows), columns(query.log)).trim_end())
+    print(context.table(&readable(rows), columns(log)).trim_end())
+}
+
+/// What became of the tree itself: `proof control ID` proves one of them.
+fn controls(context: &Context, client: &Client, query: &Query) -> Result<()> {
+    if query.filters.any() || query.order != "desc" {
+        return Err(Error::usage(
+            "control has no filters and one order",
+            "leave them out; --limit says how many",
+        ));
+    }
+    let page = client.get("/api/v1/admin/controls", vec![("limit", query.limit.to_string())])?;
+    let rows = page["items"].as_array().cloned().unwrap_or_default();
+    if context.json {
+        return rows.iter().try_for_each(|row| print(&row.to_string()));
+    }
+    let columns = [("ID", "/id", 0), ("TIME", "/recorded_at", 0), ("KIND", "/kind", 0), ("WHAT", "/body", 1)];
+    print(context.table(&rows, &columns).trim_end())
 }
 
 /// Prints what is recorded from now on. Looks once a second at the newest pages, as far back as they have something
@@ -255,17 +353,20 @@ pub fn tail(context: &Context, query: &Query) -> Result<()> {
         ));
     }
     let filters = &query.filters;
-    let path = route(&client, context, query.log, filters.owner())?;
-    let newest = newest_page(&client, &path, query, None)?.0;
+    let Some(log) = query.log.log() else {
+        return Err(Error::usage("control is not followed", "`mailtrail query control` shows it"));
+    };
+    let path = route(&client, context, log, filters.owner())?;
+    let newest = newest_page(&client, &path, (log, query), None)?.0;
     let mut last = newest.iter().map(number_of).max().unwrap_or(0);
     loop {
-        let rows = rows_after(&client, &path, query, last)?;
+        let rows = rows_after(&client, &path, (log, query), last)?;
         last = rows.iter().map(number_of).max().unwrap_or(last);
         for row in readable_unless(context.json, rows) {
             if context.json {
                 print(&row.to_string())?;
             } else {
-                let text = table(std::slice::from_ref(&row), columns(query.log));
+                let text = table(std::slice::from_ref(&row), columns(log));
                 print(text.lines().nth(1).unwrap_or_default())?;
             }
         }
@@ -279,7 +380,7 @@ fn number_of(row: &Value) -> i64 {
 }
 
 /// The rows with a higher number, in its order.
-fn rows_after(client: &Client, path: &str, query: &Query, last: i64) -> Result<Vec<Value>> {
+fn rows_after(client: &Client, path: &str, query: (Log, &Query), last: i64) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     let mut cursor = None;
     loop {
@@ -299,10 +400,10 @@ fn rows_after(client: &Client, path: &str, query: &Query, last: i64) -> Result<V
 fn newest_page(
     client: &Client,
     path: &str,
-    query: &Query,
+    (log, query): (Log, &Query),
     cursor: Option<String>,
 ) -> Result<(Vec<Value>, Option<String>)> {
-    let mut parameters = query.filters.parameters();
+    let mut parameters = query.filters.parameters(client, log)?;
     parameters.push(("limit", "200".into()));
     parameters.extend(cursor.map(|cursor| ("cursor", cursor)));
     let call = Call {
@@ -321,7 +422,7 @@ fn newest_page(
     });
     let page = answer.json()?;
     let next = in_link.or_else(|| page["next_cursor"].as_i64().map(|cursor| cursor.to_string()));
-    Ok((page[word(query.log)].as_array().cloned().unwrap_or_default(), next))
+    Ok((page[word(log)].as_array().cloned().unwrap_or_default(), next))
 }
 
 fn readable_unless(json: bool, rows: Vec<Value>) -> Vec<Value> {
@@ -337,7 +438,7 @@ pub fn export(context: &Context, export: &Export) -> Result<()> {
     let client = Client::open(context)?;
     let filters = &export.filters;
     let path = route(&client, context, export.log, filters.owner())?;
-    let mut query = filters.parameters();
+    let mut query = filters.parameters(&client, export.log)?;
     let format = match (&bundle, export.format) {
         (Some(_), _) => "proof",
         (None, FileFormat::Ndjson) => "ndjson",
@@ -418,6 +519,17 @@ pub fn import(context: &Context, import: &Import) -> Result<()> {
     let rows = rows(import, context.config.max_bulk_body)?;
     let mut client = Client::open(context)?;
     client.stays_with_server();
+    let is_foreign = match import.log {
+        Log::Enforcement => import.mailbox.is_some() || import.project.is_some(),
+        Log::Messages => import.project.is_some(),
+        Log::Activity => import.mailbox.is_some(),
+    };
+    if is_foreign {
+        return Err(Error::usage(
+            "--mailbox is for messages, --project for activities",
+            "leave out what the log has not; the rows say all else",
+        ));
+    }
     let of = Owner { mailbox: import.mailbox.as_deref(), project: import.project.as_deref() };
     let path = route(&client, context, import.log, of)?;
     let seen = Occurrences::open()?;
@@ -443,12 +555,12 @@ pub fn import(context: &Context, import: &Import) -> Result<()> {
             sending.send_or_stop(&chunk)?;
             (n_bytes, most) = (0, (2 * most).min(LARGEST_CHUNK));
             chunk.clear();
-            tell_over(&sending.tally.to_string(), "");
+            tell_over(&sending.tally.to_string(), false);
         }
     }
     sending.send_or_stop(&chunk)?;
     let tally = sending.tally;
-    tell_over(&tally.to_string(), "\n");
+    tell_over(&tally.to_string(), true);
     let shown = json!(tally);
     if context.json {
         print(&shown.to_string())?;
@@ -510,7 +622,7 @@ impl Sending {
     fn send_or_stop(&mut self, chunk: &[Line]) -> Result<()> {
         self.send(chunk).inspect_err(|_| {
             let first = chunk.first().map_or(1, |line| line.at);
-            tell(&format!("\nstopped; go on with --from-line {first}"));
+            tell(&format!("stopped; go on with --from-line {first}"));
         })
     }
 
@@ -574,7 +686,7 @@ impl Sending {
     fn refuse(&mut self, line: usize, error: &Error) {
         self.tally.refused += 1;
         let error = error.to_string();
-        tell_over(&format!("line {line}: {}", error.trim_start_matches("line 1.")), "\n");
+        tell_over(&format!("line {line}: {}", error.trim_start_matches("line 1.")), true);
     }
 }
 

@@ -16,6 +16,7 @@ const FILES: &[(&str, &str)] = &[
     ("mailtrail.sock", "where the command line speaks to it"),
     ("issuer.key", "signs the licenses; in no backup"),
     ("checkpoint.key", "signs the checkpoints; in no backup"),
+    ("served-with", "names the configuration file that it was last served with, for the commands"),
     ("checkpoint", "the last checkpoint: a database that was rolled back is not served"),
 ];
 

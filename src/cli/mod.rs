@@ -9,13 +9,16 @@
 mod arguments;
 mod bundle;
 mod client;
+mod configuration;
 mod data;
 mod demo;
+mod examples;
 mod manual;
 mod named;
 mod owners;
 mod proof;
 mod restore;
+mod retention;
 mod service;
 mod setup;
 mod table;
@@ -24,12 +27,11 @@ mod witness;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
-use serde_json::Value;
+use serde_json::{Value, json};
 use signal_hook::consts::SIGXFSZ;
 
 use crate::config::{self, Config};
@@ -39,6 +41,8 @@ use crate::privileges;
 use crate::seldom;
 pub use arguments::command;
 use arguments::{Arguments, CheckpointCommand, Command};
+use configuration::Found;
+use table::Column;
 use terminal::{print, tell, visible_line};
 
 /// Everything a command needs besides its own arguments.
@@ -46,14 +50,20 @@ struct Context {
     config: Config,
     json: bool,
     workspace: Option<String>,
+    /// Whether there was a `--set`, which a server that has the directory knows nothing of.
+    is_set: bool,
+    is_wide: bool,
+    /// The configuration file that counts.
+    file: Option<PathBuf>,
 }
 
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = settings_first(arguments);
     let reader = Reader::of(&arguments);
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let is_json = arguments.iter().any(|argument| argument == "--json");
+    let arguments = match Arguments::parse(&arguments) {
         Ok(arguments) => arguments,
-        Err(error) => return show_usage(&error, reader),
+        Err(error) => return show_usage(&error, reader, is_json),
     };
     client::who_asks();
     // What we make is ours alone, whatever the shell's umask.
@@ -65,7 +75,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let told = format!("error: {error}\n\nhint: {}", error.hint());
+            let told = told_error(&error.to_string(), error.code(), &error.hint(), is_json);
             // Each line of the journal has a priority of its own, and an empty one is none.
             match service::is_in_journal() {
                 true => {
@@ -135,15 +145,31 @@ fn settings_first(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString
     settings
 }
 
-/// clap's own message (help, version, a wrong argument) with our exit codes.
-fn show_usage(error: &clap::Error, reader: Reader) -> ExitCode {
+/// Why it ends, for a person or, with `--json`, for a program.
+fn told_error(message: &str, code: &str, hint: &str, is_json: bool) -> String {
+    match is_json {
+        true => json!({ "error": message, "code": code, "hint": hint }).to_string(),
+        false => format!("error: {message}\n\nhint: {hint}"),
+    }
+}
+
+/// clap's own message (help, version, a wrong argument) with our exit codes, and one hint.
+fn show_usage(error: &clap::Error, reader: Reader, is_json: bool) -> ExitCode {
     if !error.use_stderr() {
         // Our own words, with clap's own colours.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let hint = "hint: `mailtrail --help` lists the commands, `mailtrail COMMAND --help` what one takes";
-    tell(&format!("{}\n{hint}", error.render()));
+    let told = error.render().to_string();
+    // Its own hint is left out: there is ours.
+    let message = told.split("\n\nFor more information").next().unwrap_or_default();
+    let message = message.strip_prefix("error: ").unwrap_or(message).trim_end();
+    let hint = "`mailtrail --help` lists the commands, `mailtrail COMMAND --help` what one takes";
+    let is_help = error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    tell(&match is_help && !is_json {
+        true => format!("{message}\n\nhint: {hint}"),
+        false => told_error(message, "usage", hint, is_json),
+    });
     ExitCode::from(match reader {
         Reader::Person => 1,
         Reader::Unit => 78,
@@ -165,7 +191,11 @@ fn exit_code(error: &Error) -> u8 {
         | Error::TooMany { .. }
         | Error::Refused { .. }
         | Error::Usage { .. } => 1,
-        Error::Unavailable { .. } | Error::Database(_) | Error::Io { .. } | Error::Internal(_) => 2,
+        Error::Unavailable { .. }
+        | Error::NotReady { .. }
+        | Error::Database(_)
+        | Error::Io { .. }
+        | Error::Internal(_) => 2,
         Error::Mismatch(_) => 3,
     }
 }
@@ -180,12 +210,11 @@ fn unit_code(error: &Error) -> u8 {
     }
 }
 
-/// sysexits(3), as a mail server reads them: 65, this will never do and the message goes back; 75, try again later,
-/// also for a configuration or a data directory that somebody has to put right.
+/// sysexits(3), as a mail server reads them: 65, this message will never do and goes back; 75, try again later: for a
+/// command line, a configuration, a mailbox or a data directory that somebody has to put right.
 fn sysexits(error: &Error) -> u8 {
     match error {
-        Error::Refused { .. } | Error::TooMany { .. } => 75,
-        error if exit_code(error) == 1 => 65,
+        Error::Malformed(_) => 65,
         _ => 75,
     }
 }
@@ -213,15 +242,20 @@ fn run(arguments: Arguments) -> Result<()> {
         }
         _ => {}
     }
-    let config = Config::load(&flags, arguments.config.as_deref(), |name| std::env::var(name).ok())?;
+    let found = Found::of(&arguments, &flags)?;
+    if let Command::Config = &arguments.command {
+        let examined = Config::examine(&flags, found.file.as_deref(), |name| found.variable(name));
+        return setup::config(examined, arguments.json, (arguments.is_set(), arguments.wide));
+    }
+    let config = Config::load(&flags, found.file.as_deref(), |name| found.variable(name))?;
     if let (Command::Serve { .. }, Some(data), Some(file)) =
-        (&arguments.command, &arguments.data, &arguments.config)
+        (&arguments.command, &arguments.data, &found.file)
     {
         must_agree(data, file)?;
     }
     // As root, whose directory it is; before anything in it is read, we become its owner.
     match &arguments.command {
-        Command::Demo { .. } | Command::Config | Command::Man | Command::Completions { .. } => {}
+        Command::Demo { .. } | Command::Man | Command::Completions { .. } => {}
         Command::Check { file: Some(file), .. } | Command::Verify { file: Some(file), .. } => {
             privileges::look_at_file(file)?;
         }
@@ -234,12 +268,15 @@ fn run(arguments: Arguments) -> Result<()> {
         _ => log::LevelFilter::Warn,
     };
     start_log(level);
-    let context = Context { config, json: arguments.json, workspace: arguments.workspace };
+    let (is_set, is_wide) = (arguments.is_set(), arguments.wide);
+    let Arguments { json, workspace, .. } = arguments;
+    let context = Context { config, json, workspace, is_set, is_wide, file: found.file };
     match arguments.command {
         Command::Demo { .. } => demo::run(context),
         Command::Init { email, password_stdin } => setup::init(&context, &email, password_stdin),
         Command::Serve { .. } => setup::serve(context),
-        Command::Config => setup::config(&context),
+        // Above: it is shown whatever is wrong with it.
+        Command::Config => Ok(()),
         Command::Health => setup::health(&context),
         Command::Man => manual::man(),
         Command::Completions { shell } => manual::completions(shell),
@@ -265,7 +302,7 @@ fn run(arguments: Arguments) -> Result<()> {
             proof::renew(&context, &why, new_key)
         }
         Command::Witness(command) => witness::run(&context, arguments.data.as_deref(), &command),
-        Command::Retention(command) => setup::retention(&context, &command),
+        Command::Retention(command) => retention::run(&context, &command),
         Command::Stats => setup::stats(&context),
         Command::License(command) => owners::license(&context, &command),
         Command::Workspace(command) => owners::workspace(&context, &command),
@@ -324,7 +361,27 @@ fn start_log(level: log::LevelFilter) {
     }));
 }
 
+fn settings_are_the_servers() -> Error {
+    Error::usage(
+        "--set changes nothing here: a server has the data directory, and its own settings are in force",
+        "leave --set out; `mailtrail config` shows the server's settings, and its next start reads them anew",
+    )
+}
+
 impl Context {
+    /// Where a server answers, its own settings are in force.
+    fn must_not_set(&self) -> Result<()> {
+        if !self.is_set {
+            return Ok(());
+        }
+        Err(settings_are_the_servers())
+    }
+
+    /// Rows for a person, as wide as the terminal.
+    fn table(&self, rows: &[Value], columns: &[Column]) -> String {
+        table::fitted(rows, columns, if self.is_wide { None } else { terminal::width() })
+    }
+
     /// The object with `--json`, else the words.
     fn answer(&self, value: &Value, words: impl FnOnce(&Value) -> String) -> Result<()> {
         if self.json { print(&value.to_string()) } else { print(words(value).trim_end()) }

@@ -6,14 +6,13 @@ use serde_json::{Map, Value, json};
 
 use super::Context;
 use super::arguments::{
-    InvitationCommand, KeyCommand, LicenseCommand, MailboxCommand, ProjectCommand, TenantCommand,
+    Id, InvitationCommand, KeyCommand, LicenseCommand, MailboxCommand, ProjectCommand, TenantCommand,
     UserCommand, WorkspaceCommand,
 };
-use super::client::Client;
+use super::client::{Client, encoded};
 use super::setup::{read_another_line, read_line};
-use super::table::{card, cell, table};
+use super::table::{Column, card, cell};
 use crate::auth::password;
-use crate::canonical::{is_same_address, unbracketed};
 use crate::error::{Error, Result};
 use crate::http::Method;
 
@@ -23,77 +22,87 @@ const ADMIN: &str = "/api/v1/admin";
 struct Family {
     path: &'static str,
     word: &'static str,
-    columns: &'static [(&'static str, &'static str)],
+    columns: &'static [Column],
 }
 
 const WORKSPACES: Family = Family {
     path: "workspaces",
     word: "workspaces",
-    columns: &[("ID", "/id"), ("NAME", "/name"), ("CREATED", "/created_at")],
+    columns: &[("ID", "/id", 0), ("NAME", "/name", 1), ("CREATED", "/created_at", 9)],
 };
 const USERS: Family = Family {
     path: "users",
     word: "users",
-    columns: &[("ID", "/id"), ("EMAIL", "/email"), ("ROLE", "/role"), ("JOINED", "/joined_at")],
+    columns: &[("ID", "/id", 0), ("EMAIL", "/email", 0), ("ROLE", "/role", 1), ("JOINED", "/joined_at", 9)],
 };
 const INVITATIONS: Family = Family {
     path: "invitations",
     word: "invitations",
-    columns: &[("ID", "/id"), ("EMAIL", "/email"), ("ROLE", "/role"), ("OPEN UNTIL", "/expires_at")],
+    columns: &[
+        ("ID", "/id", 0),
+        ("EMAIL", "/email", 0),
+        ("ROLE", "/role", 1),
+        ("OPEN UNTIL", "/expires_at", 5),
+    ],
 };
 const TENANTS: Family = Family {
     path: "tenants",
     word: "tenants",
     columns: &[
-        ("ID", "/id"),
-        ("NAME", "/tenant_name"),
-        ("DOMAIN", "/tenant_domain"),
-        ("MAILBOXES", "/mailbox_count"),
-        ("HOLD", "/legal_hold"),
+        ("ID", "/id", 0),
+        ("NAME", "/tenant_name", 1),
+        ("DOMAIN", "/tenant_domain", 8),
+        ("MAILBOXES", "/mailbox_count", 7),
+        ("HOLD", "/legal_hold", 9),
     ],
 };
 const MAILBOXES: Family = Family {
     path: "mailboxes",
     word: "mailboxes",
     columns: &[
-        ("ID", "/id"),
-        ("ADDRESS", "/primary_smtp"),
-        ("TENANT", "/tenant_name"),
-        ("LIMIT", "/daily_send_limit"),
-        ("TODAY", "/sends_today"),
-        ("BLOCKED", "/blocked_at"),
-        ("DAYS", "/retention_days"),
-        ("HOLD", "/legal_hold"),
+        ("ID", "/id", 0),
+        ("ADDRESS", "/primary_smtp", 0),
+        ("TENANT", "/tenant_name", 1),
+        ("LIMIT", "/daily_send_limit", 2),
+        ("TODAY", "/sends_today", 6),
+        ("BLOCKED", "/blocked_at", 4),
+        ("DAYS", "/retention_days", 7),
+        ("HOLD", "/legal_hold", 9),
     ],
 };
 const PROJECTS: Family = Family {
     path: "projects",
     word: "projects",
-    columns: &[("ID", "/id"), ("NAME", "/name"), ("HOLD", "/legal_hold"), ("CREATED", "/created_at")],
+    columns: &[
+        ("ID", "/id", 0),
+        ("NAME", "/name", 1),
+        ("HOLD", "/legal_hold", 9),
+        ("CREATED", "/created_at", 9),
+    ],
 };
 const KEYS: Family = Family {
     path: "keys",
     word: "keys",
     columns: &[
-        ("ID", "/id"),
-        ("NAME", "/name"),
-        ("KEY", "/hint"),
-        ("SCOPES", "/scopes"),
-        ("EXPIRES", "/expires_at"),
-        ("REVOKED", "/revoked_at"),
-        ("LAST USED", "/last_used_at"),
+        ("ID", "/id", 0),
+        ("NAME", "/name", 1),
+        ("KEY", "/hint", 6),
+        ("SCOPES", "/scopes", 4),
+        ("EXPIRES", "/expires_at", 5),
+        ("REVOKED", "/revoked_at", 3),
+        ("LAST USED", "/last_used_at", 8),
     ],
 };
 const LICENSES: Family = Family {
     path: "licenses",
     word: "licenses",
     columns: &[
-        ("ID", "/id"),
-        ("HOLDER", "/holder"),
-        ("PLAN", "/plan"),
-        ("ISSUED", "/issued_at"),
-        ("EXPIRES", "/expires_at"),
-        ("VALID", "/valid"),
+        ("ID", "/id", 0),
+        ("HOLDER", "/holder", 1),
+        ("PLAN", "/plan", 7),
+        ("ISSUED", "/issued_at", 8),
+        ("EXPIRES", "/expires_at", 5),
+        ("VALID", "/valid", 3),
     ],
 };
 
@@ -110,8 +119,7 @@ impl<'a> Verbs<'a> {
     }
 
     fn path(&self, id: &str) -> String {
-        let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC);
-        format!("{ADMIN}/{}/{id}", self.family.path)
+        format!("{ADMIN}/{}/{}", self.family.path, encoded(id))
     }
 
     fn create(&self, members: Value) -> Result<()> {
@@ -138,10 +146,36 @@ impl<'a> Verbs<'a> {
         Ok(rows)
     }
 
+    /// Of all workspaces, unless one is named.
+    fn all_rows(&self) -> Result<Vec<Value>> {
+        if self.context.workspace.is_some() {
+            return self.rows();
+        }
+        let mut rows = Vec::new();
+        let mut workspaces = Vec::new();
+        self.client.pages(&format!("{ADMIN}/workspaces"), &[], "workspaces", |page| {
+            workspaces.extend(page.iter().map(|workspace| cell(&workspace["id"])));
+            false
+        })?;
+        for workspace in workspaces {
+            let query = [("workspace_id", workspace)];
+            self.client.pages(
+                &format!("{ADMIN}/{}", self.family.path),
+                &query,
+                self.family.word,
+                |page| {
+                    rows.extend(page);
+                    false
+                },
+            )?;
+        }
+        Ok(rows)
+    }
+
     fn list(&self) -> Result<()> {
         let rows = self.rows()?;
         self.context.answer(&json!({ self.family.word: rows, "count": rows.len() }), |_| {
-            table(&rows, self.family.columns)
+            self.context.table(&rows, self.family.columns)
         })
     }
 
@@ -182,11 +216,11 @@ pub fn workspace(context: &Context, command: &WorkspaceCommand) -> Result<()> {
     match command {
         WorkspaceCommand::Create { name } => verbs.create(json!({ "name": name })),
         WorkspaceCommand::List => verbs.list(),
-        WorkspaceCommand::Show { id } => verbs.show(id),
+        WorkspaceCommand::Show(Id { id }) => verbs.show(id),
         WorkspaceCommand::Set { id, name } => verbs.set(id, &json!({ "name": name })),
-        WorkspaceCommand::Hold { id } => verbs.hold(id, true),
-        WorkspaceCommand::Release { id } => verbs.hold(id, false),
-        WorkspaceCommand::Delete { id } => verbs.delete(id),
+        WorkspaceCommand::Hold(Id { id }) => verbs.hold(id, true),
+        WorkspaceCommand::Release(Id { id }) => verbs.hold(id, false),
+        WorkspaceCommand::Delete(Id { id }) => verbs.delete(id),
     }
 }
 
@@ -208,12 +242,12 @@ pub fn user(context: &Context, command: &UserCommand) -> Result<()> {
             show_user(context, &post_user(context, json!({ "email": email, "role": role, "name": name }))?)
         }
         UserCommand::List => Verbs::of(context, USERS)?.list(),
-        UserCommand::Show { id } => Verbs::of(context, USERS)?.show(id),
+        UserCommand::Show(Id { id }) => Verbs::of(context, USERS)?.show(id),
         UserCommand::Set { id, role, password_stdin } => {
             let members = without_null(json!({ "role": role, "password": given(password_stdin)? }));
             Verbs::of(context, USERS)?.set(id, &members)
         }
-        UserCommand::Delete { id } => Verbs::of(context, USERS)?.delete(id),
+        UserCommand::Delete(Id { id }) => Verbs::of(context, USERS)?.delete(id),
     }
 }
 
@@ -243,7 +277,7 @@ fn show_user(context: &Context, made: &Value) -> Result<()> {
 pub fn invitation(context: &Context, command: &InvitationCommand) -> Result<()> {
     match command {
         InvitationCommand::List => Verbs::of(context, INVITATIONS)?.list(),
-        InvitationCommand::Withdraw { id } => {
+        InvitationCommand::Withdraw(Id { id }) => {
             let verbs = Verbs::of(context, INVITATIONS)?;
             verbs.client.delete(&verbs.path(id))?;
             context.answer(&json!({ "id": id, "withdrawn": true }), |_| format!("{id} is withdrawn"))
@@ -268,11 +302,11 @@ pub fn tenant(context: &Context, command: &TenantCommand) -> Result<()> {
             verbs.create(json!({ "name": name, "domain": domain, "tenant_id": id }))
         }
         TenantCommand::List => verbs.list(),
-        TenantCommand::Show { id } => verbs.show(id),
+        TenantCommand::Show(Id { id }) => verbs.show(id),
         TenantCommand::Set { id, name } => verbs.set(id, &json!({ "name": name })),
-        TenantCommand::Hold { id } => verbs.hold(id, true),
-        TenantCommand::Release { id } => verbs.hold(id, false),
-        TenantCommand::Delete { id } => verbs.delete(id),
+        TenantCommand::Hold(Id { id }) => verbs.hold(id, true),
+        TenantCommand::Release(Id { id }) => verbs.hold(id, false),
+        TenantCommand::Delete(Id { id }) => verbs.delete(id),
     }
 }
 
@@ -281,11 +315,11 @@ pub fn project(context: &Context, command: &ProjectCommand) -> Result<()> {
     match command {
         ProjectCommand::Create { name } => verbs.create(json!({ "name": name })),
         ProjectCommand::List => verbs.list(),
-        ProjectCommand::Show { id } => verbs.show(id),
+        ProjectCommand::Show(Id { id }) => verbs.show(id),
         ProjectCommand::Set { id, name } => verbs.set(id, &json!({ "name": name })),
-        ProjectCommand::Hold { id } => verbs.hold(id, true),
-        ProjectCommand::Release { id } => verbs.hold(id, false),
-        ProjectCommand::Delete { id } => verbs.delete(id),
+        ProjectCommand::Hold(Id { id }) => verbs.hold(id, true),
+        ProjectCommand::Release(Id { id }) => verbs.hold(id, false),
+        ProjectCommand::Delete(Id { id }) => verbs.delete(id),
     }
 }
 
@@ -300,11 +334,14 @@ pub fn mailbox(context: &Context, command: &MailboxCommand) -> Result<()> {
             "address": address, "tenant_id": tenant, "daily_send_limit": daily_send_limit, "name": name,
         })),
         MailboxCommand::List => verbs.list(),
-        MailboxCommand::Show { id } => verbs.show(&number(&verbs.client, context, id)?),
-        MailboxCommand::Set { id, daily_send_limit, tenant, name } => {
+        MailboxCommand::Show(Id { id }) => verbs.show(id),
+        MailboxCommand::Set { id, daily_send_limit, tenant, retention_days, name } => {
             let mut members = Map::new();
             if let Some(limit) = daily_send_limit {
-                members.insert("daily_send_limit".into(), limit_value(limit)?);
+                members.insert("daily_send_limit".into(), number_or_none("--daily-send-limit", limit)?);
+            }
+            if let Some(days) = retention_days {
+                members.insert("retention_days".into(), number_or_none("--retention-days", days)?);
             }
             if let Some(tenant) = tenant {
                 let value = if tenant == "none" { Value::Null } else { tenant.as_str().into() };
@@ -313,29 +350,44 @@ pub fn mailbox(context: &Context, command: &MailboxCommand) -> Result<()> {
             if let Some(name) = name {
                 members.insert("name".into(), name.as_str().into());
             }
-            verbs.set(&number(&verbs.client, context, id)?, &Value::Object(members))
+            verbs.set(id, &Value::Object(members))
         }
         MailboxCommand::Policy { id, .. } => {
-            let path = format!("/v1/mailboxes/{}/policy", number(&verbs.client, context, id)?);
+            let path = format!("/v1/mailboxes/{}/policy", encoded(&verbs.client.id_of("mailboxes", id)?));
             let shown = match policy {
                 None => verbs.client.get(&path, Vec::new())?,
                 Some(policy) => verbs.client.change(Method::Put, &path, &policy)?,
             };
             context.answer(&shown, |shown| serde_json::to_string_pretty(shown).unwrap_or_default())
         }
-        MailboxCommand::Hold { id } => verbs.hold(&number(&verbs.client, context, id)?, true),
-        MailboxCommand::Release { id } => verbs.hold(&number(&verbs.client, context, id)?, false),
-        MailboxCommand::Delete { id } => verbs.delete(&number(&verbs.client, context, id)?),
+        MailboxCommand::Map => {
+            let rows = verbs.all_rows()?;
+            context.answer(
+                &json!({ "addresses": rows.iter().map(|row| &row["primary_smtp"]).collect::<Vec<_>>() }),
+                |_| map(&rows),
+            )
+        }
+        MailboxCommand::Hold(Id { id }) => verbs.hold(id, true),
+        MailboxCommand::Release(Id { id }) => verbs.hold(id, false),
+        MailboxCommand::Delete(Id { id }) => verbs.delete(id),
     }
 }
 
-fn limit_value(text: &str) -> Result<Value> {
+fn number_or_none(flag: &str, text: &str) -> Result<Value> {
     if text == "none" {
         return Ok(Value::Null);
     }
-    let refused =
-        || Error::usage(format!("--daily-send-limit {text:?} is not a number"), "give a number, or none");
+    let refused = || Error::usage(format!("{flag} {text:?} is not a number"), "give a number, or none");
     text.parse::<u64>().map(Value::from).map_err(|_| refused())
+}
+
+/// `ada@example.org OK`, a line a mailbox: who is not in it is refused by Postfix at RCPT.
+fn map(rows: &[Value]) -> String {
+    let mut addresses: Vec<String> = rows.iter().map(|mailbox| cell(&mailbox["primary_smtp"])).collect();
+    addresses.sort();
+    // One word for each: of several workspaces the same address may be there twice.
+    addresses.dedup();
+    addresses.iter().map(|address| format!("{address} OK\n")).collect()
 }
 
 fn read_json(file: &std::path::Path) -> Result<Value> {
@@ -351,33 +403,6 @@ fn read_json(file: &std::path::Path) -> Result<Value> {
     crate::http::json::parse(text.as_bytes())
 }
 
-/// The number of a mailbox, given by number or address.
-pub fn number(client: &Client, context: &Context, given: &str) -> Result<String> {
-    if !given.contains('@') {
-        return Ok(given.to_owned());
-    }
-    let given = unbracketed(given);
-    let query: Vec<_> = context.workspace.iter().map(|id| ("workspace_id", id.clone())).collect();
-    let (mut found, mut is_as_spelled) = (None, false);
-    client.pages(&format!("{ADMIN}/mailboxes"), &query, "mailboxes", |page| {
-        for mailbox in page {
-            let address = mailbox["primary_smtp"].as_str().unwrap_or_default();
-            // An older version may have made two of one address: the one that is spelled so is meant, else the first.
-            is_as_spelled = address.eq_ignore_ascii_case(given);
-            if is_as_spelled || found.is_none() && is_same_address(address, given) {
-                found = Some(mailbox);
-            }
-            if is_as_spelled {
-                break;
-            }
-        }
-        is_as_spelled
-    })?;
-    found.map(|mailbox| cell(&mailbox["id"])).ok_or_else(|| {
-        Error::usage(format!("there is no mailbox {given}"), "`mailtrail mailbox list` shows what there is")
-    })
-}
-
 pub fn key(context: &Context, command: &KeyCommand) -> Result<()> {
     match command {
         KeyCommand::Create { name, scope, expires, key_stdin } => {
@@ -386,14 +411,14 @@ pub fn key(context: &Context, command: &KeyCommand) -> Result<()> {
             Verbs::of(context, KEYS)?.create(members)
         }
         KeyCommand::List => Verbs::of(context, KEYS)?.list(),
-        KeyCommand::Show { id } => Verbs::of(context, KEYS)?.show(id),
+        KeyCommand::Show(Id { id }) => Verbs::of(context, KEYS)?.show(id),
         KeyCommand::Rotate { id, overlap, expires } => {
             let verbs = Verbs::of(context, KEYS)?;
             let body = json!({ "overlap": overlap, "expires_at": expires });
             let made = verbs.client.post(&format!("{}/rotate", verbs.path(id)), &body)?;
             context.answer(&made, card)
         }
-        KeyCommand::Revoke { id } => {
+        KeyCommand::Revoke(Id { id }) => {
             let verbs = Verbs::of(context, KEYS)?;
             verbs.client.delete(&verbs.path(id))?;
             context.answer(&json!({ "id": id, "revoked": true }), |_| format!("{id} is revoked"))
@@ -408,8 +433,10 @@ pub fn license(context: &Context, command: &LicenseCommand) -> Result<()> {
             verbs.create(json!({ "holder": holder, "expires_at": expires }))
         }
         LicenseCommand::List => verbs.list(),
-        LicenseCommand::Show { id } => {
-            let found = verbs.rows()?.into_iter().find(|license| license["id"].as_str() == Some(id));
+        LicenseCommand::Show(Id { id }) => {
+            let is_meant =
+                |license: &Value| [&license["id"], &license["holder"]].iter().any(|text| *text == id);
+            let found = verbs.rows()?.into_iter().find(is_meant);
             let license = found.ok_or(Error::NotFound(crate::error::Subject::License))?;
             context.answer(&license, card)
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::arguments::{Erase, Log, Provable};
-use super::client::{Call, Client, Found, Looked};
+use super::client::{Call, Client, Found, Looked, encoded};
 use super::data::{Owner, route};
 use super::named::NewDirectory;
 use super::table::cell;
@@ -239,7 +239,7 @@ pub fn prove(context: &Context, log: Provable, id: &str, of: Owner<'_>, fact: Op
         Provable::Activity => route(&client, context, Log::Activity, of)?,
         Provable::Control => "/api/v1/admin/controls".into(),
     };
-    let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC);
+    let id = encoded(id);
     let query = fact.iter().map(|fact| ("fact", fact.to_string())).collect();
     let path = format!("{list}/{id}/proof");
     let call = Call { method: Method::Get, path, query, headers: Vec::new(), body: Vec::new() };
@@ -261,7 +261,14 @@ pub fn verify_proof(context: &Context, path: &Path, key: Option<&str>, file: Opt
             (proof.verify(&[key])?, None)
         }
         None => {
-            let asked = Asked::of(context, file)?;
+            // Whoever was sent a proof need not have the log.
+            let asked = Asked::of(context, file).map_err(|error| match error {
+                Error::Refused { message, .. } | Error::Usage { message, .. } => Error::usage(
+                    message,
+                    "name the key of the log with --key (the log has its keys at /tlog/keys), or the log with --data",
+                ),
+                other => other,
+            })?;
             (proof.verify(&asked.verifiers()?)?, asked.contradicts(&proof.checkpoint)?)
         }
     };
@@ -350,6 +357,7 @@ pub fn renew(context: &Context, why: &str, is_new_key: bool) -> Result<()> {
     let data = &context.config.data;
     let told = match Found::of(&context.config, PATIENCE)? {
         Found::Server(_) => {
+            context.must_not_set()?;
             let body = json!({ "why": why, "new_key": is_new_key });
             Client::of_server(context).post("/api/v1/admin/epochs", &body)?
         }

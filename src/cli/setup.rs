@@ -1,5 +1,5 @@
-//! From nothing to serving, and keeping it safe: init, serve, health, config, backup, check, retention, stats (`restore`
-//! is in a file of its own).
+//! From nothing to serving, and keeping it safe: init, serve, health, config, backup, check, stats (`restore`,
+//! `retention` and which configuration counts are in files of their own).
 
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -11,22 +11,25 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::Context;
-use super::arguments::{ClockCommand, RetentionCommand};
-use super::client::{Client, Looked};
+use super::arguments::ClockCommand;
+use super::client::{Call, Client, Looked};
+use super::configuration;
 use super::named::NewFile;
 use super::service::{self, Watchdog};
-use super::table::{card, cell, table};
-use super::terminal::{print, tell};
+use super::table::{cell, fitted};
+use super::terminal::{print, tell, width};
 use crate::app::{App, LOGS};
 use crate::auth::{Scope, password};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Given, without_secrets};
 use crate::data_directory::{self, Lock, PATIENCE, State, Turn, still_taken};
 use crate::error::{Error, Result};
-use crate::http::client::is_answered;
+use crate::http::Method;
+use crate::http::client::{ask, is_answered};
 use crate::http::json::Fields;
+use crate::jobs::backups::must_be_writable;
 use crate::privileges;
 use crate::serve::Running;
-use crate::store::{backup as copies, migrate};
+use crate::store::migrate;
 use crate::time::Clock;
 
 /// The next line of standard input.
@@ -145,6 +148,8 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
 
 pub fn serve(context: Context) -> Result<()> {
     privileges::descend()?;
+    must_be_writable(&context.config)?;
+    let (data, file) = (context.config.data.clone(), context.file.clone());
     for name in config::misspelt(std::env::vars_os().map(|(name, _)| name)) {
         log::warn!("the environment has {name}, which is no setting; `mailtrail config` lists them all");
     }
@@ -163,6 +168,7 @@ pub fn serve(context: Context) -> Result<()> {
         }
     }
     let running = Running::start_on(listener, context.config, Clock::system(), service::waiting)?;
+    configuration::note(&data, file.as_deref())?;
     print(&running.url())?;
     log::info!("listening on {} and {}", running.url(), running.app.config.socket().display());
     if let Some(url) = running.metrics_url() {
@@ -231,59 +237,120 @@ pub fn wait(running: Running, signalled: &Receiver<i32>) -> Result<()> {
 
 // ---------------------------------------------------------------------------------------------- health
 
+/// A server that is well answers at once.
+const HEALTHY: Duration = Duration::from_secs(5);
+
 /// Asks the server and nobody else: that this process could open the directory says nothing of it.
 pub fn health(context: &Context) -> Result<()> {
-    let answer = Client::of_server(context).get("/readyz", Vec::new())?;
-    context.answer(&answer, |answer| cell(&answer["status"]))
+    let answer = ask(&context.config.socket(), "/readyz", HEALTHY)?;
+    let is_ready = answer.status == 200;
+    let answer = serde_json::from_slice::<Value>(&answer.read()?)
+        .map_err(|error| Error::Internal(format!("the answer is not JSON: {error}")))?;
+    if is_ready {
+        return context.answer(&answer, |answer| cell(&answer["status"]));
+    }
+    if context.json {
+        print(&answer.to_string())?;
+    }
+    let checks = answer["checks"].as_array().into_iter().flatten();
+    let failing: Vec<(String, &str)> = checks
+        .filter(|check| check["ok"] == false)
+        .map(|check| {
+            let name = cell(&check["name"]);
+            let what = match name.as_str() {
+                "writer" => "look at the server's log; start it anew when the disk is well",
+                "clock" => "put the clock right, or say `mailtrail clock accept`",
+                "scheduler" => "look at the server's log for the job that hangs, and start it anew",
+                "disk" => "make room on the disk of the data directory",
+                "backup" => "look at the server's log; `mailtrail backup FILE` makes one now",
+                _ => "look at the server's log",
+            };
+            (format!("{name}: {}", cell(&check["problem"])), what)
+        })
+        .collect();
+    let problems: Vec<&str> = failing.iter().map(|(problem, _)| problem.as_str()).collect();
+    let hints: Vec<&str> = failing.iter().map(|(_, what)| *what).collect();
+    Err(match problems.is_empty() {
+        true => Error::Unavailable { retry_after: 1, message: "the server is not ready".into() },
+        false => Error::NotReady { message: problems.join("; "), hint: hints.join("; ") },
+    })
 }
 
 // ---------------------------------------------------------------------------------------------- config
 
-pub fn config(context: &Context) -> Result<()> {
-    let given = context.config.shown();
-    let shown: serde_json::Map<String, Value> = given
-        .iter()
-        .map(|given| (given.key.to_owned(), json!({ "value": given.value, "origin": given.origin })))
-        .collect();
-    context.answer(&Value::Object(shown), |_| {
-        let rows: Vec<Value> = given
-            .iter()
-            .map(|given| json!({ "key": given.key, "value": given.value, "origin": given.origin }))
+/// All settings, those that cannot be with what is wrong with them; of a server that answers, those that are in force.
+pub fn config(
+    (given, bad): (Vec<Given>, Vec<(String, Error)>),
+    json: bool,
+    (is_set, is_wide): (bool, bool),
+) -> Result<()> {
+    let data = given.iter().find(|given| given.key == "data").map(|given| PathBuf::from(&given.value));
+    let socket = data.unwrap_or_default().join("mailtrail.sock");
+    let of_server = match is_answered(&socket) {
+        true if is_set => return Err(super::settings_are_the_servers()),
+        true => Some(Client::at(socket).get("/api/v1/admin/config", Vec::new())?),
+        false => None,
+    };
+    let is_of_server = of_server.is_some();
+    let mut shown = of_server.unwrap_or_else(|| {
+        let given = without_secrets(given).into_iter();
+        given
+            .map(|given| (given.key.to_owned(), json!({ "value": given.value, "origin": given.origin })))
+            .collect()
+    });
+    if !is_of_server {
+        for (key, problem) in &bad {
+            shown[key]["problem"] = problem.to_string().into();
+        }
+    }
+    if json {
+        print(&shown.to_string())?;
+    } else {
+        let rows: Vec<Value> = shown
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, given)| {
+                let mark = if given["problem"].is_null() { "" } else { "  <- refused" };
+                json!({ "key": format!("{key}{mark}"), "value": given["value"], "origin": given["origin"] })
+            })
             .collect();
-        table(&rows, &[("SETTING", "/key"), ("VALUE", "/value"), ("FROM", "/origin")])
-    })
+        let columns = [("SETTING", "/key", 0), ("VALUE", "/value", 1), ("FROM", "/origin", 2)];
+        print(fitted(&rows, &columns, if is_wide { None } else { width() }).trim_end())?;
+    }
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let problems: Vec<String> = bad.iter().map(|(_, problem)| problem.to_string()).collect();
+    let problems = problems.join("\n  ");
+    if is_of_server {
+        tell(&format!("warning: the next start would refuse this:\n  {problems}"));
+        return Ok(());
+    }
+    Err(Error::usage(
+        problems,
+        "correct each where it comes from (FROM); the defaults are in `mailtrail man`",
+    ))
 }
 
 // ---------------------------------------------------------------------------------------------- backup, check
 
-fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).map_err(Error::io(format!("cannot resolve {}", path.display())))
-}
-
+/// The bytes come over the socket: the file is the caller's own, where they may write, whoever serves.
 pub fn backup(context: &Context, file: &Path) -> Result<()> {
-    if privileges::is_root_for_now() && !is_answered(&context.config.socket()) {
-        return backup_of_root(context, file);
-    }
-    let client = Client::open(context)?;
-    let made = client.post("/api/v1/admin/backups", &json!({ "file": absolute(file)? }))?;
-    context.answer(&made, |made| format!("{} ({} bytes)", cell(&made["file"]), cell(&made["bytes"])))
-}
-
-/// Where nobody serves and the directory is another's: its owner makes the backup there, and what root has opened gets its
-/// bytes, for the owner may not write where root says.
-fn backup_of_root(context: &Context, file: &Path) -> Result<()> {
+    let named = std::path::absolute(file).map_err(Error::io(format!("cannot resolve {}", file.display())))?;
     let mut new = NewFile::create(file)?;
     let client = Client::open(context)?;
-    let partial = absolute(&copies::partial_name(&context.config.database())?)?;
-    let copied = client.post("/api/v1/admin/backups", &json!({ "file": partial })).and_then(|_| {
-        let made = std::fs::File::open(&partial).and_then(|mut made| {
-            std::fs::remove_file(&partial)?;
-            std::io::copy(&mut made, &mut new.file)
-        });
-        made.map_err(Error::io(format!("cannot write {}", file.display())))
-    })?;
+    let body = json!({ "file": named, "hand_over": true }).to_string().into_bytes();
+    let headers = vec![("content-type", "application/json".to_owned())];
+    let path = "/api/v1/admin/backups".to_owned();
+    let made = client.send(Call { method: Method::Post, path, query: Vec::new(), headers, body });
+    let copied = made.and_then(|mut made| {
+        std::io::copy(&mut made.body, &mut new.file)
+            .map_err(Error::io(format!("cannot write {}", file.display())))
+    });
+    let copied = copied?;
     new.finish()?;
-    let made = json!({ "file": absolute(file)?, "bytes": copied });
+    let made = json!({ "file": named, "bytes": copied });
     context.answer(&made, |made| format!("{} ({} bytes)", cell(&made["file"]), cell(&made["bytes"])))
 }
 
@@ -347,49 +414,20 @@ pub fn check(context: &Context, file: Option<&Path>, repair: bool) -> Result<()>
     }
 }
 
-// ---------------------------------------------------------------------------------------------- retention, stats
-
-pub fn retention(context: &Context, command: &RetentionCommand) -> Result<()> {
-    let client = Client::open(context)?;
-    match command {
-        RetentionCommand::Show => {
-            let shown = client.get("/api/v1/admin/retention", Vec::new())?;
-            context.answer(&shown, |shown| {
-                let days = |log: &str| match &shown["days"][log] {
-                    Value::Null => "kept for ever".to_owned(),
-                    days => format!("{days} days"),
-                };
-                format!(
-                    "enforcement  {}\nmessages     {} (a mailbox's policy goes first)\nactivity     {}\nlast run     {}",
-                    days("enforcement"),
-                    days("messages"),
-                    days("activity"),
-                    cell(&shown["last_run"]["finished_at"]),
-                )
-            })
-        }
-        RetentionCommand::Run { dry_run } => {
-            let outcome = client.post("/api/v1/admin/retention/run", &json!({ "dry_run": dry_run }))?;
-            context.answer(&outcome, |outcome| {
-                let verb = if *dry_run { "Would delete" } else { "Deleted" };
-                format!("{verb}:\n{}", card(&outcome["deleted"]))
-            })
-        }
-    }
-}
+// ---------------------------------------------------------------------------------------------- stats
 
 pub fn stats(context: &Context) -> Result<()> {
     let shown = Client::open(context)?.get("/api/v1/admin/stats", Vec::new())?;
     context.answer(&shown, |shown| {
         let workspaces = shown["workspaces"].as_array().cloned().unwrap_or_default();
-        let mut text = table(
+        let mut text = context.table(
             &workspaces,
             &[
-                ("WORKSPACE", "/name"),
-                ("MAILBOXES", "/mailboxes"),
-                ("ENFORCEMENT", "/rows/enforcement"),
-                ("MESSAGES", "/rows/messages"),
-                ("ACTIVITY", "/rows/activity"),
+                ("WORKSPACE", "/name", 1),
+                ("MAILBOXES", "/mailboxes", 5),
+                ("ENFORCEMENT", "/rows/enforcement", 0),
+                ("MESSAGES", "/rows/messages", 0),
+                ("ACTIVITY", "/rows/activity", 0),
             ],
         );
         text.push_str(&format!(

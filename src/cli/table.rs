@@ -1,32 +1,45 @@
-//! Tables for people: a line a row, columns as wide as their widest cell, the last one free.
+//! Tables for people: a line a row, columns as wide as their widest cell. What does not fit the terminal is left out,
+//! the least needed column first, and what is left is cut as far as it must be.
 
 use serde_json::Value;
 
-use super::terminal::visible_line;
+use super::terminal::{tell, visible_line};
 
-/// Rows of objects; `columns` are (heading, pointer into the row).
-pub fn table(rows: &[Value], columns: &[(&str, &str)]) -> String {
+/// Heading, pointer into the row, and how soon it may be left out: 0 stays, 9 goes first.
+pub type Column = (&'static str, &'static str, u8);
+
+/// A cell that may be cut keeps so many columns: a time is whole or left out.
+const LEAST: usize = 20;
+const GAP: usize = 2;
+
+/// As wide as the widest cells.
+pub fn table(rows: &[Value], columns: &[Column]) -> String {
+    fitted(rows, columns, None)
+}
+
+/// Rows of objects, in so many columns of a terminal; `None`: as many as it takes.
+pub fn fitted(rows: &[Value], columns: &[Column], most: Option<usize>) -> String {
     if rows.is_empty() {
         return "(none)".into();
     }
-    let mut lines: Vec<Vec<String>> =
-        vec![columns.iter().map(|(heading, _)| (*heading).to_owned()).collect()];
+    let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|column| column.0.to_owned()).collect()];
     for row in rows {
-        lines.push(
-            columns.iter().map(|(_, pointer)| cell(row.pointer(pointer).unwrap_or(&Value::Null))).collect(),
-        );
+        let cells = columns.iter().map(|column| cell(row.pointer(column.1).unwrap_or(&Value::Null)));
+        lines.push(cells.collect());
     }
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let natural: Vec<usize> =
+        (0..columns.len()).map(|at| lines.iter().map(|line| width(&line[at])).max().unwrap_or(0)).collect();
+    let (widths, left_out) = fit(&natural, columns, most);
+    if !left_out.is_empty() {
+        tell(&format!("not shown: {}; --wide shows all columns", left_out.join(", ")));
+    }
     let mut text = String::new();
     for line in &lines {
-        let last = line.len().saturating_sub(1);
-        for (at, value) in line.iter().enumerate() {
-            if at == last {
-                text.push_str(value);
-            } else {
-                text.push_str(&format!("{value:<width$}  ", width = widths[at]));
-            }
+        for (value, most) in line.iter().zip(&widths) {
+            let Some(most) = most else { continue };
+            let value = cut(value, *most);
+            text.push_str(&value);
+            text.extend(std::iter::repeat_n(' ', most.saturating_sub(width(&value)) + GAP));
         }
         text.truncate(text.trim_end().len());
         text.push('\n');
@@ -34,10 +47,116 @@ pub fn table(rows: &[Value], columns: &[(&str, &str)]) -> String {
     text
 }
 
+/// How wide each column is; `None`: it is left out. The headings of those that are.
+fn fit<'a>(
+    natural: &[usize],
+    columns: &'a [Column],
+    most: Option<usize>,
+) -> (Vec<Option<usize>>, Vec<&'a str>) {
+    let mut widths: Vec<Option<usize>> = natural.iter().copied().map(Some).collect();
+    let mut left_out = Vec::new();
+    let Some(most) = most else { return (widths, left_out) };
+    let rank = |at: usize| columns[at].2;
+    let taken = |widths: &[Option<usize>], of: &dyn Fn(usize, usize) -> usize| {
+        let shown =
+            widths.iter().enumerate().filter_map(|(at, width)| width.map(|width| of(at, width) + GAP));
+        shown.sum::<usize>().saturating_sub(GAP)
+    };
+    let at_least = |at: usize, width: usize| if rank(at) == 0 { width } else { width.min(LEAST) };
+    while taken(&widths, &at_least) > most {
+        let shown = (0..widths.len()).filter(|at| widths[*at].is_some() && rank(*at) > 0);
+        let Some(least_needed) = shown.max_by_key(|at| rank(*at)) else { break };
+        widths[least_needed] = None;
+        // A column without a heading belongs to the one before it.
+        if !columns[least_needed].0.is_empty() {
+            left_out.push(columns[least_needed].0);
+        }
+    }
+    let whole = |_: usize, width: usize| width;
+    loop {
+        let over = taken(&widths, &whole).saturating_sub(most);
+        // The widest of those that may be cut; where none is left, of all.
+        let wide = |may_be_cut: bool| {
+            let shown = widths.iter().enumerate().filter_map(|(at, width)| Some((at, (*width)?)));
+            let shown = shown
+                .filter(|(at, width)| if may_be_cut { rank(*at) > 0 && *width > LEAST } else { *width > 1 });
+            shown.max_by_key(|(_, width)| *width)
+        };
+        let (Some((at, width)), true) = (wide(true).or_else(|| wide(false)), over > 0) else { break };
+        let least = if rank(at) > 0 && width > LEAST { LEAST } else { 1 };
+        widths[at] = Some(width.saturating_sub(over).max(least));
+    }
+    (widths, left_out)
+}
+
+/// The beginning of a text, where all of it is wider.
+fn cut(text: &str, most: usize) -> String {
+    if width(text) <= most {
+        return text.to_owned();
+    }
+    let mut taken = 0;
+    let mut kept: String = text
+        .chars()
+        .take_while(|c| {
+            taken += width_of(*c);
+            taken < most
+        })
+        .collect();
+    kept.push('…');
+    kept
+}
+
+/// Columns of a terminal.
+fn width(text: &str) -> usize {
+    text.chars().map(width_of).sum()
+}
+
+/// As terminals take it: two for the ideographs, syllables and full forms of East Asia and for emoji, none for what
+/// stands upon another character or joins two.
+fn width_of(c: char) -> usize {
+    match u32::from(c) {
+        0x300..=0x36f
+        | 0x483..=0x489
+        | 0x591..=0x5bd
+        | 0x610..=0x61a
+        | 0x64b..=0x65f
+        | 0x93c
+        | 0x94d
+        | 0xe31
+        | 0xe34..=0xe3a
+        | 0xe47..=0xe4e
+        | 0x1ab0..=0x1aff
+        | 0x1dc0..=0x1dff
+        | 0x200b..=0x200f
+        | 0x20d0..=0x20ff
+        | 0x3099..=0x309a
+        | 0xfe00..=0xfe0f
+        | 0xfe20..=0xfe2f
+        | 0x1f3fb..=0x1f3ff => 0,
+        0x1100..=0x115f
+        | 0x231a..=0x231b
+        | 0x2e80..=0x303e
+        | 0x3041..=0xa4cf
+        | 0xa960..=0xa97c
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff
+        | 0xfe30..=0xfe6f
+        | 0xff01..=0xff60
+        | 0xffe0..=0xffe6
+        | 0x1f1e6..=0x1f1ff
+        | 0x1f300..=0x1f64f
+        | 0x1f680..=0x1f6ff
+        | 0x1f900..=0x1f9ff
+        | 0x1fa70..=0x1faff
+        | 0x20000..=0x3fffd => 2,
+        _ => 1,
+    }
+}
+
 /// The members of an object, a line each.
 pub fn card(value: &Value) -> String {
     let Some(members) = value.as_object() else { return cell(value) };
-    let width = members.keys().map(|name| name.chars().count()).max().unwrap_or(0);
+    let width = members.keys().map(|name| width(name)).max().unwrap_or(0);
     members.iter().map(|(name, value)| format!("{name:<width$}  {}\n", cell(value))).collect()
 }
 
@@ -52,4 +171,52 @@ pub fn cell(value: &Value) -> String {
         other => other.to_string(),
     };
     visible_line(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const COLUMNS: [Column; 4] =
+        [("ID", "/id", 0), ("NAME", "/name", 1), ("SEEN", "/seen", 9), ("SCOPES", "/scopes", 5)];
+
+    fn rows() -> Vec<Value> {
+        let row = |id: &str, name: &str| json!({ "id": id, "name": name, "seen": "2026-04-30T14:22:11Z", "scopes": "enforcement:read messages:read" });
+        vec![
+            row("0190b3c8-5e4a-7cc1", "日本語のとても長い名前のメールボックスです"),
+            row("0190b3c8-5e4a-7cc2", "a name that is longer than most of those that people give"),
+            row("0190b3c8-5e4a-7cc3", "e\u{301}te\u{301}"),
+        ]
+    }
+
+    #[test]
+    fn a_table_fits_and_the_least_needed_column_goes_first() {
+        for (most, headings) in [
+            (15, "ID"),
+            (30, "ID"),
+            (40, "ID NAME"),
+            (60, "ID NAME"),
+            (80, "ID NAME SCOPES"),
+            (120, "ID NAME SEEN SCOPES"),
+        ] {
+            let text = fitted(&rows(), &COLUMNS, Some(most));
+            let widest = text.lines().map(width).max().unwrap_or(0);
+            assert!(widest <= most, "{widest} of {most}:\n{text}");
+            let shown: Vec<&str> = text.lines().next().unwrap_or_default().split_whitespace().collect();
+            assert_eq!(shown.join(" "), headings, "{most}:\n{text}");
+            assert!(most < 20 || text.contains("0190b3c8-5e4a-7cc2"), "{most}: an id is not cut:\n{text}");
+        }
+    }
+
+    #[test]
+    fn columns_stand_under_each_other_by_what_a_terminal_shows() {
+        let text = table(&rows(), &COLUMNS);
+        let ends: Vec<usize> =
+            text.lines().skip(1).map(|line| width(line.split("2026-").next().unwrap_or_default())).collect();
+        assert_eq!(ends, vec![ends[0]; 3], "{text}");
+        assert_eq!(cut("日本語", 4), "日…");
+        assert_eq!(cut("日本語", 6), "日本語");
+    }
 }

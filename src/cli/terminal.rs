@@ -41,11 +41,23 @@ pub fn tell(line: &str) {
     let _ = writeln!(err, "{line}");
 }
 
+/// Columns of the terminal that standard output is; `None`: it is none.
+pub fn width() -> Option<usize> {
+    let out = std::io::stdout();
+    let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out));
+    size.map(|size| size.ok().map_or(80, |size| usize::from(size.ws_col)))
+        .map(|width| if width == 0 { 80 } else { width })
+}
+
 /// Says how far something is, over what was said of it before.
-pub fn tell_over(line: &str, end: &str) {
+/// Into a file or a pipe it goes as a line, and only the last of them.
+pub fn tell_over(line: &str, is_last: bool) {
     let mut err = std::io::stderr().lock();
-    let line = if err.is_terminal() { visible(line) } else { Cow::Borrowed(line) };
-    let _ = write!(err, "\r{line}{end}");
+    if err.is_terminal() {
+        let _ = write!(err, "\r{}{}", visible(line), if is_last { "\n" } else { "" });
+    } else if is_last {
+        let _ = writeln!(err, "{line}");
+    }
 }
 
 /// What a terminal is to get of a piece, and keeps in `rest` what goes on in the next.

@@ -125,13 +125,19 @@ pub fn is_answered(socket: &Path) -> bool {
 
 /// Whether a server answers there within so long: one that hangs listens like any other.
 pub fn answers(socket: &Path, patience: Duration) -> bool {
-    let ask = || {
-        let stream = connect_at_once(socket)?;
-        stream.set_read_timeout(Some(patience)).map_err(Error::io("a socket"))?;
-        let head = request_head(Method::Get, "localhost", "/healthz", &[], 0)?;
-        exchange(stream, "the server's socket", Method::Get, &head, b"")
-    };
-    ask().is_ok()
+    ask(socket, "/healthz", patience).is_ok()
+}
+
+/// Asks a small thing of a server that may hang.
+///
+/// # Errors
+/// `Io` when it does not answer within so long.
+pub fn ask(socket: &Path, target: &str, patience: Duration) -> Result<ClientResponse> {
+    let reaching = format!("the server's socket {}", socket.display());
+    let stream = connect_at_once(socket)?;
+    stream.set_read_timeout(Some(patience)).map_err(Error::io(&reaching))?;
+    let head = request_head(Method::Get, "localhost", target, &[], 0)?;
+    exchange(stream, &reaching, Method::Get, &head, b"")
 }
 
 /// Without waiting for a place: a server that accepts nothing has as many as wait for it.
@@ -142,7 +148,7 @@ fn connect_at_once(socket: &Path) -> Result<UnixStream> {
         stream.connect_timeout(&SockAddr::unix(&address.path)?, Duration::from_secs(1))?;
         Ok(UnixStream::from(OwnedFd::from(stream)))
     };
-    let stream = connect().map_err(Error::io(socket.display().to_string()))?;
+    let stream = connect().map_err(Error::io(format!("the server's socket {}", socket.display())))?;
     must_be_the_owner(&stream, socket)?;
     Ok(stream)
 }

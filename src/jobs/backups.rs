@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use crate::app::{App, LOGS};
-use crate::config::Backups;
+use crate::config::{Backups, Config};
 use crate::error::{Error, Result};
 use crate::store::{Store, UnderWay, Whole, backup, backups};
 use crate::time::Timestamp;
@@ -64,7 +64,8 @@ impl Maker {
         Ok(())
     }
 
-    /// Makes one by hand, unless `is_over` says that nobody wants it any more. Returns its size in bytes.
+    /// Makes one by hand, unless `is_over` says that nobody wants it any more. `named` is where it is kept, which whoever
+    /// asks for it may see to. Returns its size in bytes.
     ///
     /// # Errors
     /// As `store::backup::backup`; `Conflict` while another is made: the room on the disk is looked at before each.
@@ -72,24 +73,25 @@ impl Maker {
         &self,
         now: Timestamp,
         destination: &Path,
+        named: &Path,
         is_over: impl FnMut() -> bool + Clone + Send + 'static,
     ) -> Result<u64> {
         let turn = self.store.begin_whole(Whole::Backup)?;
-        self.make_in_turn(&turn, (now, false), destination, is_over)
+        self.make_in_turn(&turn, (now, false), (destination, named), is_over)
     }
 
     fn make_in_turn(
         &self,
         turn: &UnderWay<'_>,
         (now, is_scheduled): (Timestamp, bool),
-        destination: &Path,
+        (destination, named): (&Path, &Path),
         is_over: impl FnMut() -> bool + Clone + Send + 'static,
     ) -> Result<u64> {
         let reserve = self.store.disk().reserve_at(destination);
         let bytes = self.store.read_under_way(turn, is_over.clone(), |snapshot| {
             backup::backup(snapshot, destination, LOGS, reserve, is_over)
         })?;
-        let file = std::path::absolute(destination).map_err(Error::io("cannot name the backup"))?;
+        let file = std::path::absolute(named).map_err(Error::io("cannot name the backup"))?;
         self.store.write(move |tx| backups::add(tx, &file, now, is_scheduled))?;
         self.look()?;
         Ok(bytes)
@@ -117,7 +119,7 @@ impl Maker {
         let destination = directory.join(file_name(now));
         let is_stopping = Arc::clone(&self.is_stopping);
         let is_over = move || is_stopping.load(Ordering::Relaxed);
-        let bytes = self.make_in_turn(turn, (now, true), &destination, is_over)?;
+        let bytes = self.make_in_turn(turn, (now, true), (&destination, &destination), is_over)?;
         let n_removed = self.remove_beyond(kept, directory)?;
         Ok(json!({ "file": destination, "bytes": bytes, "removed": n_removed }))
     }
@@ -188,7 +190,32 @@ fn is_finished(name: &str) -> bool {
 /// What a backup left that was broken off.
 fn is_unfinished(name: &str) -> bool {
     let hidden = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".partial"));
-    hidden.and_then(|rest| rest.rsplit_once('.')).is_some_and(|(name, _)| is_finished(name))
+    let name = hidden.and_then(|rest| rest.rsplit_once('.')).map(|(name, _)| name);
+    // One that was being handed over is hidden twice: under its own name, and while it is copied.
+    let handed =
+        name.map(|name| name.trim_start_matches('.')).is_some_and(|name| name.starts_with(HANDED_OVER));
+    handed || name.is_some_and(is_finished)
+}
+
+/// A backup on its way to whoever asked for it.
+pub const HANDED_OVER: &str = "handed-over.db";
+
+/// Where the schedule could write nothing: better said at the start than when the first backup is due.
+///
+/// # Errors
+/// `Refused`, with the setting.
+pub fn must_be_writable(config: &Config) -> Result<()> {
+    let Some(Backups { directory, .. }) = &config.backups else { return Ok(()) };
+    let probe = directory.join(format!(".{HANDED_OVER}.{}.partial", crate::ids::random_hex::<4>()));
+    let made = crate::data_directory::create(directory)
+        .and_then(|()| std::fs::write(&probe, "").map_err(Error::io("cannot make a file")))
+        .and_then(|()| std::fs::remove_file(&probe).map_err(Error::io("cannot remove a file")));
+    made.map_err(|error| {
+        Error::refused(
+            format!("backup_directory: {} cannot be written: {error}", directory.display()),
+            "let the service's user write there, and the unit too (ReadWritePaths=), or name another directory",
+        )
+    })
 }
 
 fn ours(directory: &Path, is_ours: fn(&str) -> bool) -> Result<Vec<PathBuf>> {

@@ -388,10 +388,7 @@ pub fn record_mailboxes(app: &App) -> Result<()> {
 }
 
 fn days(app: &App) -> Value {
-    json!({
-        "enforcement": app.config.enforcement_days, "messages": app.config.messages_days,
-        "activity": app.config.activity_days,
-    })
+    json!(app.days())
 }
 
 /// The writes of everybody else during a run.
@@ -431,14 +428,15 @@ fn scopes(app: &App, connection: &rusqlite::Connection) -> Result<Vec<Scope>> {
     let mut add = |log, owners: Vec<i64>, default_days| {
         scopes.extend(owners.into_iter().map(|owner| Scope { log, owner, default_days }));
     };
-    if app.config.enforcement_days.is_some() {
-        add(Log::Enforcement, enforcement::sql::prunable_tenants(connection)?, app.config.enforcement_days);
+    let days = app.days();
+    if days.enforcement.is_some() {
+        add(Log::Enforcement, enforcement::sql::prunable_tenants(connection)?, days.enforcement);
     }
     let mailboxes = mailboxes::list_for_retention(connection)?;
-    let with_days = mailboxes.into_iter().filter(|(_, own)| own.or(app.config.messages_days).is_some());
-    add(Log::Messages, with_days.map(|(owner, _)| owner).collect(), app.config.messages_days);
-    if app.config.activity_days.is_some() {
-        add(Log::Activity, activity::sql::prunable_owners(connection)?, app.config.activity_days);
+    let with_days = mailboxes.into_iter().filter(|(_, own)| own.or(days.messages).is_some());
+    add(Log::Messages, with_days.map(|(owner, _)| owner).collect(), days.messages);
+    if days.activity.is_some() {
+        add(Log::Activity, activity::sql::prunable_owners(connection)?, days.activity);
     }
     Ok(scopes)
 }

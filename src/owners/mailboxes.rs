@@ -137,11 +137,12 @@ pub fn count(connection: &Connection, of: Of) -> Result<i64> {
     Ok(connection.prepare_cached(&sql)?.query_row([key], |row| row.get(0))?)
 }
 
-/// The numbers of a workspace's living mailboxes.
-pub fn living(connection: &Connection, workspace: i64) -> Result<Vec<i64>> {
+/// The numbers of a workspace's mailboxes, and whether each lives.
+pub fn numbers(connection: &Connection, workspace: i64) -> Result<Vec<(i64, bool)>> {
     let mut statement = connection
-        .prepare_cached("SELECT id FROM mailboxes WHERE workspace = ?1 AND deleted_at IS NULL ORDER BY id")?;
-    Ok(statement.query_map([workspace], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+        .prepare_cached("SELECT id, deleted_at IS NULL FROM mailboxes WHERE workspace = ?1 ORDER BY id")?;
+    let numbers = statement.query_map([workspace], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(numbers.collect::<rusqlite::Result<_>>()?)
 }
 
 /// A mailbox of this workspace, also a deleted one (its log may still be read); `None`: unknown or another's.
@@ -306,8 +307,28 @@ pub fn set_tenant(tx: &Tx<'_>, id: i64, tenant: Option<i64>) -> Result<()> {
     Ok(())
 }
 
+/// A workspace that has mailboxes without a tenant, as older versions made them; `None`: there is none.
+pub fn workspace_without_tenant(connection: &Connection) -> Result<Option<i64>> {
+    Ok(connection
+        .query_row("SELECT workspace FROM mailboxes WHERE tenant IS NULL LIMIT 1", [], |row| row.get(0))
+        .optional()?)
+}
+
+/// Gives up to so many of them one; says how many.
+pub fn give_tenant(tx: &Tx<'_>, workspace: i64, tenant: i64, limit: i64) -> Result<usize> {
+    let sql = "UPDATE mailboxes SET tenant = ?2 WHERE id IN
+                   (SELECT id FROM mailboxes WHERE workspace = ?1 AND tenant IS NULL LIMIT ?3)";
+    Ok(tx.execute(sql, (workspace, tenant, limit))?)
+}
+
 pub fn set_name(tx: &Tx<'_>, id: i64, name: Option<&str>) -> Result<()> {
     tx.execute("UPDATE mailboxes SET name = ?2 WHERE id = ?1", (id, name))?;
+    Ok(())
+}
+
+/// Of a mailbox without a policy.
+pub fn set_days(tx: &Tx<'_>, id: i64, days: Option<i64>) -> Result<()> {
+    tx.execute("UPDATE mailboxes SET retention_days = ?2 WHERE id = ?1", (id, days))?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 pub mod api;
 pub mod invitations;
 pub mod mailboxes;
+pub mod names;
 pub mod projects;
 pub mod tenants;
 pub mod twins;

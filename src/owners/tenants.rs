@@ -72,6 +72,23 @@ pub fn create(tx: &Tx<'_>, new: &NewTenant) -> Result<Tenant> {
     find(tx, new.workspace, id)?.ok_or_else(|| Error::Internal("a new tenant is not there".into()))
 }
 
+/// What mailboxes belong to for which no tenant is named: a limit counts within one.
+pub const DEFAULT: &str = "default";
+
+/// The tenant of that name, and whether it was made just now.
+pub fn default_of(tx: &Tx<'_>, workspace: i64) -> Result<(Tenant, bool)> {
+    let sql =
+        format!("{SELECT} WHERE workspace = ?1 AND name = ?2 AND deleted_at IS NULL ORDER BY id LIMIT 1");
+    let known = tx.prepare_cached(&sql)?.query_row((workspace, DEFAULT), Tenant::from_row).optional()?;
+    match known {
+        Some(known) => Ok((known, false)),
+        None => {
+            let new = NewTenant { workspace, id: None, name: DEFAULT.into(), domain: None };
+            Ok((create(tx, &new)?, true))
+        }
+    }
+}
+
 /// Up to so many of a workspace that live, after this key.
 pub fn page(connection: &Connection, workspace: i64, after: i64, limit: i64) -> Result<Vec<Tenant>> {
     let mut statement = connection.prepare_cached(&format!(

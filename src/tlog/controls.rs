@@ -143,6 +143,23 @@ pub fn count(connection: &Connection, is_meant: impl Fn(&str) -> bool) -> Result
     Ok(n)
 }
 
+/// Up to so many rows with a smaller number than this, the newest first.
+pub fn list(connection: &Connection, before: i64, limit: i64) -> Result<Vec<Value>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, kind, body, recorded_at FROM controls WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
+    )?;
+    let rows = statement.query_map((before, limit), |row| {
+        let (kind, body): (i64, String) = (row.get(1)?, row.get(2)?);
+        let recorded_at: Timestamp = row.get(3)?;
+        let mut body: Value = serde_json::from_str(&body).unwrap_or_default();
+        if let Some(members) = body.as_object_mut() {
+            members.remove("holes");
+        }
+        Ok(json!({ "id": row.get::<_, i64>(0)?, "kind": Kind::word(kind), "body": body, "recorded_at": recorded_at }))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Whether there is a row with this number.
 pub fn exists(connection: &Connection, number: i64) -> Result<bool> {
     Ok(connection.prepare_cached("SELECT 1 FROM controls WHERE seq = ?1")?.exists([number])?)

@@ -474,7 +474,7 @@ fn each_change_is_one_activity_with_before_and_after_and_no_secret() {
     let mut full = policy.clone();
     full["contentGuards"] = json!([]);
     full["auditLog"]["includeBodyHash"] = json!(false);
-    let mailbox_settings = |limit: Value, hold: bool| json!({ "daily_send_limit": limit, "tenant_id": tenant, "name": null, "legal_hold": hold });
+    let mailbox_settings = |limit: Value, hold: bool| json!({ "daily_send_limit": limit, "tenant_id": tenant, "name": null, "legal_hold": hold, "retention_days": null });
     let named = |name: &str, hold: bool| json!({ "name": name, "legal_hold": hold });
     let admin = |path: String| format!("/api/v1/admin/{path}");
     let new_password = "a new password to be kept";
@@ -519,7 +519,9 @@ fn each_change_is_one_activity_with_before_and_after_and_no_secret() {
             json!({ "address": "new@example.org", "daily_send_limit": 3 }),
             "mailbox.create",
             "mailbox",
-            json!({ "address": "new@example.org", "tenant_id": null, "daily_send_limit": 3 }),
+            json!({
+                "address": "new@example.org", "tenant_id": "TENANT", "daily_send_limit": 3, "tenant_made": "default",
+            }),
         ),
         change(
             patch,
@@ -694,7 +696,9 @@ fn each_change_is_one_activity_with_before_and_after_and_no_secret() {
         for name in ["key", "license_key"] {
             secrets.extend(shown[name].as_str().map(str::to_owned));
         }
-        for (name, stand_in) in [("hint", "HINT"), ("file", "FILE"), ("bytes", "BYTES"), ("id", "ID")] {
+        for (name, stand_in) in
+            [("hint", "HINT"), ("file", "FILE"), ("bytes", "BYTES"), ("id", "ID"), ("tenant_id", "TENANT")]
+        {
             replace(&mut metadata, stand_in, &shown[name]);
         }
         let of = if metadata["new"].is_null() { &entry["metadata"] } else { &entry["metadata"]["new"] };

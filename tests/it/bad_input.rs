@@ -1295,7 +1295,7 @@ fn administration(at: &Place) -> Vec<Row> {
         (
             "mailboxes",
             json!({ "address": "x@example.org", "tenant_id": "x" }),
-            "tenant_id: \"x\" is not a UUID (36 characters, 8-4-4-4-12)".to_owned(),
+            "tenant_id: \"x\" is not a UUID (36 characters, 8-4-4-4-12), and no tenant is called so".to_owned(),
         ),
         (
             "mailboxes",
@@ -1303,7 +1303,7 @@ fn administration(at: &Place) -> Vec<Row> {
             "daily_send_limit: 1.5 is not acceptable; accepted: a whole number from 0 to 9007199254740991".to_owned(),
         ),
         ("projects", json!({}), "name: is required".to_owned()),
-        ("projects", json!({ "name": "x", "workspace_id": "x" }), "workspace_id: \"x\" is not a UUID (36 characters, 8-4-4-4-12)".to_owned()),
+        ("projects", json!({ "name": "x", "workspace_id": "x" }), "workspace_id: \"x\" is not a UUID (36 characters, 8-4-4-4-12), and no workspace is called so".to_owned()),
         ("keys", json!({ "name": "k" }), "scopes: is required".to_owned()),
         ("keys", json!({ "name": "k", "scopes": [] }), "scopes: is empty; a key without a scope opens nothing".to_owned()),
         (
@@ -1467,7 +1467,7 @@ fn administration(at: &Place) -> Vec<Row> {
         admin("GET", "tenants?workspace_id=x").problem(
             422,
             invalid,
-            "workspace_id: \"x\" is not a UUID (36 characters, 8-4-4-4-12)",
+            "workspace_id: \"x\" is not a UUID (36 characters, 8-4-4-4-12), and no workspace is called so",
         ),
         admin("GET", &format!("tenants?workspace_id={NOBODY}")).problem(
             404,

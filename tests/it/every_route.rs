@@ -97,7 +97,7 @@ const ROWS: &[(&str, &str, &str, Who, u16, u16)] = &[
     (
         "PATCH /v1/tenants/{tenant_id}/mailboxes/{mailbox_id}",
         "/v1/tenants/<tenant>/mailboxes/<mailbox>",
-        r#"{"daily_send_limit":7}"#,
+        r#"{"daily_send_limit":7<n>}"#,
         Admin,
         200,
         404,
@@ -286,7 +286,7 @@ const ROWS: &[(&str, &str, &str, Who, u16, u16)] = &[
     (
         "PATCH /api/v1/admin/tenants/{id}",
         "/api/v1/admin/tenants/<tenant>",
-        r#"{"legal_hold":true}"#,
+        r#"{"legal_hold":true,"name":"Held <n>"}"#,
         Admin,
         200,
         404,
@@ -305,7 +305,7 @@ const ROWS: &[(&str, &str, &str, Who, u16, u16)] = &[
     (
         "PATCH /api/v1/admin/mailboxes/{id}",
         "/api/v1/admin/mailboxes/<mailbox>",
-        r#"{"legal_hold":true}"#,
+        r#"{"legal_hold":true,"name":"Held <n>"}"#,
         Admin,
         200,
         404,
@@ -344,7 +344,11 @@ const ROWS: &[(&str, &str, &str, Who, u16, u16)] = &[
     ("POST /api/v1/admin/keys/{id}/rotate", "/api/v1/admin/keys/<new.key>/rotate", "", Admin, 201, 404),
     ("GET /api/v1/admin/licenses", "/api/v1/admin/licenses", "", Admin, 200, 403),
     ("POST /api/v1/admin/licenses", "/api/v1/admin/licenses", r#"{"holder":"H<n>"}"#, Admin, 201, 403),
+    ("GET /api/v1/admin/names", "/api/v1/admin/names?kind=tenants&name=Acme", "", Admin, 200, 200),
+    ("GET /api/v1/admin/config", "/api/v1/admin/config", "", Admin, 200, 403),
+    ("GET /api/v1/admin/controls", "/api/v1/admin/controls", "", Admin, 200, 403),
     ("GET /api/v1/admin/retention", "/api/v1/admin/retention", "", Admin, 200, 403),
+    ("PATCH /api/v1/admin/retention", "/api/v1/admin/retention", r#"{"enforcement":1<n>}"#, Admin, 200, 403),
     ("POST /api/v1/admin/retention/run", "/api/v1/admin/retention/run", "{}", Admin, 200, 403),
     ("POST /api/v1/admin/backups", "/api/v1/admin/backups", r#"{"file":"b<n>.db"}"#, Admin, 201, 403),
     ("POST /api/v1/admin/check", "/api/v1/admin/check", r#"{"repair":true}"#, Admin, 200, 403),
@@ -415,6 +419,7 @@ const NOTED: &[(&str, i64, &str)] = &[
     ("POST /v1/mailboxes/{mailbox_id}/audit-logs", 0, "the entry is the record"),
     ("PATCH /v1/mailboxes/{mailbox_id}/audit-logs/{message_id}", 0, "the fact is the record"),
     ("POST /v1/mailboxes/{mailbox_id}/inbound", 0, "the entry is the record"),
+    ("PATCH /api/v1/admin/users/{id}", 0, "it is the role that they have"),
     ("POST /api/v1/projects/{id}/audit-log", 1, "the activity is the record, and the only one"),
     ("POST /api/v1/admin/erasures", 2, "who begins and why, before the first row goes; how many went"),
     (

@@ -272,6 +272,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("PATCH /api/v1/admin/projects/{id}", "/api/v1/admin/projects/<project>", r#"{"name":"Taken"}"#),
     ("DELETE /api/v1/admin/projects/{id}", "/api/v1/admin/projects/<project>", ""),
     ("GET /api/v1/admin/keys", "/api/v1/admin/keys?workspace_id=<workspace>", ""),
+    ("GET /api/v1/admin/names", "/api/v1/admin/names?kind=tenants&name=Acme&workspace_id=<workspace>", ""),
     (
         "POST /api/v1/admin/keys",
         "/api/v1/admin/keys",
@@ -305,7 +306,10 @@ const WITHOUT_IDS: &[&str] = &[
     "POST /api/v1/admin/workspaces",
     "GET /api/v1/admin/licenses",
     "POST /api/v1/admin/licenses",
+    "GET /api/v1/admin/config",
+    "GET /api/v1/admin/controls",
     "GET /api/v1/admin/retention",
+    "PATCH /api/v1/admin/retention",
     "POST /api/v1/admin/retention/run",
     "POST /api/v1/admin/backups",
     "POST /api/v1/admin/check",

@@ -12,6 +12,7 @@ mod callers;
 mod check;
 mod checkpoints;
 mod clock;
+mod commands;
 mod counts;
 mod crash;
 mod disk;

@@ -1314,9 +1314,9 @@ impl<'a> Case<'a> {
     fn hold(&mut self, kind: usize, at: usize, hold: bool) {
         let path = self.owner_path(kind, at);
         self.world.server.operator(Method::Patch, &path, &json!({ "legal_hold": hold })).status(200);
-        self.held[kind][at] = hold;
+        let is_change = std::mem::replace(&mut self.held[kind][at], hold) != hold;
         let action = ["tenant.update", "mailbox.update", "project.update"][kind];
-        self.adopt_notes(HOME[at], &[action]);
+        self.adopt_notes(HOME[at], if is_change { std::slice::from_ref(&action) } else { &[] });
     }
 
     fn put_policy(&mut self, mailbox: usize, days: i64, hashes: bool) {

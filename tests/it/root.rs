@@ -197,7 +197,22 @@ fn whatever_root_does_leaves_nothing_of_roots_and_the_service_starts() {
     assert_eq!(machine.strange(), Vec::<PathBuf>::new());
     let server = machine.serve();
     machine.good(&["health"], b"");
+    // What the service may not write, and would have in a /tmp of its own, is where root said, and root's.
+    machine.good(&["backup", "root/served.db"], b"");
+    let backup = machine.at("root/served.db").metadata().expect("the backup");
+    assert_eq!((backup.uid(), backup.mode() & 0o777), (0, 0o600));
+    let left: Vec<String> = machine
+        .at("data")
+        .read_dir()
+        .expect("a directory")
+        .map(|entry| entry.expect("a file").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.contains("handed-over"))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
     drop(server);
+    machine.good(&["check", "root/served.db"], b"");
+    let refused = machine.run(&["backup", "root/served.db"], b"");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("exists already"), "{refused:?}");
     // It serves as the owner, too, and leaves no WAL that the owner could not open.
     let mut served = machine.command(&["serve", "--listen", "127.0.0.1:0", "--set", "log=error"]);
     let mut process = served.stdout(Stdio::piped()).spawn().expect("a server");
@@ -249,6 +264,7 @@ fn no_link_that_the_owner_puts_there_is_followed() {
         "license.key",
         "witness.key",
         "backups",
+        "served-with",
     ];
     let commands: [(&[&str], &[u8]); 12] = [
         (&["init", "--email", "ada@example.org"], b""),

@@ -27,9 +27,16 @@ fn in_a_pipe(server: &Server, arguments: &[&str]) -> Output {
 
 /// All that a terminal gets, of standard output and standard error.
 fn on_a_terminal(server: &Server, arguments: &[&str]) -> String {
+    on_a_terminal_of(80, server, arguments)
+}
+
+/// Of so many columns.
+fn on_a_terminal_of(columns: u16, server: &Server, arguments: &[&str]) -> String {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&ours).expect("a grant");
     unlockpt(&ours).expect("a terminal that is open");
+    let size = rustix::termios::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&ours, size).expect("a size");
     let name = ptsname(&ours, Vec::new()).expect("a name");
     let theirs = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("the other end");
     let [out, err] = [&theirs, &theirs].map(|end| end.try_clone().expect("another of it"));
@@ -56,7 +63,7 @@ fn a_terminal_is_shown_what_it_would_obey() {
     let proof = proof.display().to_string();
     let query = ["query", "activity", "--project", &project, "--action", "site.publish"];
     for (what, arguments) in [
-        ("a table", query.to_vec()),
+        ("a table", [&query[..], &["--wide"]].concat()),
         ("JSON", [&query[..], &["--json"]].concat()),
         ("an export", vec!["export", "activity", "--project", &project, "--action", "site.publish"]),
         ("CSV", vec!["export", "activity", "--project", &project, "--format", "csv"]),
@@ -85,4 +92,63 @@ fn a_terminal_is_shown_what_it_would_obey() {
     let path = format!("{log}?action=site.publish");
     let shown = server.operator(Method::Get, &path, &Value::Null).status(200).json();
     assert_eq!(shown["entries"][0]["metadata"]["title"], HOSTILE);
+}
+
+#[test]
+fn tables_fit_the_terminal_whatever_people_call_things() {
+    let server = Server::start();
+    let long = "日本語のとても長い名前のテナントで、端末には入りきらない";
+    let tenant = server.add_tenant(&server.workspace, long);
+    server.add_project(&server.workspace, &"a name as long as people make them ".repeat(4));
+    let mailbox = server.add_mailbox(
+        &server.workspace,
+        "somebody.with.a.long.name@mail.department.example.org",
+        Some(&tenant),
+        Some(25),
+    );
+    let mailbox = mailbox.to_string();
+    let log = format!("/v1/mailboxes/{mailbox}/audit-logs");
+    let entry = json!({
+        "message_id": "0123456789abcdef0123456789abcdef@mail.department.example.org", "outcome": "rejected_at_policy",
+        "reason": "no_matching_sender_rule", "sender_address": "日本@example.net", "recipient_address": "to@example.org",
+        "verification_dkim": "pass", "verification_spf": "fail", "verification_dmarc": "none",
+    });
+    server.post(&log, &entry).status(201);
+    let is_wide = |c: char| matches!(u32::from(c), 0x1100..=0x115f | 0x2e80..=0xd7a3 | 0xf900..=0xfaff | 0xff01..=0xff60);
+    let width = |line: &str| line.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum::<usize>();
+    for columns in [60, 80, 120] {
+        for arguments in [
+            &["mailbox", "list"][..],
+            &["tenant", "list"],
+            &["project", "list"],
+            &["key", "list"],
+            &["user", "list"],
+            &["stats"],
+            &["config"],
+            &["query", "messages", "--mailbox", &mailbox],
+            &["query", "activity"],
+            &["query", "control"],
+        ] {
+            let told = on_a_terminal_of(columns, &server, arguments);
+            for line in told.lines().filter(|line| !line.starts_with("not shown: ")) {
+                assert!(width(line) <= usize::from(columns), "{arguments:?} at {columns}: {line:?}");
+            }
+            let all = on_a_terminal_of(columns, &server, &[arguments, &["--wide"]].concat());
+            assert!(!all.contains('…') && !all.contains("not shown: "), "{arguments:?}: {all}");
+        }
+    }
+    let all = on_a_terminal_of(60, &server, &["query", "messages", "--mailbox", &mailbox, "--wide"]);
+    for cell in ["to@example.org", "pass fail none", "no_matching_sender_rule"] {
+        assert!(all.contains(cell), "{cell}: {all}");
+    }
+    // The ids of what is listed are whole: they are what is typed next.
+    assert!(on_a_terminal_of(60, &server, &["tenant", "list"]).contains(&tenant));
+    // Of people who are unknown here there is at least the id.
+    let project = server.add_project(&server.workspace, "News");
+    let user = "0190b3c8-5e4a-7cc1-8a1d-2f6f0c9b7e11";
+    let activity = json!({ "user_id": user, "action": "site.publish" });
+    server.post(&format!("/api/v1/projects/{project}/audit-log"), &activity).status(201);
+    let told = in_a_pipe(&server, &["query", "activity", "--project", "News", "--action", "site.publish"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains(user) || told.contains("key test"), "{told}");
 }

@@ -151,12 +151,14 @@ class Directory:
         self.data = self.place / "data"
         self.log = self.place / "serve.log"
         self.flags = ["--data", self.data, *(f"--set={setting}" for setting in settings)]
+        # While it serves, its own settings count, and a command's would be refused.
+        self.is_served = False
         made = run(*self.flags, "--json", "init", "--email", OWNER, "--password-stdin", stdin=PASSWORD + "\n")
         self.made = json.loads(made.stdout)
         self.key = self.made["api_key"]
 
     def run(self, *arguments, **more):
-        return run(*self.flags, *arguments, **more)
+        return run(*(self.flags[:2] if self.is_served else self.flags), *arguments, **more)
 
     def json(self, *arguments, **more):
         return json.loads(self.run("--json", *arguments, **more).stdout)
@@ -168,11 +170,14 @@ class Directory:
     @contextlib.contextmanager
     def serving(self, *arguments, env=None):
         server = Server([*self.flags, "serve", "--listen", "127.0.0.1:0", *arguments], self.log, env)
+        self.is_served = True
         try:
             yield server
         except BaseException:
             server.kill()
             raise
+        finally:
+            self.is_served = False
         if server.process.poll() is None:
             assert server.stop() == ""
 

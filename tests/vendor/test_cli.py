@@ -438,7 +438,7 @@ def test_mailboxes(directory):
     assert (made["primary_smtp"], made["display_name"]) == ("Sales@acmecorp.com", "Sales")
     assert (made["tenant_id"], made["daily_send_limit"]) == (TENANT, 25)
     plain = directory.json("mailbox", "create", "--address", "agent@acmecorp.com")
-    assert (plain["tenant_id"], plain["daily_send_limit"]) == (None, None)
+    assert (plain["tenant_name"], plain["daily_send_limit"]) == ("default", None)
     assert listed(directory, "mailbox", "mailboxes") == [made, plain]
     # By number, and by address in any case.
     for name in (made["id"], "Sales@acmecorp.com", "sales@ACMECORP.com"):
@@ -446,7 +446,7 @@ def test_mailboxes(directory):
     sales = "sales@acmecorp.com"
     assert directory.json("mailbox", "set", sales, "--daily-send-limit", 50)["daily_send_limit"] == 50
     bare = directory.json("mailbox", "set", sales, "--daily-send-limit", "none", "--tenant", "none", "--name", "S")
-    assert (bare["daily_send_limit"], bare["tenant_id"], bare["display_name"]) == (None, None, "S")
+    assert (bare["daily_send_limit"], bare["tenant_name"], bare["display_name"]) == (None, "default", "S")
     assert directory.json("mailbox", "set", made["id"], "--tenant", TENANT)["tenant_id"] == TENANT
     assert refused(directory.run("mailbox", "set", sales, exit_code=1)) == "nothing to set"
     assert "not a number" in refused(directory.run("mailbox", "set", sales, "--daily-send-limit=x", exit_code=1))
@@ -473,7 +473,7 @@ def test_mailboxes(directory):
     assert directory.json("mailbox", "delete", sales) == {"id": str(made["id"]), "deleted": True}
     assert listed(directory, "mailbox", "mailboxes") == [plain]
     assert refused(directory.run("mailbox", "show", made["id"], exit_code=1)) == "Mailbox not found"
-    assert refused(directory.run("mailbox", "show", sales, exit_code=1)) == f"there is no mailbox {sales}"
+    assert refused(directory.run("mailbox", "show", sales, exit_code=1)) == "Mailbox not found"
     # Its log stays; nothing is added to it.
     assert len(directory.rows("query", "messages", "--mailbox", made["id"])) == 1
     record = ["record", "message", "--mailbox", made["id"]]
@@ -595,9 +595,10 @@ def test_record_sysexits(directory):
     message = MAIL[0].read_bytes()
     directory.run(*record, "agent@acmecorp.com", stdin=message)
     assert refused(directory.run(*record, "agent@acmecorp.com", stdin=b"", exit_code=65), 65)
-    assert refused(directory.run(*record, "other@acmecorp.com", stdin=message, exit_code=65), 65)
-    wrong = directory.run(*record, "agent@acmecorp.com", "--outcome", "lost", stdin=message, exit_code=65)
-    assert refused(wrong, 65).startswith("outcome: ")
+    # What is wrong with the command, and not with the message, sends nothing back.
+    assert refused(directory.run(*record, "other@acmecorp.com", stdin=message, exit_code=75), 75)
+    wrong = directory.run(*record, "agent@acmecorp.com", "--outcome", "lost", stdin=message, exit_code=75)
+    assert refused(wrong, 75).startswith("outcome: ")
     # What somebody has to put right is worth another try: the mail server keeps the message meanwhile.
     nowhere = ["--data", directory.place / "nowhere"]
     assert refused(run(*nowhere, *record, "agent@acmecorp.com", stdin=message, exit_code=75), 75)
@@ -804,8 +805,8 @@ def test_import_with_refused_lines(directory, format):
     assert json.loads(done.stdout) == {"read": 1100, "written": 1100 - n, "already": 0, "refused": n}
     named = [int(line) for line in re.findall(r"^line ([0-9]+): ", done.stderr.replace("\r", "\n"), re.MULTILINE)]
     assert sorted(named) == refusals
-    assert done.stderr.splitlines()[-3] == f"error: {n} of 1100 rows were refused"
-    assert done.stderr.splitlines()[-1].startswith("hint: ")
+    told = json.loads(done.stderr.splitlines()[-1])
+    assert told["error"] == f"{n} of 1100 rows were refused" and told["hint"]
     exported = directory.run("export", "enforcement").stdout
     assert len(exported.splitlines()) == 1100 - n
 
@@ -854,13 +855,13 @@ def test_import_stops_when_nobody_answers(tmp_path):
         text = file.read_text().splitlines(keepends=True)
         importing.stdin.write("".join(text[:510]).encode())
         importing.stdin.flush()
-        err = b""
-        while b"500 read, 500 written" not in err:
-            err += os.read(importing.stderr.fileno(), 4096)
+        # Into a pipe it says nothing before its end.
+        while directory.json("stats")["workspaces"][0]["rows"]["enforcement"] < 500:
+            assert importing.poll() is None
     # The server is gone; the next chunk finds nobody.
     out, rest = importing.communicate("".join(text[510:]).encode(), timeout=PATIENCE)
     assert (importing.returncode, out) == (2, b"")
-    assert b"stopped; go on with --from-line 501\n" in err + rest
+    assert b"stopped; go on with --from-line 501\n" in rest and b"\r" not in rest
     assert json.loads(directory.run("--json", "import", "enforcement", file, "--from-line", 501).stdout) == {
         "read": 700,
         "written": 700,
@@ -898,11 +899,11 @@ def test_query(directory):
     assert refused(done) == "Tenant not found"
     for wrong, parameter in [
         (["--action", "paused"], "action"),
-        (["--outcome", "delivered"], "outcome"),
+        (["--outcome", "delivered"], "--outcome is no filter of this log"),
         (["--order", "up"], "order"),
         (["--from", "yesterday"], "from"),
     ]:
-        assert refused(directory.run("query", "enforcement", *wrong, exit_code=1)).startswith(f"{parameter}: ")
+        assert refused(directory.run("query", "enforcement", *wrong, exit_code=1)).startswith(parameter)
     refused(directory.run("query", "messages", exit_code=1))
 
     record = ["record", "message", "--mailbox", "agent@acmecorp.com"]
@@ -1226,14 +1227,14 @@ def test_check_finds(tmp_path, damage):
     if damage in DAMAGED_ROWS:
         proven = directory.run("--json", "verify", copy, exit_code=3)
         assert json.loads(proven.stdout)["findings"] == found["problems"]
-        assert "error: the database is not what was recorded" in proven.stderr
+        assert json.loads(proven.stderr)["error"] == "the database is not what was recorded"
     else:
         assert directory.json("verify", copy)["findings"] == []
     assert {miscount["log"] for miscount in found["miscounts"]} == {"enforcement"}
     if numbers:
         assert numbers.items() <= found["miscounts"][0].items()
-    message, empty, hint = done.stderr.splitlines()
-    assert (message, empty) == ("error: the database is not as it should be", "") and hint.startswith("hint: ")
+    told = json.loads(done.stderr)
+    assert told["error"] == "the database is not as it should be" and told["hint"]
     assert directory.run("check", copy, exit_code=3).stdout != ""
 
     # In place of the directory's own, with a server and without.
@@ -1341,6 +1342,13 @@ def test_a_database_put_in_place_by_hand_is_not_served(tmp_path):
 # ---------------------------------------------------------------------------------------------- config
 
 
+def refused_config(done):
+    """It lists the settings all the same, and marks what cannot be."""
+    assert "listen" in done.stdout or "KEY=VALUE" in done.stderr
+    done.stdout = ""
+    return refused(done)
+
+
 def settings(*arguments, env=None):
     return json.loads(run("--json", *arguments, "config", env=env).stdout)
 
@@ -1410,7 +1418,7 @@ def test_config_takes_systemd_credentials(tmp_path):
     credential.unlink()
     credential.mkdir()
     message = f"cannot read the credential {credential}: "
-    assert refused(run(*arguments, "config", env=env, exit_code=1)).startswith(message)
+    assert refused_config(run(*arguments, "config", env=env, exit_code=1)).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -1434,7 +1442,7 @@ def test_config_refused(tmp_path, arguments, file, env, message):
     message = message.replace("FILE:", f"{tmp_path / 'file'}:").replace("FILE is", f"{tmp_path / 'file'} is")
     if env.get("MAILTRAIL_LOG_FILE"):
         message = "MAILTRAIL_LOG_FILE: cannot read /nothing"
-    assert refused(run(*arguments, "config", env=env, exit_code=1)).startswith(message)
+    assert refused_config(run(*arguments, "config", env=env, exit_code=1)).startswith(message)
     if "KEY=VALUE" not in message:
         data = ["--data", tmp_path / "data"]
         assert refused(run(*data, *arguments, "serve", env=env, exit_code=78), 78).startswith(message)

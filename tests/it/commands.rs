@@ -1,0 +1,494 @@
+//! The command line beside a server and without one: one configuration for both, names wherever ids go, filters that are
+//! refused where a log has none of the kind, files that arrive where the caller said, and what it says when it cannot.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::process::{Serving, mailtrail, run, run_json};
+
+const MESSAGE: &str = "Authentication-Results: mx.example.org; spf=pass smtp.mailfrom=example.net\r\nFrom: Bob <bob@example.net>\r\n\
+     Message-ID: <1@example.net>\r\nSubject: hi\r\n\r\nSee you.\r\n";
+
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    /// A data directory with a workspace.
+    fn new() -> Self {
+        let place = Self { directory: tempfile::tempdir().expect("a directory") };
+        run(&place.data(), &["init", "--email", "ada@example.org", "--json"]);
+        place
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.at("data")
+    }
+
+    fn at(&self, name: &str) -> std::path::PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Value {
+        run_json(&self.data(), arguments)
+    }
+
+    /// One object a line.
+    fn rows(&self, arguments: &[&str]) -> Vec<Value> {
+        let text = run(&self.data(), &[arguments, &["--json"]].concat());
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    fn output(&self, arguments: &[&str], input: &str) -> Output {
+        output(&self.data(), arguments, input)
+    }
+}
+
+fn output(data: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut command = mailtrail(data, arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("a command");
+    // It may end without reading.
+    let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
+    child.wait_with_output().expect("an end")
+}
+
+/// What it said, with the code it ended with.
+#[track_caller]
+fn refused(output: &Output, code: i32) -> String {
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{told}");
+    assert_eq!(told.matches("hint: ").count(), 1, "one hint: {told}");
+    told
+}
+
+#[test]
+fn one_configuration_counts_for_the_server_and_for_the_commands_beside_and_after_it() {
+    let place = Place::new();
+    let file = place.at("mailtrail.toml");
+    std::fs::write(&file, "authserv_ids = \"mx.example.org\"\nmax_connections = 77\n").expect("a file");
+    run(&place.data(), &["mailbox", "create", "--address", "ada@example.org", "--json"]);
+    let path = file.display().to_string();
+    let server = Serving::spawn(mailtrail(
+        &place.data(),
+        &["serve", "--listen", "127.0.0.1:0", "--config", &path, "--set", "log=error"],
+    ));
+    let shown = place.run(&["config"]);
+    assert_eq!(shown["max_connections"], json!({ "value": "77", "origin": format!("file {path}") }));
+    assert_eq!(shown["log"], json!({ "value": "error", "origin": "flag" }), "the server's own");
+    for arguments in [&["config", "--set", "log=debug"][..], &["stats", "--set", "max_body=2MiB"]] {
+        let told = refused(&place.output(arguments, ""), 1);
+        assert!(told.contains("--set changes nothing here"), "{told}");
+    }
+    server.stop();
+    // Without a word about the file: the verdicts of a message that comes meanwhile are believed as before.
+    assert_eq!(place.run(&["config"])["max_connections"]["value"], "77");
+    let record = ["record", "message", "--mailbox", "ada@example.org", "--json"];
+    let entry = place.output(&record, MESSAGE);
+    let entry: Value = serde_json::from_slice(&entry.stdout).unwrap_or_else(|_| panic!("{entry:?}"));
+    assert_eq!(entry["verification_spf"], "pass");
+    // A file that is gone is no reason to go by the defaults.
+    std::fs::remove_file(&file).expect("a file");
+    let told = refused(&place.output(&["stats"], ""), 1);
+    assert!(told.contains("was last served with"), "{told}");
+    // Served without one, there is none.
+    Serving::start(&place.data()).stop();
+    assert_eq!(place.run(&["config"])["max_connections"]["origin"], "default");
+}
+
+#[test]
+fn config_lists_every_setting_and_marks_those_that_cannot_be() {
+    let place = Place::new();
+    let file = place.at("mailtrail.toml");
+    std::fs::write(&file, "max_connections = 0\nlog = \"loud\"\nnonsense = 1\n").expect("a file");
+    let path = file.display().to_string();
+    let output = place.output(&["config", "--config", &path, "--json"], "");
+    assert_eq!(output.status.code(), Some(1));
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    assert_eq!(shown["max_body"], json!({ "value": "1MiB", "origin": "default" }));
+    for key in ["max_connections", "log", "nonsense"] {
+        assert!(shown[key]["problem"].is_string(), "{key}: {shown}");
+    }
+    let told = refused(&place.output(&["config", "--config", &path], ""), 1);
+    for key in ["max_connections: \"0\"", "log: \"loud\"", "there is no setting \"nonsense\""] {
+        assert!(told.contains(key), "{key}: {told}");
+    }
+}
+
+#[test]
+fn an_empty_credential_is_no_default() {
+    let place = Place::new();
+    std::fs::write(place.at("mailtrail.checkpoint_key"), "\n").expect("a file");
+    let mut command = mailtrail(&place.data(), &["stats"]);
+    command.env("CREDENTIALS_DIRECTORY", place.directory.path());
+    let output = command.output().expect("a command");
+    let told = refused(&output, 1);
+    assert!(told.contains("mailtrail.checkpoint_key is empty"), "{told}");
+}
+
+#[test]
+fn who_only_reads_or_records_needs_no_checkpoint_key() {
+    let place = Place::new();
+    let key = place.data().join("checkpoint.key");
+    std::fs::rename(&key, place.at("kept")).expect("the key");
+    place.run(&["tenant", "create", "--name", "Acme"]);
+    assert_eq!(place.run(&["tenant", "list"])["count"], 1);
+    for (arguments, code) in [(&["checkpoint"][..], 1), (&["serve", "--listen", "127.0.0.1:0"], 78)] {
+        let told = refused(&place.output(arguments, ""), code);
+        assert!(told.contains("/etc/credstore/mailtrail.checkpoint_key"), "{told}");
+    }
+    std::fs::rename(place.at("kept"), &key).expect("the key");
+    run(&place.data(), &["checkpoint"]);
+}
+
+#[test]
+fn names_go_wherever_ids_do_also_those_of_what_is_deleted() {
+    let place = Place::new();
+    for is_served in [false, true] {
+        let server = is_served.then(|| Serving::start(&place.data()));
+        let tenant = place.run(&["tenant", "create", "--name", "Acme & Söhne"])["id"].clone();
+        assert_eq!(place.run(&["tenant", "show", "Acme & Söhne"])["id"], tenant);
+        let made =
+            place.run(&["mailbox", "create", "--address", "ada@example.org", "--tenant", "acme & Söhne"]);
+        assert_eq!(made["tenant_id"], tenant, "names differ not by case");
+        let name = format!("New letter/{is_served}");
+        let project = place.run(&["project", "create", "--name", &name])["id"].clone();
+        let file = place.at("activities.ndjson");
+        let row = json!({
+            "user_id": "0190b3c8-5e4a-7cc1-8a1d-2f6f0c9b7e11", "action": "site.publish", "target_id": project,
+        });
+        std::fs::write(&file, format!("{row}\n")).expect("a file");
+        let path = file.display().to_string();
+        let output = place.output(&["import", "activity", "--project", &name, &path], "");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stderr),
+            "1 read, 1 written, 0 already there, 0 refused\n"
+        );
+        let found = place.rows(&["query", "activity", "--project", &name, "--action", "site.publish"]);
+        assert_eq!(found.len(), 1, "{project}");
+        assert_eq!(place.run(&["user", "show", "ada@example.org"])["email"], "ada@example.org");
+        place.run(&["key", "create", "--name", "agent 7", "--scope", "messages:read"]);
+        assert_eq!(place.run(&["key", "revoke", "agent 7"])["revoked"], true);
+        // What is deleted keeps its name for its log.
+        place.run(&["project", "delete", &name]);
+        place.run(&["tenant", "delete", "Acme & Söhne"]);
+        assert_eq!(
+            place.rows(&["query", "activity", "--project", &name, "--action", "site.publish"]).len(),
+            1
+        );
+        if !is_served {
+            assert!(place.rows(&["query", "enforcement", "--tenant", "Acme & Söhne"]).is_empty());
+        }
+        place.run(&["mailbox", "delete", "ada@example.org"]);
+        let told = refused(&place.output(&["query", "enforcement", "--tenant", "nobody at/all?#"], ""), 1);
+        assert!(told.contains("none of the tenants is called"), "{told}");
+        drop(server);
+        // The second time there are two that are deleted: the refusal has both.
+        if is_served {
+            let told = refused(&place.output(&["query", "enforcement", "--tenant", "Acme & Söhne"], ""), 1);
+            assert!(told.contains(tenant.as_str().expect("an id")) && told.contains("(deleted)"), "{told}");
+        }
+    }
+    for _ in 0..2 {
+        place.run(&["tenant", "create", "--name", "Twin"]);
+    }
+    let told = refused(&place.output(&["tenant", "show", "Twin"], ""), 1);
+    assert!(told.contains("name one by its id"), "{told}");
+}
+
+#[test]
+fn a_filter_that_a_log_has_not_is_refused_and_mailbox_means_the_mailbox_everywhere() {
+    let place = Place::new();
+    let tenant = place.run(&["tenant", "create", "--name", "Acme"])["id"].clone();
+    let mut id = Value::Null;
+    for address in ["ada@example.org", "bob@example.org"] {
+        let mailbox = place.run(&["mailbox", "create", "--address", address, "--tenant", "Acme"]);
+        id = if address.starts_with("ada") { mailbox["id"].clone() } else { id };
+    }
+    let event = |address: &str| {
+        json!({
+            "tenant_id": tenant, "mailbox_address": address, "action_taken": "blocked", "sent_count": 2, "limit_value": 1,
+        })
+    };
+    let file = place.at("events.ndjson");
+    std::fs::write(&file, format!("{}\n{}\n", event("ada@example.org"), event("bob@example.org")))
+        .expect("a file");
+    place.output(&["import", "enforcement", &file.display().to_string()], "");
+    for mailbox in ["ada@example.org".to_owned(), id.to_string()] {
+        for verb in ["query", "export"] {
+            let found = if verb == "query" {
+                place.rows(&["query", "enforcement", "--mailbox", &mailbox])
+            } else {
+                let text = run(&place.data(), &["export", "enforcement", "--mailbox", &mailbox]);
+                text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+            };
+            assert_eq!(found.len(), 1, "{verb} {mailbox}: {found:?}");
+            assert_eq!(found[0]["mailbox_address"], "ada@example.org");
+        }
+    }
+    run(&place.data(), &["mailbox", "delete", "ada@example.org"]);
+    assert_eq!(
+        place.rows(&["query", "enforcement", "--mailbox", &id.to_string()]).len(),
+        1,
+        "a deleted one's too"
+    );
+    for arguments in [
+        &["query", "enforcement", "--mailbox", "nonsense"][..],
+        &["export", "enforcement", "--project", "Acme"],
+        &["query", "enforcement", "--outcome", "delivered"],
+        &["query", "activity", "--mailbox", "1"],
+        &["export", "activity", "--tenant", "Acme"],
+        &["query", "messages", "--mailbox", "1", "--action", "blocked"],
+        &["query", "control", "--mailbox", "1"],
+        &["import", "activity", "--project", "x", "--mailbox", "1", "/dev/null"],
+    ] {
+        let output = place.output(arguments, "");
+        let told = refused(&output, 1);
+        assert!(output.stdout.is_empty(), "{arguments:?}: {told}");
+    }
+    place.run(&["retention", "set", "messages", "30"]);
+    let controls = place.rows(&["query", "control", "--limit", "1"]);
+    assert_eq!(controls.len(), 1);
+    let number = controls[0]["id"].to_string();
+    assert!(run(&place.data(), &["proof", "control", &number]).starts_with("c2sp.org/tlog-proof"));
+}
+
+#[test]
+fn what_is_wrong_with_the_command_sends_no_message_back() {
+    let place = Place::new();
+    run(&place.data(), &["mailbox", "create", "--address", "ada@example.org"]);
+    let record = |more: &[&str], input: &str| {
+        let arguments = [&["record", "message", "--sysexits", "--mailbox"][..], more].concat();
+        place.output(&arguments, input)
+    };
+    let good = record(&["ada@example.org"], MESSAGE);
+    assert_eq!(String::from_utf8_lossy(&good.stdout), "delivered 1@example.net\n", "one line: {good:?}");
+    refused(&record(&["ada@example.org"], ""), 65);
+    refused(&record(&["ada@example.org"], "no header field"), 65);
+    for more in [
+        &["nobody@example.org"][..],
+        &["ada@example.org", "--outcome", "lost"],
+        &["ada@example.org", "--set", "foo"],
+        &["ada@example.org", "--set", "foo=1"],
+        &["ada@example.org", "--bogus"],
+        &["ada@example.org", "--workspace", "nobody's"],
+        &["ada@example.org", "--config", "/nowhere"],
+        // The same message with another outcome contradicts what is recorded.
+        &["ada@example.org", "--outcome", "rejected_at_policy"],
+    ] {
+        refused(&record(more, MESSAGE), 75);
+    }
+    refused(&place.output(&["serve", "--set", "foo"], ""), 78);
+    refused(&place.output(&["serve", "--bogus"], ""), 78);
+}
+
+#[test]
+fn the_addresses_for_postfix_are_those_of_all_living_mailboxes() {
+    let place = Place::new();
+    run(&place.data(), &["workspace", "create", "--name", "Other"]);
+    for (address, workspace) in
+        [("zoe@example.org", "Main"), ("ada@example.org", "Other"), ("old@example.org", "Main")]
+    {
+        run(&place.data(), &["mailbox", "create", "--address", address, "--workspace", workspace]);
+    }
+    run(&place.data(), &["mailbox", "delete", "old@example.org"]);
+    assert_eq!(run(&place.data(), &["mailbox", "map"]), "ada@example.org OK\nzoe@example.org OK\n");
+    assert_eq!(run(&place.data(), &["mailbox", "map", "--workspace", "other"]), "ada@example.org OK\n");
+}
+
+#[test]
+fn the_same_body_is_too_large_with_a_server_and_without() {
+    let place = Place::new();
+    run(&place.data(), &["mailbox", "create", "--address", "ada@example.org"]);
+    let file = place.at("policy.json");
+    let policy = json!({
+        "defaultAction": "drop", "senders": [], "contentGuards": [], "note": "x".repeat(100_000),
+        "auditLog": { "retentionDays": 30, "includeBodyHash": false },
+    });
+    std::fs::write(&file, policy.to_string()).expect("a file");
+    let path = file.display().to_string();
+    let told = [false, true].map(|is_served| {
+        let server = is_served.then(|| Serving::start(&place.data()));
+        let told = refused(&place.output(&["mailbox", "policy", "1", &path], ""), 1);
+        drop(server);
+        told.lines().next().unwrap_or_default().to_owned()
+    });
+    assert!(told.iter().all(|told| told.contains("bytes")), "{told:?}");
+}
+
+#[test]
+fn a_limit_always_applies_for_each_mailbox_has_a_tenant() {
+    let place = Place::new();
+    let one = place.run(&["mailbox", "create", "--address", "ada@example.org", "--daily-send-limit", "1"]);
+    let other = place.run(&["mailbox", "create", "--address", "bob@example.org"]);
+    assert_eq!(one["tenant_name"], "default");
+    assert_eq!(one["tenant_id"], other["tenant_id"]);
+    run(&place.data(), &["tenant", "create", "--name", "Acme"]);
+    let moved = place.run(&["mailbox", "set", "ada@example.org", "--tenant", "Acme"]);
+    assert_eq!(moved["tenant_name"], "Acme");
+    let back = place.run(&["mailbox", "set", "ada@example.org", "--tenant", "none"]);
+    assert_eq!(back["tenant_id"], one["tenant_id"]);
+    // As an older version, or a backup of it, has them.
+    rusqlite::Connection::open(place.data().join("mailtrail.db"))
+        .and_then(|database| database.execute("UPDATE mailboxes SET tenant = NULL", []))
+        .expect("no tenants");
+    Serving::start(&place.data()).stop();
+    assert_eq!(place.run(&["mailbox", "show", "bob@example.org"])["tenant_id"], one["tenant_id"]);
+}
+
+#[test]
+fn retention_is_set_by_a_command_and_stands_in_the_trail() {
+    let place = Place::new();
+    let mailbox = place.run(&["mailbox", "create", "--address", "ada@example.org"]);
+    assert!(mailbox["retention_days"].is_null());
+    for is_served in [false, true] {
+        let server = is_served.then(|| Serving::start(&place.data()));
+        let days = if is_served { 400 } else { 300 };
+        let shown = place.run(&["retention", "set", "enforcement", &days.to_string()]);
+        assert_eq!(shown["days"], json!({ "enforcement": days, "messages": null, "activity": null }));
+        let shown = place.run(&["mailbox", "set", "ada@example.org", "--retention-days", &days.to_string()]);
+        assert_eq!(shown["retention_days"], days);
+        drop(server);
+    }
+    assert_eq!(place.run(&["retention", "show"])["days"]["enforcement"], 400);
+    // It beats the configuration until it is left to that again.
+    let with_file = ["retention", "show", "--set", "retention_days=7"];
+    assert_eq!(place.run(&with_file)["days"], json!({ "enforcement": 400, "messages": 7, "activity": null }));
+    place.run(&["retention", "set", "enforcement", "default"]);
+    assert_eq!(place.run(&with_file)["days"]["enforcement"], 7);
+    place.run(&["retention", "set", "enforcement", "forever"]);
+    assert!(place.run(&with_file)["days"]["enforcement"].is_null());
+    for (action, n) in [("retention.update", 4), ("mailbox.update", 2)] {
+        let noted = place.rows(&["query", "activity", "--action", action]);
+        assert_eq!(noted.len(), n, "{action}: {noted:?}");
+    }
+    let settings = place.rows(&["query", "control"]);
+    assert!(settings.iter().any(|row| row["body"]["mailboxes"] == json!([[1, 400]])), "{settings:?}");
+    assert!(settings.iter().any(|row| row["body"]["days"]["enforcement"] == 400), "{settings:?}");
+    // A policy says the days itself: another number is another version of it.
+    let file = place.at("policy.json");
+    let policy = json!({
+        "defaultAction": "drop", "senders": [], "contentGuards": [],
+        "auditLog": { "retentionDays": 30, "includeBodyHash": true },
+    });
+    std::fs::write(&file, policy.to_string()).expect("a file");
+    place.run(&["mailbox", "policy", "ada@example.org", &file.display().to_string()]);
+    place.run(&["mailbox", "set", "1", "--retention-days", "90"]);
+    let shown = place.run(&["mailbox", "policy", "1"]);
+    assert_eq!((&shown["version"], &shown["policy"]["auditLog"]["retentionDays"]), (&json!(2), &json!(90)));
+    assert_eq!(shown["policy"]["auditLog"]["includeBodyHash"], true);
+    refused(&place.output(&["mailbox", "set", "1", "--retention-days", "none"], ""), 1);
+    refused(&place.output(&["mailbox", "set", "1", "--retention-days", "0"], ""), 1);
+    refused(&place.output(&["retention", "set", "messages", "0"], ""), 1);
+    assert_eq!(place.run(&["check"])["ok"], true);
+}
+
+#[test]
+fn what_changes_nothing_is_not_recorded() {
+    let place = Place::new();
+    run(&place.data(), &["mailbox", "create", "--address", "ada@example.org", "--daily-send-limit", "5"]);
+    run(&place.data(), &["tenant", "create", "--name", "Acme"]);
+    run(&place.data(), &["project", "create", "--name", "News"]);
+    let before = place.rows(&["query", "activity", "--limit", "200"]).len();
+    for arguments in [
+        &["mailbox", "set", "1", "--daily-send-limit", "5"][..],
+        &["tenant", "set", "Acme", "--name", "Acme"],
+        &["project", "release", "News"],
+        &["workspace", "set", "Main", "--name", "Main"],
+        &["user", "set", "ada@example.org", "--role", "owner"],
+    ] {
+        run(&place.data(), arguments);
+        assert_eq!(place.rows(&["query", "activity", "--limit", "200"]).len(), before, "{arguments:?}");
+    }
+}
+
+#[test]
+fn stats_count_the_messages_of_a_deleted_mailbox() {
+    let place = Place::new();
+    run(&place.data(), &["mailbox", "create", "--address", "ada@example.org"]);
+    place.output(&["record", "message", "--mailbox", "1"], MESSAGE);
+    run(&place.data(), &["mailbox", "delete", "1"]);
+    let shown = place.run(&["stats"]);
+    let workspace = &shown["workspaces"][0];
+    assert_eq!((&workspace["mailboxes"], &workspace["rows"]["messages"]), (&json!(0), &json!(1)));
+}
+
+#[test]
+fn an_error_is_json_where_json_is_asked_for() {
+    let place = Place::new();
+    for (arguments, code) in [
+        (&["tenant", "show", "nobody", "--json"][..], 1),
+        (&["tenant", "--json", "shwo"], 1),
+        (&["--json", "--set", "foo", "stats"], 1),
+        (&["health", "--json"], 2),
+    ] {
+        let output = place.output(arguments, "");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        let told: Value = serde_json::from_slice(&output.stderr).unwrap_or_else(|_| panic!("{output:?}"));
+        for member in ["error", "code", "hint"] {
+            assert!(
+                told[member].as_str().is_some_and(|text| !text.is_empty()),
+                "{arguments:?} {member}: {told}"
+            );
+        }
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn each_cause_has_a_hint_of_its_own() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    for (arguments, code, hint) in [
+        (&["serve", "--listen", &address][..], 74, "--listen"),
+        (&["health"], 2, "no server runs here"),
+        (&["backup", "/nowhere/at/all.db"], 2, "make its directory"),
+        (&["bakcup"], 1, "mailtrail --help"),
+        (
+            &["serve", "--set", "backup_every=24h", "--set", "backup_directory=/proc/none"],
+            78,
+            "ReadWritePaths",
+        ),
+    ] {
+        let told = refused(&place.output(arguments, ""), code);
+        let (_, told_hint) = told.split_once("hint: ").expect("a hint");
+        assert!(told_hint.contains(hint), "{arguments:?}: {told}");
+    }
+    // Whoever was sent a proof has no log.
+    run(&place.data(), &["tenant", "create", "--name", "Acme"]);
+    let id = place.rows(&["query", "activity", "--limit", "1"])[0]["id"].as_str().expect("an id").to_owned();
+    let proof = place.at("proof");
+    std::fs::write(&proof, run(&place.data(), &["proof", "activity", &id])).expect("a file");
+    let elsewhere = output(&place.at("elsewhere"), &["verify", "--proof", &proof.display().to_string()], "");
+    let told = refused(&elsewhere, 1);
+    assert!(told.contains("--key"), "{told}");
+}
+
+#[test]
+fn health_names_what_fails_and_does_not_wait_for_a_server_that_was_stopped() {
+    let place = Place::new();
+    let server = Serving::start(&place.data());
+    assert_eq!(place.run(&["health"])["status"], "ready");
+    let pid = rustix::process::Pid::from_child(&server.process);
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("a signal");
+    let begun = std::time::Instant::now();
+    let told = refused(&place.output(&["health"], ""), 2);
+    assert!(told.contains("does not answer"), "{told}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "it waited");
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).expect("a signal");
+    server.stop();
+    // A clock that stands before the latest write.
+    let ahead = "UPDATE sequence SET last_now = last_now + 3600000000";
+    rusqlite::Connection::open(place.data().join("mailtrail.db"))
+        .and_then(|database| database.execute(ahead, []))
+        .expect("a later write");
+    let server = Serving::start(&place.data());
+    let told = refused(&place.output(&["health"], ""), 2);
+    assert!(told.contains("clock: ") && told.contains("mailtrail clock accept"), "{told}");
+    server.stop();
+}
