@@ -107,7 +107,7 @@ pub fn name_to_id(app: &App, admin: &Admin, route: &str, parameters: &mut Parame
     }
     let found = app
         .store
-        .read(|snapshot| names::list(snapshot, kind, text, &|workspace| admin.role(workspace).is_some()))?;
+        .read(|snapshot| names::list(snapshot, kind, text, |workspace| admin.role(workspace).is_some()))?;
     if let Some(named) = names::only(found)? {
         *text = named.id;
     }
@@ -125,7 +125,7 @@ fn list_names(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     let found = app.store.read(|snapshot| {
         let only = named.map(|named| admin.workspace(snapshot, Some(named))).transpose()?;
         let may_see = |key| admin.role(key).is_some() && only.is_none_or(|only| only == key);
-        names::list(snapshot, kind, name, &may_see)
+        names::list(snapshot, kind, name, may_see)
     })?;
     Response::json(200, &json!({ "names": found }))
 }

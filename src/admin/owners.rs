@@ -326,7 +326,7 @@ fn named_tenant(snapshot: &Snapshot<'_>, workspace: i64, named: Option<&str>) ->
     let named = match Uuid::parse(text) {
         Some(id) => Some(id),
         None => {
-            let found = names::list(snapshot, "tenants", text, &|key| key == workspace)?;
+            let found = names::list(snapshot, "tenants", text, |key| key == workspace)?;
             let living = found.into_iter().filter(|named| !named.deleted).collect();
             let found = names::only(living)?;
             let named = found.ok_or_else(|| not_called("tenant_id", text, "tenant"))?;

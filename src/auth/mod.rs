@@ -153,7 +153,7 @@ impl Admin {
                 Some(id) => workspaces::find(connection, id)?.map(|found| found.key),
                 None => {
                     let may_see = |key| self.role(key).is_some();
-                    let found = names::list(connection, "workspaces", text, &may_see)?;
+                    let found = names::list(connection, "workspaces", text, may_see)?;
                     let living = found.into_iter().filter(|named| !named.deleted).collect();
                     let found = names::only(living)?;
                     let named = found.ok_or_else(|| not_called("workspace_id", text, "workspace"))?;

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde::Serialize;
 
-use crate::canonical;
+use crate::canonical::{self, unbracketed};
 use crate::error::{Error, Result};
 use crate::ids::Uuid;
 
@@ -22,7 +22,7 @@ const KINDS: [(&str, &str); 7] = [
     (
         "mailboxes",
         "SELECT id, address, workspace, deleted_at IS NOT NULL FROM mailboxes
-         WHERE address = ?1 COLLATE NOCASE OR CAST(id AS TEXT) = ?1",
+         WHERE address = ?1 COLLATE NOCASE OR CAST(id AS TEXT) = ?1 OR canonical = ?2",
     ),
     (
         "projects",
@@ -35,7 +35,7 @@ const KINDS: [(&str, &str); 7] = [
     (
         "users",
         "SELECT uuid, email, workspace, deleted_at IS NOT NULL OR removed_at IS NOT NULL
-         FROM users JOIN members ON members.user = users.id WHERE email = ?1 COLLATE NOCASE",
+         FROM users JOIN members ON members.user = users.id WHERE email = ?1 COLLATE NOCASE OR canonical = ?2",
     ),
     ("invitations", "SELECT uuid, email, workspace, 0 FROM invitations WHERE email = ?1 COLLATE NOCASE"),
 ];
@@ -64,11 +64,14 @@ pub fn list(
     connection: &Connection,
     kind: &str,
     name: &str,
-    may_see: &dyn Fn(i64) -> bool,
+    may_see: impl Fn(i64) -> bool,
 ) -> Result<Vec<Named>> {
     let Some((_, sql)) = KINDS.iter().find(|(word, _)| *word == kind) else { return Ok(Vec::new()) };
     let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([name])?;
+    // An address has many spellings.
+    let name = unbracketed(name);
+    let spellings = [name.to_owned(), canonical::address(name)];
+    let mut rows = statement.query(rusqlite::params_from_iter(&spellings[..statement.parameter_count()]))?;
     let mut found: Vec<Named> = Vec::new();
     while let Some(row) = rows.next()? {
         let workspace = row.get(2)?;
@@ -86,11 +89,6 @@ pub fn list(
     }
     found.dedup_by(|one, other| one.id == other.id);
     found.truncate(MOST);
-    // An address may be in other letters than it is stored in.
-    let address = canonical::address(canonical::unbracketed(name));
-    if found.is_empty() && name.contains('@') && address != name {
-        return list(connection, kind, &address, may_see);
-    }
     Ok(found)
 }
 

@@ -1367,7 +1367,7 @@ fn administration(at: &Place) -> Vec<Row> {
         ("workspaces", "limit, cursor"),
         ("users", "workspace_id, limit, cursor"),
         ("tenants", "workspace_id, limit, cursor"),
-        ("mailboxes", "workspace_id, limit, cursor"),
+        ("mailboxes", "workspace_id, limit, cursor, deleted"),
         ("projects", "workspace_id, limit, cursor"),
         ("keys", "workspace_id, limit, cursor"),
         ("licenses", "limit, cursor"),
