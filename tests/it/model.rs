@@ -1028,8 +1028,10 @@ impl<'a> Case<'a> {
         let there = self.all(&path, ("authorization", &authorization), "items");
         for mut row in fresh {
             let actual = there.iter().find(|actual| actual["message_id"] == row.shown["message_id"]);
-            self.adopt(&mut row.shown, actual.expect("a new entry"), &["id"]);
-            self.last_seq += row.shown["appended"].as_array().map_or(0, |facts| facts.len() as i64);
+            self.adopt(&mut row.shown, actual.expect("a new entry"), &["id", "seq"]);
+            // It shows the number of its last fact.
+            let n_facts = row.shown["appended"].as_array().map_or(0, |facts| facts.len() as i64);
+            assert_eq!(row.shown["seq"].as_i64(), row.shown["id"].as_i64().map(|id| id + n_facts));
             self.entries.push(row);
         }
         let shown: Vec<&Value> = answered
@@ -1102,7 +1104,7 @@ impl<'a> Case<'a> {
             "body_hash": hash.filter(|_| keeps_hash), "capabilities_granted": object.get("capabilities_granted"),
             "tools_used": null, "tokens_consumed": object.get("tokens_consumed"),
             "reply_sent": object.get("reply_sent"), "mailbox_id": self.mailboxes[mailbox], "message_hash": null,
-            "policy_version": null, "recorded_at": recorded_at, "appended": appended, "recorded_by": "key test", "text_problem": null,
+            "policy_version": null, "recorded_at": recorded_at, "appended": appended, "recorded_by": "key test", "text_problem": null, "seq": null,
         });
         let at = at.unwrap_or(whole_seconds(now));
         // That it is to the mailbox itself goes without saying.
@@ -1168,6 +1170,7 @@ impl<'a> Case<'a> {
             let Some(data) = object.get(kind) else { continue };
             fold(&mut self.entries[at].shown, kind, data, recorded_at);
             self.last_seq += 1;
+            self.entries[at].shown["seq"] = self.last_seq.into();
         }
         assert_eq!(answer.json(), self.entries[at].shown);
     }
