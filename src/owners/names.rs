@@ -71,7 +71,8 @@ pub fn list(
     // An address has many spellings.
     let name = unbracketed(name);
     let spellings = [name.to_owned(), canonical::address(name)];
-    let mut rows = statement.query(rusqlite::params_from_iter(&spellings[..statement.parameter_count()]))?;
+    let n_parameters = statement.parameter_count();
+    let mut rows = statement.query(rusqlite::params_from_iter(&spellings[..n_parameters]))?;
     let mut found: Vec<Named> = Vec::new();
     while let Some(row) = rows.next()? {
         let workspace = row.get(2)?;
