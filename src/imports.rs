@@ -65,7 +65,10 @@ impl Place {
                     place.number = id.parse().ok();
                     place.id = Some(id);
                 }
-                ("seq" | "id", Some(Value::Number(number))) => place.number = number.as_i64(),
+                // A message's `seq` is that of what was appended last, and its id goes before.
+                ("seq" | "id", Some(Value::Number(number))) => {
+                    place.number = place.number.or_else(|| number.as_i64());
+                }
                 _ => {}
             }
         }

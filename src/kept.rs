@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::http::batch::{Recorded, Shape};
 use crate::http::stream::{self, Piece};
 use crate::http::{Body, Request, Response};
+use crate::messages::shown::Client;
 use crate::store::counts::Log;
 use crate::store::idempotency::{self, Kept};
 use crate::store::{Sharing, Store, Tx};
@@ -59,24 +60,27 @@ impl Shown {
     }
 }
 
-/// Puts a row into a piece as it was after the write with that last number; whether it is there still.
-type Show = fn(&Connection, (i64, i64), &mut Piece) -> Result<bool>;
+/// Puts a row into a piece as it was after the write with that last number, for that client; whether it is there still.
+type Show = fn(&Connection, (i64, i64, Client), &mut Piece) -> Result<bool>;
 
 fn show_of(log: i64) -> Result<(Show, &'static str)> {
     const SHOWN: [(Log, Show, &str); 3] = [
         (
             Log::Enforcement,
-            |connection, (number, _), piece| put(enforcement::sql::find(connection, number)?, piece),
+            |connection, (number, ..), piece| put(enforcement::sql::find(connection, number)?, piece),
             enforcement::sql::ROWS.table,
         ),
         (
             Log::Messages,
-            |connection, (number, last), piece| put(messages::sql::entry(connection, number, last)?, piece),
+            |connection, (number, last, client), piece| {
+                let entry = messages::sql::entry(connection, number, last)?;
+                put(entry.map(|entry| entry.for_client(client)), piece)
+            },
             messages::sql::ROWS.table,
         ),
         (
             Log::Activity,
-            |connection, (number, _), piece| put(activity::sql::find(connection, number)?, piece),
+            |connection, (number, ..), piece| put(activity::sql::find(connection, number)?, piece),
             activity::sql::ROWS.table,
         ),
     ];
@@ -109,7 +113,7 @@ impl App {
         let keep = |_: &Tx<'_>, response: &Response| keep_body(response);
         match self.once(workspace, request, Sharing::Savepoint, change, keep)? {
             Once::Now(response) => Ok(response),
-            Once::Before(kept) => self.again(kept),
+            Once::Before(kept) => self.again(request, kept),
         }
     }
 
@@ -124,7 +128,7 @@ impl App {
         let keep = |_: &Tx<'_>, (_, what): &(Response, String)| Ok(Kept::ShownOnce(what.clone()));
         match self.once(workspace, request, Sharing::Savepoint, change, keep)? {
             Once::Now((response, _)) => Ok(response),
-            Once::Before(kept) => self.again(kept),
+            Once::Before(kept) => self.again(request, kept),
         }
     }
 
@@ -138,8 +142,8 @@ impl App {
     ) -> Result<Response> {
         let keep = |_: &Tx<'_>, shown: &Shown| keep_rows(shown);
         match self.once(workspace, request, sharing, change, keep)? {
-            Once::Now(shown) => show(&self.store, shown),
-            Once::Before(kept) => self.again(kept),
+            Once::Now(shown) => show(&self.store, Client::of(request), shown),
+            Once::Before(kept) => self.again(request, kept),
         }
     }
 
@@ -159,7 +163,7 @@ impl App {
         };
         match self.once(workspace, request, Sharing::Checked, change, keep)? {
             Once::Now(recorded) => recorded.answer(201, id),
-            Once::Before(kept) => self.again(kept),
+            Once::Before(kept) => self.again(request, kept),
         }
     }
 
@@ -197,7 +201,7 @@ impl App {
         let Some(key) = idempotency_key(workspace, request)? else { return Ok(None) };
         let oldest = self.believed().plus_seconds(-self.answers_live());
         let kept = self.store.read(|snapshot| idempotency::find(snapshot, &key, oldest))?;
-        kept.map(|kept| self.again(kept)).transpose()
+        kept.map(|kept| self.again(request, kept)).transpose()
     }
 
     /// Seconds.
@@ -209,7 +213,7 @@ impl App {
     ///
     /// # Errors
     /// `Conflict` where it showed a secret, or what is gone.
-    fn again(&self, kept: Kept) -> Result<Response> {
+    fn again(&self, request: &Request, kept: Kept) -> Result<Response> {
         let response = match kept {
             Kept::Body { status, body } if body.is_empty() => Response::empty(status),
             Kept::Body { status, body } => Response::new(status, "application/json", body),
@@ -225,7 +229,7 @@ impl App {
                         return Err(gone());
                     }
                 }
-                show(&self.store, shown)?
+                show(&self.store, Client::of(request), shown)?
             }
             Kept::ShownOnce(what) => {
                 let message = format!(
@@ -268,7 +272,7 @@ fn keep_rows(shown: &Shown) -> Result<Kept> {
 }
 
 /// The answer, read from the rows. Those that are gone by now (the write is long answered then) are left out.
-fn show(store: &Arc<Store>, shown: Shown) -> Result<Response> {
+fn show(store: &Arc<Store>, client: Client, shown: Shown) -> Result<Response> {
     let (show, _) = show_of(shown.log)?;
     let Shown { status, shape, n, rows, last, action, .. } = shown;
     if shape == Shape::Lines {
@@ -282,7 +286,7 @@ fn show(store: &Arc<Store>, shown: Shown) -> Result<Response> {
                 if !piece.has_room() {
                     break;
                 }
-                if !show(snapshot, (*number, last), piece)? {
+                if !show(snapshot, (*number, last, client), piece)? {
                     piece.pass();
                 }
             }

@@ -41,6 +41,7 @@ pub mod http;
 pub mod auth;
 pub mod owners;
 pub mod export;
+pub mod follow;
 pub mod kept;
 pub mod proofs;
 pub mod store;

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::auth::{self, Admin, Caller, Session, address, denials};
 use crate::error::{Error, Result, Subject};
 use crate::http::coding;
-use crate::http::route::{Dialect, Handler, Parameters, Route};
+use crate::http::route::{Dialect, Handler, PACKAGE, Parameters, Route};
 use crate::http::{Admitted, Holder, Method, Refused, Request, Response, Service};
 use crate::mask::masked;
 use crate::seldom;
@@ -270,7 +270,10 @@ fn finish(
     // A stranger must not fill the disk.
     let passed_over = if caller == STRANGER { app.strangers_lines.line() } else { Some(0) };
     if let Some(passed_over) = passed_over {
-        log::info!(
+        // Whoever follows a log asks every second, mostly for nothing.
+        let is_following = response.status == 200 && request.query.has("after");
+        log::log!(
+            if is_following { log::Level::Debug } else { log::Level::Info },
             "{} {} {} {}ms {} {caller}{}",
             request.method.as_str(),
             route.map_or(STRANGER, |route| route.path),
@@ -363,7 +366,7 @@ impl NoRoute {
 }
 
 /// The route of a path, and the values of its `{names}`. `/api/v1/…` stands for `/v1/…` wherever there is no route
-/// of its own: the Mailbuttons SDK's base URL ends in `/api`.
+/// of its own: the Mailbuttons SDK's base URL ends in `/api`. So does a mailbox's route under `PACKAGE`.
 fn find(method: Method, path: &str) -> Result<(&'static Route, Parameters), NoRoute> {
     let wanted = if method == Method::Head { Method::Get } else { method };
     if let Some(found) = routes_of(path).find(|(route, _)| route.method == wanted) {
@@ -375,10 +378,18 @@ fn find(method: Method, path: &str) -> Result<(&'static Route, Parameters), NoRo
 
 /// Every route of a path, by whatever method, under both of its names.
 fn routes_of(path: &str) -> impl Iterator<Item = (&'static Route, Parameters)> {
-    let short = path.strip_prefix("/api").filter(|path| path.starts_with("/v1/"));
-    [Some(path), short].into_iter().flatten().flat_map(|path| {
+    [Some(path), short(path)].into_iter().flatten().flat_map(|path| {
         TABLES.iter().copied().flatten().filter_map(move |route| Some((route, route.matches(path)?)))
     })
+}
+
+/// What a path stands for that begins with the base URL of a vendor's client.
+fn short(path: &str) -> Option<&str> {
+    let of_package = path.strip_prefix(&PACKAGE[..PACKAGE.len() - 1]);
+    match of_package {
+        Some(path) => Some(path).filter(|path| path.starts_with("/v1/mailboxes/")),
+        None => path.strip_prefix("/api").filter(|path| path.starts_with("/v1/")),
+    }
 }
 
 fn allowed(path: &str) -> Vec<&'static str> {
@@ -393,9 +404,8 @@ fn allowed(path: &str) -> Vec<&'static str> {
 
 /// In whose words to refuse what has no route, or was not read far enough to have one.
 fn dialect(path: &str) -> Dialect {
-    let path = path.strip_prefix("/api").filter(|path| path.starts_with("/v1/")).unwrap_or(path);
-    match path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next()) {
-        Some("mailboxes") => Dialect::Mailbuttons,
+    match short(path).unwrap_or(path).strip_prefix("/v1/").and_then(|rest| rest.split('/').next()) {
+        Some("mailboxes" | "messages") => Dialect::Mailbuttons,
         Some("enforcement" | "tenants") => Dialect::TenantCore,
         Some("projects" | "workspaces" | "auth" | "me" | "invitations") => Dialect::SendDock,
         _ => Dialect::Problem,

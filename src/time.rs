@@ -79,6 +79,21 @@ impl Timestamp {
     /// Reads an RFC 3339 timestamp with any offset; leap seconds count as the second before. A space where the
     /// `+` of the offset was is taken as that `+`: that is what a query string makes of it (`+00:00`).
     pub fn parse(text: &str) -> Option<Self> {
+        Self::parse_any(text).filter(|timestamp| (Self::MIN..=Self::MAX).contains(timestamp))
+    }
+
+    /// For a bound of a filter: an instant of any year, taken for the nearest that there can be.
+    pub fn parse_clamped(text: &str) -> Option<Self> {
+        // The last hours of 9999 are none that jiff reads; December has as many days in every year.
+        let last_days = ["9999-12-30", "9999-12-31"].iter().any(|day| text.starts_with(day));
+        let parsed = Self::parse_any(text).map(|timestamp| timestamp.clamp(Self::MIN, Self::MAX));
+        parsed.or_else(|| {
+            let earlier = format!("9998{}", text.get(4..)?);
+            Self::parse_any(&earlier).filter(|_| last_days).map(|_| Self::MAX)
+        })
+    }
+
+    fn parse_any(text: &str) -> Option<Self> {
         let mut text = text.to_owned();
         // 2026-04-30T14:22:11 is 19 characters; an offset or a fraction follows.
         if let Some(space) = text.rfind(' ')
@@ -98,8 +113,7 @@ impl Timestamp {
             return None;
         }
         let timestamp: jiff::Timestamp = text.parse().ok()?;
-        let micros = Self(timestamp.as_microsecond());
-        (Self::MIN..=Self::MAX).contains(&micros).then_some(micros)
+        Some(Self(timestamp.as_microsecond()))
     }
 
     pub fn to_jiff(self) -> jiff::Timestamp {
@@ -238,6 +252,24 @@ mod tests {
         assert_eq!(Timestamp::parse("9999-12-30T22:00:00.999999Z"), Some(Timestamp::MAX));
         assert_eq!(Timestamp::parse("9999-12-30T22:00:01Z"), None);
         assert_eq!(Timestamp::checked_from_seconds(253_402_207_201), None);
+    }
+
+    #[test]
+    fn a_bound_of_a_filter_may_be_of_any_year() {
+        for (text, expected) in [
+            ("0001-01-01T00:00:00Z", Some(Timestamp::MIN)),
+            ("0000-01-01T00:00:00Z", Some(Timestamp::MIN)),
+            ("1969-12-31T23:59:59Z", Some(Timestamp::MIN)),
+            ("9999-12-31T23:59:59Z", Some(Timestamp::MAX)),
+            ("9999-12-30T22:00:01.5+14:00", Timestamp::parse("9999-12-30T08:00:01.5Z")),
+            ("9999-12-31T23:59:59-12:00", Some(Timestamp::MAX)),
+            ("9999-12-32T00:00:00Z", None),
+            ("9999-12-31T24:00:00Z", None),
+            ("9999-12-31", None),
+            ("10000-01-01T00:00:00Z", None),
+        ] {
+            assert_eq!(Timestamp::parse_clamped(text), expected, "{text}");
+        }
     }
 
     #[test]

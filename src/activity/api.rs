@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::auth::{self, Caller, Scope, Session, Standing, address};
 use crate::error::{Error, Result, Subject};
 use crate::export::{self, Page};
+use crate::follow;
 use crate::http::json::Fields;
 use crate::http::route::{Dialect, Handler, Route, bulk, route};
 use crate::http::stream::Format;
@@ -22,6 +23,7 @@ use crate::owners::workspaces::{self, Workspace};
 use crate::proofs;
 use crate::store::backup::last_seq;
 use crate::store::counts::Log;
+use crate::store::following::After;
 use crate::store::listing::{Cursor, Listing};
 use crate::store::{Snapshot, Tx};
 use crate::taken::Taker;
@@ -80,14 +82,14 @@ fn workspace_of(app: &App, session: &Session, request: &Request) -> Result<Works
 
 fn list_project(app: &App, session: &Session, request: &Request) -> Result<Response> {
     let project = project_of(app, session, request)?;
-    let page = listing::parse(request, &FILTERS)?;
+    let page = parse(request, &FILTERS)?;
     let taker = of_project(session, &project);
     list(app, session, request, page, sql::Scope::Project(project.key), taker)
 }
 
 fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Response> {
     let workspace = workspace_of(app, session, request)?;
-    let page = listing::parse(request, &[&FILTERS[..], &["project_id"]].concat())?;
+    let page = parse(request, &[&FILTERS[..], &["project_id"]].concat())?;
     let mut taker = of_workspace(session, &workspace);
     let scope = match request.query.text("project_id")? {
         None => sql::Scope::Workspace(workspace.key),
@@ -101,6 +103,14 @@ fn list_workspace(app: &App, session: &Session, request: &Request) -> Result<Res
         }
     };
     list(app, session, request, page, scope, taker)
+}
+
+/// What part of the list is asked for: what was recorded after a number, or a page by time.
+fn parse(request: &Request, filters: &[&str]) -> Result<(Option<After>, listing::Page)> {
+    Ok(match follow::parse(request, filters)? {
+        Some(after) => (Some(after), listing::Page::default()),
+        None => (None, listing::parse(request, filters)?),
+    })
 }
 
 /// Where it is noted what somebody takes of a project's log.
@@ -145,7 +155,7 @@ fn list(
     app: &App,
     session: &Session,
     request: &Request,
-    page: listing::Page,
+    (after, page): (Option<After>, listing::Page),
     scope: sql::Scope,
     taker: Taker<'_>,
 ) -> Result<Response> {
@@ -163,6 +173,14 @@ fn list(
         let filter = filter.in_stored_form(snapshot)?;
         sql::listing(snapshot, &filter, page.from, page.to, page.newest_first)
     })?;
+    if let Some(after) = after {
+        let (entries, next_after) = app.store.read_list(standing.asker, |snapshot| {
+            let followed = list.follow(snapshot, &after)?;
+            follow::page(snapshot, &followed, |connection, (number, _)| sql::find(connection, number))
+        })?;
+        app.note_page(taker, request, entries.n_rows())?;
+        return Ok(follow::answer("entries", entries, next_after));
+    }
     if page.format != Format::Json {
         app.note_export(taker, request)?;
         return stream_entries(app, &standing, list, page.format);

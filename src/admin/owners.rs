@@ -182,12 +182,16 @@ fn path_number(request: &Request) -> Result<i64> {
 }
 
 pub fn list_mailboxes(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
-    request.query.only(&OWNED)?;
+    request.query.only(&[&OWNED[..], &["deleted"]].concat())?;
+    let of = request.query.word(
+        "deleted",
+        &[("false", mailboxes::Of::Workspace as fn(i64) -> _), ("true", mailboxes::Of::Deleted)],
+    )?;
     let window = app.config.window_start(app.believed());
     app.store.read_list(admin.standing.asker, |snapshot| {
         let workspace = listed_workspace(admin, snapshot, request)?;
         let standing = admin.standing.clone().within(workspace);
-        let of = (mailboxes::Of::Workspace(workspace), window);
+        let of = (of.unwrap_or(mailboxes::Of::Workspace)(workspace), window);
         mailboxes_page(&standing, snapshot, &request.query, r#"{"mailboxes":["#, of)
     })
 }

@@ -120,7 +120,7 @@ pub enum Command {
     /// Look at a log, the newest rows first
     Query(Query),
     /// Follow a log
-    Tail(Query),
+    Tail(Tail),
     /// Show how much there is, by workspace and log
     Stats,
     /// Show or set what is kept how long, or make what is older go
@@ -408,7 +408,11 @@ pub enum MailboxCommand {
         name: Option<String>,
     },
     /// List the mailboxes
-    List,
+    List {
+        /// Those that were deleted: their log is there still, under their number or address
+        #[arg(long)]
+        deleted: bool,
+    },
     /// Show a mailbox, by id or name
     Show(Id),
     /// Change a mailbox: what is named is set
@@ -626,21 +630,26 @@ pub struct Import {
     pub from_line: usize,
 }
 
+/// From when to when, in people's words (`times`).
+#[derive(Args, Clone, Default)]
+pub struct Span {
+    /// From this time on: 2026-11-01, yesterday, 2h (ago), or RFC 3339; days begin at 00:00 UTC
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Before this time, in the same words
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+}
+
 /// Which rows: the parameters of the log's own route.
 #[derive(Args, Clone)]
 pub struct Filters {
-    /// enforcement, messages: the mailbox, by number or address
+    /// enforcement, messages: the mailbox, by number or address, also of a deleted one; otherwise all of them
     #[arg(long)]
     pub mailbox: Option<String>,
     /// activity: the project, by id or name; otherwise the workspace's
     #[arg(long)]
     pub project: Option<String>,
-    /// RFC 3339, inclusive
-    #[arg(long, value_name = "TIME")]
-    pub from: Option<String>,
-    /// RFC 3339, exclusive
-    #[arg(long, value_name = "TIME")]
-    pub to: Option<String>,
     /// enforcement: the tenant, by id or name
     #[arg(long, value_name = "ID")]
     pub tenant: Option<String>,
@@ -682,12 +691,25 @@ pub struct Query {
     pub log: Provable,
     #[command(flatten)]
     pub filters: Filters,
-    /// How many rows, 1 to 200
-    #[arg(long, default_value_t = 50)]
+    #[command(flatten)]
+    pub span: Span,
+    /// How many rows at most
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: u64,
     /// asc: oldest first
     #[arg(long, default_value = "desc")]
     pub order: String,
+}
+
+#[derive(Args)]
+pub struct Tail {
+    /// Which log
+    pub log: Log,
+    #[command(flatten)]
+    pub filters: Filters,
+    /// How many of the rows that are there already to begin with
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub lines: u64,
 }
 
 #[derive(Args)]
@@ -696,6 +718,8 @@ pub struct Export {
     pub log: Log,
     #[command(flatten)]
     pub filters: Filters,
+    #[command(flatten)]
+    pub span: Span,
     /// What to write
     #[arg(long, default_value = "ndjson")]
     pub format: FileFormat,

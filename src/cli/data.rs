@@ -1,15 +1,14 @@
-//! Rows in and out at a terminal: record, import, export, query, tail.
+//! Rows in and out: record, import, export; and which of a log are meant.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Export, FileFormat, Filters, Import, Log, Query, RecordCommand};
+use super::arguments::{Export, FileFormat, Filters, Import, Log, RecordCommand};
 use super::client::{Call, Client, encoded};
 use super::named::{NewDirectory, NewFile};
-use super::table::{Column, cell, table};
+use super::table::{Column, cell};
 use super::terminal::{print, tell, tell_over, write_out};
 use super::{Context, bundle};
 use crate::activity::NewEntry;
@@ -128,6 +127,14 @@ pub struct Owner<'a> {
     pub project: Option<&'a str>,
 }
 
+/// Where a log is listed: the messages also over all mailboxes.
+pub fn list_route(client: &Client, context: &Context, log: Log, of: Owner<'_>) -> Result<String> {
+    match (log, of.mailbox) {
+        (Log::Messages, None) => Ok("/v1/messages".into()),
+        _ => route(client, context, log, of),
+    }
+}
+
 /// Where a log is listed and recorded.
 pub fn route(client: &Client, context: &Context, log: Log, of: Owner<'_>) -> Result<String> {
     match log {
@@ -165,12 +172,10 @@ pub fn route(client: &Client, context: &Context, log: Log, of: Owner<'_>) -> Res
 
 impl Filters {
     /// Whether there is one.
-    fn any(&self) -> bool {
+    pub fn any(&self) -> bool {
         let all = [
             &self.mailbox,
             &self.project,
-            &self.from,
-            &self.to,
             &self.tenant,
             &self.action,
             &self.address,
@@ -186,7 +191,7 @@ impl Filters {
         all.into_iter().any(Option::is_some)
     }
 
-    fn owner(&self) -> Owner<'_> {
+    pub fn owner(&self) -> Owner<'_> {
         Owner { mailbox: self.mailbox.as_deref(), project: self.project.as_deref() }
     }
 
@@ -194,12 +199,10 @@ impl Filters {
     ///
     /// # Errors
     /// `Usage` for a filter that the log has not: without it everybody's rows would come.
-    fn parameters(&self, client: &Client, log: Log) -> Result<Vec<(&'static str, String)>> {
+    pub fn parameters(&self, client: &Client, log: Log) -> Result<Vec<(&'static str, String)>> {
         use Log::{Activity, Enforcement, Messages};
         let given = [
-            ("--from", "from", &self.from, &[Enforcement, Messages, Activity][..]),
-            ("--to", "to", &self.to, &[Enforcement, Messages, Activity]),
-            ("--tenant", "tenant_id", &self.tenant, &[Enforcement]),
+            ("--tenant", "tenant_id", &self.tenant, &[Enforcement][..]),
             ("--action", "action", &self.action, &[Enforcement, Activity]),
             ("--address", "mailbox_address", &self.address, &[Enforcement]),
             ("--mailbox", "mailbox_address", &self.mailbox, &[Enforcement, Messages]),
@@ -247,7 +250,7 @@ fn address_of(client: &Client, given: &str) -> Result<String> {
 }
 
 /// The envelope's name of the list.
-fn word(log: Log) -> &'static str {
+pub fn word(log: Log) -> &'static str {
     match log {
         Log::Enforcement => "events",
         Log::Messages => "items",
@@ -255,7 +258,7 @@ fn word(log: Log) -> &'static str {
     }
 }
 
-fn columns(log: Log) -> &'static [Column] {
+pub fn columns(log: Log) -> &'static [Column] {
     match log {
         Log::Enforcement => &[
             ("TIME", "/created_at", 0),
@@ -285,7 +288,7 @@ fn columns(log: Log) -> &'static [Column] {
 }
 
 /// Epoch seconds, as Mailbuttons has them, are shown as a time to a person.
-fn readable(mut rows: Vec<Value>) -> Vec<Value> {
+pub fn readable(mut rows: Vec<Value>) -> Vec<Value> {
     for row in &mut rows {
         if let Some(at) = row["received_at"].as_i64().and_then(crate::time::Timestamp::checked_from_seconds) {
             row["received_at"] = at.to_string().into();
@@ -305,130 +308,6 @@ fn readable(mut rows: Vec<Value>) -> Vec<Value> {
     rows
 }
 
-fn page(client: &Client, path: &str, log: Log, query: &Query) -> Result<Vec<Value>> {
-    let mut parameters = query.filters.parameters(client, log)?;
-    parameters.push(("limit", query.limit.to_string()));
-    parameters.push(("order", query.order.clone()));
-    let page = client.get(path, parameters)?;
-    Ok(page[word(log)].as_array().cloned().unwrap_or_default())
-}
-
-pub fn query(context: &Context, query: &Query) -> Result<()> {
-    let client = Client::open(context)?;
-    let filters = &query.filters;
-    let Some(log) = query.log.log() else { return controls(context, &client, query) };
-    let path = route(&client, context, log, filters.owner())?;
-    let rows = page(&client, &path, log, query)?;
-    if context.json {
-        return rows.iter().try_for_each(|row| print(&row.to_string()));
-    }
-    print(context.table(&readable(rows), columns(log)).trim_end())
-}
-
-/// What became of the tree itself: `proof control ID` proves one of them.
-fn controls(context: &Context, client: &Client, query: &Query) -> Result<()> {
-    if query.filters.any() || query.order != "desc" {
-        return Err(Error::usage(
-            "control has no filters and one order",
-            "leave them out; --limit says how many",
-        ));
-    }
-    let page = client.get("/api/v1/admin/controls", vec![("limit", query.limit.to_string())])?;
-    let rows = page["items"].as_array().cloned().unwrap_or_default();
-    if context.json {
-        return rows.iter().try_for_each(|row| print(&row.to_string()));
-    }
-    let columns = [("ID", "/id", 0), ("TIME", "/recorded_at", 0), ("KIND", "/kind", 0), ("WHAT", "/body", 1)];
-    print(context.table(&rows, &columns).trim_end())
-}
-
-/// Prints what is recorded from now on. Looks once a second at the newest pages, as far back as they have something
-/// new; rows that an import dates back further than that are not seen here.
-pub fn tail(context: &Context, query: &Query) -> Result<()> {
-    let mut client = Client::open(context)?;
-    if !client.stays_with_server() {
-        return Err(Error::usage(
-            "nobody serves this directory, so nothing new can come",
-            "start `mailtrail serve` first",
-        ));
-    }
-    let filters = &query.filters;
-    let Some(log) = query.log.log() else {
-        return Err(Error::usage("control is not followed", "`mailtrail query control` shows it"));
-    };
-    let path = route(&client, context, log, filters.owner())?;
-    let newest = newest_page(&client, &path, (log, query), None)?.0;
-    let mut last = newest.iter().map(number_of).max().unwrap_or(0);
-    loop {
-        let rows = rows_after(&client, &path, (log, query), last)?;
-        last = rows.iter().map(number_of).max().unwrap_or(last);
-        for row in readable_unless(context.json, rows) {
-            if context.json {
-                print(&row.to_string())?;
-            } else {
-                let text = table(std::slice::from_ref(&row), columns(log));
-                print(text.lines().nth(1).unwrap_or_default())?;
-            }
-        }
-        std::thread::sleep(Duration::from_secs(1));
-    }
-}
-
-/// The number of a row in the whole appliance: it only rises.
-fn number_of(row: &Value) -> i64 {
-    row["seq"].as_i64().or_else(|| row["id"].as_i64()).unwrap_or(0)
-}
-
-/// The rows with a higher number, in its order.
-fn rows_after(client: &Client, path: &str, query: (Log, &Query), last: i64) -> Result<Vec<Value>> {
-    let mut all = Vec::new();
-    let mut cursor = None;
-    loop {
-        let (mut rows, next) = newest_page(client, path, query, cursor)?;
-        rows.retain(|row| number_of(row) > last);
-        let has_new = !rows.is_empty();
-        all.append(&mut rows);
-        if !has_new || next.is_none() {
-            all.sort_by_key(number_of);
-            return Ok(all);
-        }
-        cursor = next;
-    }
-}
-
-/// A page, newest first, and the cursor of the next one: Mailbuttons has it in the envelope, the others in `Link`.
-fn newest_page(
-    client: &Client,
-    path: &str,
-    (log, query): (Log, &Query),
-    cursor: Option<String>,
-) -> Result<(Vec<Value>, Option<String>)> {
-    let mut parameters = query.filters.parameters(client, log)?;
-    parameters.push(("limit", "200".into()));
-    parameters.extend(cursor.map(|cursor| ("cursor", cursor)));
-    let call = Call {
-        method: Method::Get,
-        path: path.into(),
-        query: parameters,
-        headers: Vec::new(),
-        body: Vec::new(),
-    };
-    let answer = client.send(call)?;
-    let link =
-        answer.header("link").and_then(|link| Some(link.split_once('?')?.1.split_once('>')?.0.to_owned()));
-    let in_link = link.and_then(|link| {
-        let mut pairs = form_urlencoded::parse(link.as_bytes());
-        pairs.find(|(name, _)| name == "cursor").map(|(_, value)| value.into_owned())
-    });
-    let page = answer.json()?;
-    let next = in_link.or_else(|| page["next_cursor"].as_i64().map(|cursor| cursor.to_string()));
-    Ok((page[word(log)].as_array().cloned().unwrap_or_default(), next))
-}
-
-fn readable_unless(json: bool, rows: Vec<Value>) -> Vec<Value> {
-    if json { rows } else { readable(rows) }
-}
-
 // ---------------------------------------------------------------------------------------------- export
 
 pub fn export(context: &Context, export: &Export) -> Result<()> {
@@ -437,8 +316,9 @@ pub fn export(context: &Context, export: &Export) -> Result<()> {
     let file = export.output.as_deref().map(NewFile::create).transpose()?;
     let client = Client::open(context)?;
     let filters = &export.filters;
-    let path = route(&client, context, export.log, filters.owner())?;
+    let path = list_route(&client, context, export.log, filters.owner())?;
     let mut query = filters.parameters(&client, export.log)?;
+    query.extend(export.span.parameters()?);
     let format = match (&bundle, export.format) {
         (Some(_), _) => "proof",
         (None, FileFormat::Ndjson) => "ndjson",

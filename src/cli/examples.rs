@@ -59,7 +59,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("import", "mailtrail import messages --mailbox ada@example.org messages.ndjson"),
     ("export", "mailtrail export activity --project Newsletter -o activity.ndjson"),
     ("query", "mailtrail query messages --mailbox ada@example.org --outcome delivered"),
-    ("tail", "mailtrail tail enforcement"),
+    ("tail", "mailtrail tail messages --outcome rate_limited -n 5"),
     ("stats", "mailtrail stats"),
     ("retention run", "mailtrail retention run --dry-run"),
     ("retention show", "mailtrail retention show"),

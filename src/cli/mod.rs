@@ -13,6 +13,7 @@ mod configuration;
 mod data;
 mod demo;
 mod examples;
+mod look;
 mod manual;
 mod named;
 mod owners;
@@ -23,6 +24,7 @@ mod service;
 mod setup;
 mod table;
 mod terminal;
+mod times;
 mod witness;
 
 use std::ffi::OsString;
@@ -315,8 +317,8 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Record(command) => data::record(&context, &command),
         Command::Import(import) => data::import(&context, &import),
         Command::Export(export) => data::export(&context, &export),
-        Command::Query(query) => data::query(&context, &query),
-        Command::Tail(query) => data::tail(&context, &query),
+        Command::Query(query) => look::query(&context, &query),
+        Command::Tail(tail) => look::tail(&context, &tail),
     }
 }
 

@@ -134,9 +134,15 @@ impl<'a> Verbs<'a> {
     }
 
     fn rows(&self) -> Result<Vec<Value>> {
+        self.rows_where(None)
+    }
+
+    /// Those that a parameter of the route means.
+    fn rows_where(&self, only: Option<(&'static str, &str)>) -> Result<Vec<Value>> {
         let own_workspace = !matches!(self.family.path, "workspaces" | "licenses");
         let query =
             self.context.workspace.iter().filter(|_| own_workspace).map(|id| ("workspace_id", id.clone()));
+        let query = query.chain(only.map(|(name, value)| (name, value.to_owned())));
         let mut rows = Vec::new();
         let path = format!("{ADMIN}/{}", self.family.path);
         self.client.pages(&path, &query.collect::<Vec<_>>(), self.family.word, |page| {
@@ -173,7 +179,11 @@ impl<'a> Verbs<'a> {
     }
 
     fn list(&self) -> Result<()> {
-        let rows = self.rows()?;
+        self.list_where(None)
+    }
+
+    fn list_where(&self, only: Option<(&'static str, &str)>) -> Result<()> {
+        let rows = self.rows_where(only)?;
         self.context.answer(&json!({ self.family.word: rows, "count": rows.len() }), |_| {
             self.context.table(&rows, self.family.columns)
         })
@@ -333,7 +343,7 @@ pub fn mailbox(context: &Context, command: &MailboxCommand) -> Result<()> {
         MailboxCommand::Create { address, tenant, daily_send_limit, name } => verbs.create(json!({
             "address": address, "tenant_id": tenant, "daily_send_limit": daily_send_limit, "name": name,
         })),
-        MailboxCommand::List => verbs.list(),
+        MailboxCommand::List { deleted } => verbs.list_where(deleted.then_some(("deleted", "true"))),
         MailboxCommand::Show(Id { id }) => verbs.show(id),
         MailboxCommand::Set { id, daily_send_limit, tenant, retention_days, name } => {
             let mut members = Map::new();

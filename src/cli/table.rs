@@ -12,11 +12,6 @@ pub type Column = (&'static str, &'static str, u8);
 const LEAST: usize = 20;
 const GAP: usize = 2;
 
-/// As wide as the widest cells.
-pub fn table(rows: &[Value], columns: &[Column]) -> String {
-    fitted(rows, columns, None)
-}
-
 /// Rows of objects, in so many columns of a terminal; `None`: as many as it takes.
 pub fn fitted(rows: &[Value], columns: &[Column], most: Option<usize>) -> String {
     if rows.is_empty() {
@@ -212,7 +207,7 @@ mod tests {
 
     #[test]
     fn columns_stand_under_each_other_by_what_a_terminal_shows() {
-        let text = table(&rows(), &COLUMNS);
+        let text = fitted(&rows(), &COLUMNS, None);
         let ends: Vec<usize> =
             text.lines().skip(1).map(|line| width(line.split("2026-").next().unwrap_or_default())).collect();
         assert_eq!(ends, vec![ends[0]; 3], "{text}");

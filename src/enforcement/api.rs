@@ -12,6 +12,7 @@ use crate::auth::{Caller, Scope, Standing};
 use crate::canonical::other_form;
 use crate::error::{Error, Result, Subject};
 use crate::export::{self, Page};
+use crate::follow;
 use crate::http::json::{self as body, Fields};
 use crate::http::route::{Dialect, Handler, Route, bulk, route};
 use crate::http::stream::Format;
@@ -54,7 +55,9 @@ pub const ROUTES: &[Route] = &[
 ];
 
 fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
-    let page = listing::parse(request, &["tenant_id", "action", "mailbox_address"])?;
+    const FILTERS: [&str; 3] = ["tenant_id", "action", "mailbox_address"];
+    let after = follow::parse(request, &FILTERS)?;
+    let page = if after.is_some() { listing::Page::default() } else { listing::parse(request, &FILTERS)? };
     let query = &request.query;
     let tenant_id = query.text("tenant_id")?;
     let mut filter = Filter {
@@ -83,6 +86,14 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
     let listing_of = if has_bracketed { sql::listing_of_both_forms } else { sql::listing };
     let list = listing_of(&filter, page.from, page.to, page.newest_first);
     let taker = taker(caller, tenant_id);
+    if let Some(after) = after {
+        let (events, next_after) = app.store.read_list(caller.standing.asker, |snapshot| {
+            let followed = list.follow(snapshot, &after)?;
+            follow::page(snapshot, &followed, |connection, (number, _)| sql::find(connection, number))
+        })?;
+        app.note_page(taker, request, events.n_rows())?;
+        return Ok(follow::answer("events", events, next_after));
+    }
     if page.format != Format::Json {
         app.note_export(taker, request)?;
         return stream_events(app, &caller.standing, list, page.format);

@@ -10,7 +10,7 @@ use crate::store::listing::{Cursor, Start};
 use crate::time::Timestamp;
 
 /// The parameters every list by time knows.
-pub const PARAMETERS: [&str; 7] = ["limit", "offset", "cursor", "from", "to", "order", "format"];
+pub const PARAMETERS: [&str; 8] = ["limit", "offset", "cursor", "after", "from", "to", "order", "format"];
 
 pub struct Page {
     pub limit: i64,
@@ -20,6 +20,21 @@ pub struct Page {
     pub to: Option<Timestamp>,
     pub newest_first: bool,
     pub format: Format,
+}
+
+/// The first of a list, newest first.
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            limit: 0,
+            offset: 0,
+            start: Start::Offset(0),
+            from: None,
+            to: None,
+            newest_first: true,
+            format: Format::Json,
+        }
+    }
 }
 
 /// Reads them; `own` are the list's further parameters, anything else is refused.

@@ -53,6 +53,10 @@ impl Query {
         problems.none()
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(n, _)| n == name)
+    }
+
     /// The value as given; an empty one is refused.
     pub fn text(&self, name: &str) -> Result<Option<&str>> {
         match self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str()) {
@@ -81,13 +85,16 @@ impl Query {
         Ok(Some(text.parse().unwrap_or(nearest)))
     }
 
-    /// An RFC 3339 timestamp with any offset.
+    /// An RFC 3339 timestamp with any offset. One before 1970 or at the end of 9999 means the first or the last there is.
     pub fn timestamp(&self, name: &str) -> Result<Option<Timestamp>> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        Timestamp::parse(text).map(Some).ok_or_else(|| {
+        Timestamp::parse_clamped(text).map(Some).ok_or_else(|| {
             Error::invalid(
                 name,
-                format!("{} is not an RFC 3339 timestamp; accepted: 2026-04-30T14:22:11Z, any offset, years 1970 to 9999", quoted(text)),
+                format!(
+                    "{} is not an RFC 3339 timestamp; accepted: 2026-04-30T14:22:11Z, any offset",
+                    quoted(text)
+                ),
             )
         })
     }

@@ -8,6 +8,9 @@ use crate::auth::{Admin, Caller, Scope, Session};
 use crate::error::Result;
 use crate::store::Asker;
 
+/// The base URL for the Python package `mailbuttons` 0.1.0: the routes of mailboxes answer under it as it reads them.
+pub const PACKAGE: &str = "/sdk/mailbuttons-0.1/";
+
 pub struct Route {
     pub method: Method,
     /// Segments; `{name}` stands for one.

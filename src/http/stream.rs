@@ -52,7 +52,7 @@ impl Format {
         if self == Self::Json {
             return Ok(());
         }
-        match query.pairs().find(|(name, _)| matches!(*name, "limit" | "offset" | "cursor")) {
+        match query.pairs().find(|(name, _)| matches!(*name, "limit" | "offset" | "cursor" | "after")) {
             Some((name, _)) => Err(Error::invalid(
                 name,
                 "cannot be given with CSV, NDJSON or proofs, which stream the whole result; narrow it with from and to",

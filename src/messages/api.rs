@@ -3,16 +3,18 @@
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use super::across::Of;
 use super::gate;
 use super::guards;
 use super::policy::{self, Policy};
-use super::shown::COLUMNS;
+use super::shown::{COLUMNS, Client};
 use super::sql::{self, Filter, Recorded};
 use super::{Kind, LONGEST_REASON, NewEntry, Outcome, Received};
 use crate::app::App;
 use crate::auth::{Admin, Caller, Scope, Standing};
 use crate::error::{Error, Result, Subject};
 use crate::export::{self, Walked};
+use crate::follow;
 use crate::http::batch::{self, Batch};
 use crate::http::json::{self, Fields};
 use crate::http::route::{Dialect, Handler, Route, bulk, limit, route, single};
@@ -22,6 +24,7 @@ use crate::ids::unhex;
 use crate::imports;
 use crate::kept::Shown;
 use crate::owners::mailboxes::{self, Mailbox};
+use crate::owners::workspaces;
 use crate::proofs;
 use crate::store::backup::last_seq;
 use crate::store::counts::Log;
@@ -29,6 +32,12 @@ use crate::store::{Note, Sharing, Snapshot, Tx};
 use crate::taken::Taker;
 
 pub const ROUTES: &[Route] = &[
+    route(
+        Method::Get,
+        "/v1/messages",
+        Dialect::Mailbuttons,
+        Handler::Key(Scope::MESSAGES_READ, list_all_entries),
+    ),
     route(
         Method::Get,
         "/v1/mailboxes/{mailbox_id}/audit-logs",
@@ -100,30 +109,44 @@ fn living_mailbox(app: &App, workspace: i64, request: &Request) -> Result<Mailbo
     app.store.read(|snapshot| find_living_mailbox(snapshot, workspace, id))
 }
 
+/// The filters of every list of entries.
+const FILTERS: [&str; 6] =
+    ["message_id", "thread_id", "outcome", "sender_address", "recipient_address", "reason"];
+
 fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     let mailbox = mailbox_of(app, caller.workspace, request)?;
+    list_of(app, caller, request, (Of::Mailbox, mailbox.id), &FILTERS)
+}
+
+/// The entries of all mailboxes of the workspace, or of one that is named.
+fn list_all_entries(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
+    let filters = [&FILTERS[..], &["mailbox_id"]].concat();
+    let Some(id) = request.query.integer("mailbox_id", "the number of a mailbox")? else {
+        return list_of(app, caller, request, (Of::Workspace(caller.workspace), 0), &filters);
+    };
+    let mailbox = app.store.read(|snapshot| find_mailbox(snapshot, caller.workspace, id))?;
+    list_of(app, caller, request, (Of::Mailbox, mailbox.id), &filters)
+}
+
+fn list_of(
+    app: &App,
+    caller: &Caller,
+    request: &Request,
+    (of, mailbox): (Of, i64),
+    filters: &[&str],
+) -> Result<Response> {
     let query = &request.query;
-    query.only(&[
-        "message_id",
-        "thread_id",
-        "outcome",
-        "limit",
-        "cursor",
-        "from",
-        "to",
-        "order",
-        "sender_address",
-        "recipient_address",
-        "reason",
-        "format",
-    ])?;
+    let after = follow::parse(request, filters)?;
+    if after.is_none() {
+        query.only(&[filters, &["limit", "cursor", "after", "from", "to", "order", "format"]].concat())?;
+    }
     let format = Format::of(request)?;
     format.refuse_paging(query)?;
     let text = |name| Ok::<_, Error>(query.text(name)?.map(str::to_owned));
     let limit = limit(query)?;
     let cursor = query.integer("cursor", "the next_cursor of an earlier page")?;
     let filter = Filter {
-        mailbox: mailbox.id,
+        mailbox,
         message_id: query.mail_text("message_id")?,
         thread_id: query.mail_text("thread_id")?,
         outcome: query.word("outcome", &Outcome::WORDS)?,
@@ -134,13 +157,38 @@ fn list_entries(app: &App, caller: &Caller, request: &Request) -> Result<Respons
         to: query.timestamp("to")?,
         newest_first: listing::newest_first(query)?,
     };
-    let filter = app.store.read(|snapshot| filter.in_stored_form(snapshot))?;
-    let taker = taker(caller, mailbox.id);
+    // Of several mailboxes, in each of them.
+    let filter = match of {
+        Of::Mailbox => app.store.read(|snapshot| filter.in_stored_form(snapshot))?,
+        Of::Workspace(_) => filter,
+    };
+    let client = Client::of(request);
+    let taker = match of {
+        Of::Mailbox => taker(caller, mailbox),
+        Of::Workspace(workspace) => {
+            let id = app.store.read(|snapshot| workspaces::id_of(snapshot, workspace))?;
+            let id = id.map(|id| id.to_string()).unwrap_or_default();
+            Taker { target: ("workspace", id), ..taker(caller, mailbox) }
+        }
+    };
+    if let Some(after) = after {
+        let (items, next_after) = app.store.read_list(caller.standing.asker, |snapshot| {
+            let followed = of.follow(snapshot, &filter, &after)?;
+            // As it was when that number was recorded: what came later comes again.
+            follow::page(snapshot, &followed, |connection, (number, entry)| {
+                Ok(sql::entry(connection, entry, number)?.map(|entry| entry.for_client(client)))
+            })
+        })?;
+        app.note_page(taker, request, items.n_rows())?;
+        return Ok(follow::answer("items", items, next_after));
+    }
     if format != Format::Json {
         app.note_export(taker, request)?;
-        return stream_entries(app, &caller.standing, filter, format);
+        return stream_entries(app, &caller.standing, (of, filter, client), format);
     }
-    list_page(app, &caller.standing, &filter, (cursor, limit), |n_rows| app.note_page(taker, request, n_rows))
+    list_page(app, &caller.standing, (of, &filter, client), (cursor, limit), |n_rows| {
+        app.note_page(taker, request, n_rows)
+    })
 }
 
 fn taker(caller: &Caller, mailbox: i64) -> Taker<'_> {
@@ -160,15 +208,15 @@ const PAGE_BYTES: usize = 1024 * 1024;
 fn list_page(
     app: &App,
     standing: &Standing,
-    filter: &Filter,
+    (of, filter, client): (Of, &Filter, Client),
     (cursor, limit): (Option<i64>, i64),
     note: impl FnOnce(usize) -> Result<()>,
 ) -> Result<Response> {
     // One more says whether there are more.
     let limit = usize::try_from(limit).unwrap_or_default();
     let (mut page, first) = app.store.read_list(standing.asker, |snapshot| {
-        let numbers = sql::list(snapshot, filter, cursor, limit as i64 + 1)?;
-        let mut page = Page { has_more: numbers.len() > limit, numbers, n_shown: 0, n_bytes: 0 };
+        let numbers = of.list(snapshot, filter, cursor, limit as i64 + 1)?;
+        let mut page = Page { has_more: numbers.len() > limit, numbers, client, n_shown: 0, n_bytes: 0 };
         page.numbers.truncate(limit);
         let mut first = Piece::first();
         page.show(snapshot, &mut first)?;
@@ -186,6 +234,7 @@ fn list_page(
 struct Page {
     /// Of its entries.
     numbers: Vec<i64>,
+    client: Client,
     has_more: bool,
     n_shown: usize,
     n_bytes: usize,
@@ -199,7 +248,7 @@ impl Page {
                 break;
             }
             match sql::entry(connection, *number, i64::MAX)? {
-                Some(entry) => piece.push(&entry)?,
+                Some(entry) => piece.push(&entry.for_client(self.client))?,
                 // Pruned meanwhile.
                 None => piece.pass(),
             }
@@ -220,15 +269,22 @@ impl Page {
     }
 }
 
-fn stream_entries(app: &App, standing: &Standing, filter: Filter, format: Format) -> Result<Response> {
+fn stream_entries(
+    app: &App,
+    standing: &Standing,
+    (of, filter, client): (Of, Filter, Client),
+    format: Format,
+) -> Result<Response> {
     let last = app.store.read(|snapshot| last_seq(snapshot))?;
     let limits = (export::NUMBERS, export::LOOKED_AT);
     let walk = move |snapshot: &Snapshot<'_>, after: Option<&i64>| {
-        let (numbers, next) = sql::walk(snapshot, &filter, after.copied(), last, limits)?;
+        let (numbers, next) = of.walk(snapshot, &filter, (after.copied(), last), limits)?;
         Ok(Walked { numbers, next })
     };
     if format != Format::Proof {
-        let find = move |connection: &Connection, number| sql::entry(connection, number, last);
+        let find = move |connection: &Connection, number| {
+            Ok(sql::entry(connection, number, last)?.map(|entry| entry.for_client(client)))
+        };
         return Ok(export::rows(standing, format, COLUMNS, walk, find));
     }
     let (mut next, reader) = (export::numbers(standing, walk), standing.clone());
@@ -252,7 +308,7 @@ fn show_entry(app: &App, caller: &Caller, request: &Request) -> Result<Response>
         app.store.read(|snapshot| sql::find(snapshot, mailbox.id, request.parameter("message_id")))?;
     let entry = found.ok_or(Error::NotFound(Subject::Message))?;
     app.note_page(taker(caller, mailbox.id), request, 1)?;
-    Response::json(200, &entry)
+    Response::json(200, &entry.for_client(Client::of(request)))
 }
 
 /// Of the entry as it was recorded, or, with `fact`, of one of the facts that came later: the first is 1.

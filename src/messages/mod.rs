@@ -5,6 +5,7 @@
 //! `append`) and the list, `api` the routes, `policy` the mailbox's policy document, `guards` its patterns, `gate` the
 //! decision by it.
 
+pub mod across;
 pub mod api;
 pub mod gate;
 pub mod guards;

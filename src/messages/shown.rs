@@ -12,6 +12,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Kind, Outcome, TextProblem, Verdict, sum};
+use crate::http::Request;
+use crate::http::route::PACKAGE;
 use crate::time::Timestamp;
 
 /// JSON as it was stored.
@@ -25,9 +27,7 @@ pub struct Entry {
     pub thread_id: Option<String>,
     pub sender_address: Option<String>,
     pub recipient_address: Option<String>,
-    /// Epoch seconds.
-    #[serde(serialize_with = "seconds")]
-    pub received_at: Timestamp,
+    pub received_at: ReceivedAt,
     pub outcome: Outcome,
     pub reason: Option<String>,
     pub verification_dkim: Option<Verdict>,
@@ -52,9 +52,54 @@ pub struct Entry {
     pub recorded_by: Option<String>,
     /// Why the text could not be read, if it could not.
     pub text_problem: Option<TextProblem>,
+    /// The number of the latest row in it, its own or a fact's: whoever follows goes on from there.
+    pub seq: i64,
     /// How many facts are not in `appended`; `None`: all are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub appended_omitted: Option<i64>,
+}
+
+/// When a message was received, in the form that the client reads.
+#[derive(Debug, Clone, Copy)]
+pub struct ReceivedAt {
+    pub at: Timestamp,
+    is_text: bool,
+}
+
+impl ReceivedAt {
+    /// Epoch seconds, as the vendor documents it.
+    pub fn seconds(at: Timestamp) -> Self {
+        Self { at, is_text: false }
+    }
+}
+
+impl Serialize for ReceivedAt {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        if self.is_text { self.at.serialize(serializer) } else { seconds(&self.at, serializer) }
+    }
+}
+
+impl Entry {
+    /// For the vendor's Python package, which declares `received_at` as ISO 8601 text, if it asked.
+    #[must_use]
+    pub fn for_client(mut self, request: Client) -> Self {
+        self.received_at.is_text = request == Client::Package;
+        self
+    }
+}
+
+/// Who reads an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    Documented,
+    /// `mailbuttons` 0.1.0 of PyPI.
+    Package,
+}
+
+impl Client {
+    pub fn of(request: &Request) -> Self {
+        if request.path.starts_with(PACKAGE) { Self::Package } else { Self::Documented }
+    }
 }
 
 /// A fact in its entry.
@@ -93,6 +138,7 @@ pub const COLUMNS: &[&str] = &[
     "appended",
     "recorded_by",
     "text_problem",
+    "seq",
 ];
 
 fn seconds<S: serde::Serializer>(at: &Timestamp, serializer: S) -> std::result::Result<S::Ok, S::Error> {

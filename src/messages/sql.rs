@@ -4,7 +4,7 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use serde_json::{Value, json};
 
-use super::shown::{Appended, Entry, Fold, Raw, raw};
+use super::shown::{Appended, Entry, Fold, Raw, ReceivedAt, raw};
 use super::{
     Kind, LARGEST_SUM, MOST_BYTES, MOST_FACTS, MOST_LATE_REPORTS, NewEntry, NewFact, Outcome, TextProblem,
     Verdict, in_order, n_tokens, sum,
@@ -17,6 +17,7 @@ use crate::mask::quoted;
 use crate::owners::mailboxes::{self, Mailbox};
 use crate::owners::workspaces;
 use crate::store::counts::{Log, Recount, Series};
+use crate::store::following::{After, Followed};
 use crate::store::{Erasable, Kinds, Tx, clock_steps, numbers_as_json, texts};
 use crate::time::Timestamp;
 use crate::tlog::rows::{Column, Rows};
@@ -38,7 +39,7 @@ impl Entry {
             thread_id: row.get("thread_id")?,
             sender_address: row.get("sender_address")?,
             recipient_address: row.get("recipient_address")?,
-            received_at: row.get("received_at")?,
+            received_at: ReceivedAt::seconds(row.get("received_at")?),
             outcome: Outcome::from_number(row.get("outcome")?).unwrap_or(Outcome::Delivered),
             reason: row.get("reason")?,
             verification_dkim: verdict("dkim")?,
@@ -57,6 +58,7 @@ impl Entry {
             appended: Vec::new(),
             recorded_by: row.get("recorded_by")?,
             text_problem: row.get::<_, Option<i64>>("text_problem")?.and_then(TextProblem::from_number),
+            seq: row.get("seq")?,
             appended_omitted: None,
         })
     }
@@ -128,6 +130,70 @@ pub fn walk(
     Ok((meant, None))
 }
 
+/// Walks what was recorded behind a number, in the order of recording: entries, and facts, each of which brings its entry.
+/// `is_meant` is asked of an entry and its mailbox.
+pub fn follow(
+    connection: &Connection,
+    after: &After,
+    mut is_meant: impl FnMut(i64, i64) -> Result<bool>,
+) -> Result<Followed> {
+    // An outer join: a place that is passed over in here would not count as looked at.
+    let mut statement = connection.prepare_cached(
+        "SELECT place.number, place.entry, messages.mailbox
+         FROM (SELECT seq AS number, seq AS entry FROM messages WHERE seq > ?1
+               UNION ALL SELECT seq, message FROM message_facts WHERE seq > ?1 ORDER BY 1 LIMIT ?2) AS place
+         LEFT JOIN messages ON messages.seq = place.entry",
+    )?;
+    let mut rows = statement.query((after.number, after.most_looked_at))?;
+    after.collect(|| {
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let place: (i64, i64) = (row.get(0)?, row.get(1)?);
+        let mailbox: Option<i64> = row.get(2)?;
+        let is_meant = mailbox.map_or(Ok(false), |mailbox| is_meant(place.1, mailbox))?;
+        Ok(Some((place, is_meant)))
+    })
+}
+
+/// Up to `limit` entries of whatever mailbox, each with its mailbox, by their ids: after one, up to number `last`.
+pub fn of_any(
+    connection: &Connection,
+    newest_first: bool,
+    (after, last): (Option<i64>, i64),
+    limit: i64,
+) -> Result<Vec<(i64, i64)>> {
+    let sql = match newest_first {
+        true => "SELECT seq, mailbox FROM messages WHERE seq < ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT ?3",
+        false => "SELECT seq, mailbox FROM messages WHERE seq > ?1 AND seq <= ?2 ORDER BY seq ASC LIMIT ?3",
+    };
+    let after = after.unwrap_or(if newest_first { i64::MAX } else { 0 });
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map((after, last, limit), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether a filter means this entry of its mailbox. `thread` is that of the filter, which has none itself: it would look
+/// for all of the thread.
+pub fn is_meant(connection: &Connection, filter: &Filter, thread: Option<&str>, entry: i64) -> Result<bool> {
+    let ((indexed, values), (others, more)) = filter.conditions("");
+    let mut sql = "SELECT 1 FROM messages WHERE seq = ?".to_owned();
+    for condition in indexed.into_iter().chain(others) {
+        sql.push_str(" AND ");
+        sql.push_str(condition);
+    }
+    let mut bound = vec![Sql::from(entry)];
+    bound.extend(values.into_iter().chain(more));
+    if let Some(thread) = thread {
+        sql.push_str(
+            " AND (thread_id IN (?, ?) OR EXISTS (SELECT 1 FROM message_facts
+                   WHERE message = messages.seq AND kind = 1 AND data IN (?, ?)))",
+        );
+        let forms = [thread.to_owned(), other_form(thread)];
+        bound.extend(forms.clone().map(Sql::from));
+        bound.extend(forms.map(|form| Sql::from(Value::from(form).to_string())));
+    }
+    Ok(connection.prepare_cached(&sql)?.exists(params_from_iter(bound))?)
+}
+
 /// Conditions, and what is bound to them.
 type Conditions = (Vec<&'static str>, Vec<Sql>);
 
@@ -197,6 +263,12 @@ impl Filter {
             }
         }
         Ok(self)
+    }
+
+    /// Whether it means not just all.
+    pub fn has_conditions(&self) -> bool {
+        let ((indexed, _), (others, _)) = self.conditions("");
+        !indexed.is_empty() || !others.is_empty()
     }
 
     /// What the index leads to, and what is looked for among that.
@@ -488,6 +560,10 @@ fn with_facts(connection: &Connection, mut entry: Entry, last: i64) -> Result<En
         with_late_facts(connection, &mut entry, &mut fold, (last, place.is_some()))?;
     }
     fold.finish(&mut entry);
+    let latest: Option<i64> = connection
+        .prepare_cached("SELECT max(seq) FROM message_facts WHERE message = ?1 AND seq <= ?2")?
+        .query_row((entry.id, last), |row| row.get(0))?;
+    entry.seq = latest.unwrap_or(entry.id);
     Ok(entry)
 }
 
@@ -678,7 +754,7 @@ fn is_shown(connection: &Connection, known: &Standing, new: &NewEntry) -> Result
     let is_row = (new.thread_id.is_none() || is_text(&new.thread_id, &entry.thread_id))
         && is_text(&new.sender_address, &entry.sender_address)
         && (new.recipient_address.is_none() || is_text(&new.recipient_address, &entry.recipient_address))
-        && new.received_at.is_none_or(|at| at.seconds() == entry.received_at.seconds())
+        && new.received_at.is_none_or(|at| at.seconds() == entry.received_at.at.seconds())
         && new.outcome == Some(entry.outcome)
         && new.reason == entry.reason
         && [new.dkim, new.spf, new.dmarc]

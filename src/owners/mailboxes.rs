@@ -109,31 +109,33 @@ pub fn create(tx: &Tx<'_>, new: &NewMailbox) -> Result<Mailbox> {
 #[derive(Debug, Clone, Copy)]
 pub enum Of {
     Workspace(i64),
+    /// Those of a workspace that do not live any more.
+    Deleted(i64),
     Tenant(i64),
 }
 
 impl Of {
     fn condition(self) -> (&'static str, i64) {
         match self {
-            Self::Workspace(key) => ("mailboxes.workspace", key),
-            Self::Tenant(key) => ("mailboxes.tenant", key),
+            Self::Workspace(key) => ("mailboxes.workspace = ?1 AND mailboxes.deleted_at IS NULL", key),
+            Self::Deleted(key) => ("mailboxes.workspace = ?1 AND mailboxes.deleted_at IS NOT NULL", key),
+            Self::Tenant(key) => ("mailboxes.tenant = ?1 AND mailboxes.deleted_at IS NULL", key),
         }
     }
 }
 
-/// Up to so many that live, after this number.
+/// Up to so many of them, after this number.
 pub fn page(connection: &Connection, of: Of, after: i64, limit: i64) -> Result<Vec<Mailbox>> {
-    let (column, key) = of.condition();
+    let (condition, key) = of.condition();
     let mut statement = connection.prepare_cached(&format!(
-        "{SELECT} WHERE {column} = ?1 AND mailboxes.id > ?2 AND mailboxes.deleted_at IS NULL
-         ORDER BY mailboxes.id LIMIT ?3"
+        "{SELECT} WHERE {condition} AND mailboxes.id > ?2 ORDER BY mailboxes.id LIMIT ?3"
     ))?;
     Ok(statement.query_map((key, after, limit), Mailbox::from_row)?.collect::<rusqlite::Result<_>>()?)
 }
 
 pub fn count(connection: &Connection, of: Of) -> Result<i64> {
-    let (column, key) = of.condition();
-    let sql = format!("SELECT count(*) FROM mailboxes WHERE {column} = ?1 AND deleted_at IS NULL");
+    let (condition, key) = of.condition();
+    let sql = format!("SELECT count(*) FROM mailboxes WHERE {condition}");
     Ok(connection.prepare_cached(&sql)?.query_row([key], |row| row.get(0))?)
 }
 
@@ -143,6 +145,12 @@ pub fn numbers(connection: &Connection, workspace: i64) -> Result<Vec<(i64, bool
         .prepare_cached("SELECT id, deleted_at IS NULL FROM mailboxes WHERE workspace = ?1 ORDER BY id")?;
     let numbers = statement.query_map([workspace], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(numbers.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The numbers of all mailboxes of a workspace, deleted or not.
+pub fn ids(connection: &Connection, workspace: i64) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached("SELECT id FROM mailboxes WHERE workspace = ?1")?;
+    Ok(statement.query_map([workspace], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
 /// A mailbox of this workspace, also a deleted one (its log may still be read); `None`: unknown or another's.

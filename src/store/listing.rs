@@ -15,6 +15,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::counts::{Log, Range, Series, Width};
+use super::following::{After, Followed};
+use super::numbers_as_json;
 use crate::error::{Error, Result};
 use crate::mask::quoted;
 use crate::time::{DAY, Timestamp};
@@ -274,6 +276,33 @@ impl Listing {
             }
         }
         Ok((meant, None))
+    }
+
+    /// Walks the rows behind a number, in the order of their numbers, whenever they are of.
+    pub fn follow(&self, connection: &Connection, after: &After) -> Result<Followed> {
+        let mut conditions =
+            vec![format!("{}.{} IN (SELECT value FROM json_each(?))", self.table, self.owner)];
+        let mut values = vec![Value::from(numbers_as_json(&self.owners))];
+        for equal in &self.equals {
+            conditions.push(format!("{}?", equal.condition));
+            values.push(equal.value.clone());
+        }
+        values.push(after.number.into());
+        values.push(after.most_looked_at.into());
+        let sql = format!(
+            "SELECT seq, {} FROM {} WHERE seq > ? ORDER BY seq LIMIT ?",
+            conditions.join(" AND "),
+            self.table
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        after.collect(|| match rows.next()? {
+            None => Ok(None),
+            Some(row) => {
+                let seq = row.get(0)?;
+                Ok(Some(((seq, seq), row.get::<_, Option<bool>>(1)? == Some(true))))
+            }
+        })
     }
 
     /// Whether one row comes before another.

@@ -25,6 +25,7 @@ pub mod checksums;
 pub mod clock_steps;
 pub mod counts;
 pub mod disk;
+pub mod following;
 pub mod idempotency;
 pub mod jobs;
 pub mod listing;

@@ -378,12 +378,11 @@ fn common_parameters() -> Vec<(&'static str, String)> {
         "from=2026-04-30T14:22:11",
         "from=2026-04-30",
         "to=1745159400",
-        "from=1969-12-31T23:59:59Z",
         "to=10000-01-01T00:00:00Z",
         "to=2026-04-30T14:22:11Z[UTC]",
     ] {
         let (name, value) = query.split_once('=').unwrap_or_default();
-        let accepted = "accepted: 2026-04-30T14:22:11Z, any offset, years 1970 to 9999";
+        let accepted = "accepted: 2026-04-30T14:22:11Z, any offset";
         rows.push((query, format!("{name}: {value:?} is not an RFC 3339 timestamp; {accepted}")));
     }
     rows
@@ -403,7 +402,7 @@ fn unreadable_queries() -> Vec<(&'static str, &'static str)> {
 
 fn reading_events(at: &Place) -> Vec<Row> {
     let get = |query: &str| ask("GET", format!("/v1/enforcement/events?{query}")).key(at);
-    let known = "tenant_id, action, mailbox_address, limit, offset, cursor, from, to, order, format";
+    let known = "tenant_id, action, mailbox_address, limit, offset, cursor, after, from, to, order, format";
     let mut rows = Vec::new();
     for (query, message) in common_parameters() {
         rows.push(get(query).tenantcore(422, "invalid_parameter", &message));
@@ -690,7 +689,7 @@ fn reading_messages(at: &Place) -> Vec<Row> {
     for (query, message) in unreadable_queries() {
         rows.push(get(query).mailbuttons(400, message));
     }
-    let known = "message_id, thread_id, outcome, limit, cursor, from, to, order, sender_address, recipient_address, reason, format";
+    let known = "message_id, thread_id, outcome, sender_address, recipient_address, reason, limit, cursor, after, from, to, order, format";
     for (query, message) in [
         (
             "cursor=abc",
@@ -1050,7 +1049,7 @@ fn reading_activity(at: &Place) -> Vec<Row> {
             rows.push(get(query).senddock(400, message));
         }
         let known = format!(
-            "action, user_id, target_type, target_id{more}, limit, offset, cursor, from, to, order, format"
+            "action, user_id, target_type, target_id{more}, limit, offset, cursor, after, from, to, order, format"
         );
         for (query, message) in [
             ("offset=-1", "offset: -1 is not acceptable; accepted: 0 or more".to_owned()),
@@ -1368,7 +1367,7 @@ fn administration(at: &Place) -> Vec<Row> {
         ("workspaces", "limit, cursor"),
         ("users", "workspace_id, limit, cursor"),
         ("tenants", "workspace_id, limit, cursor"),
-        ("mailboxes", "workspace_id, limit, cursor"),
+        ("mailboxes", "workspace_id, limit, cursor, deleted"),
         ("projects", "workspace_id, limit, cursor"),
         ("keys", "workspace_id, limit, cursor"),
         ("licenses", "limit, cursor"),

@@ -492,3 +492,181 @@ fn health_names_what_fails_and_does_not_wait_for_a_server_that_was_stopped() {
     assert!(told.contains("clock: ") && told.contains("mailtrail clock accept"), "{told}");
     server.stop();
 }
+
+/// Events of these numbers, an hour apart.
+fn events(place: &Place, n: usize) {
+    let tenant = place.run(&["tenant", "create", "--name", "Acme"])["id"].clone();
+    let start = mailtrail::time::Timestamp::parse("2026-04-01T00:00:00Z").expect("a time");
+    let rows: String = (0..n)
+        .map(|n| {
+            let at = start.plus_seconds(n as i64 * 3600).to_string();
+            let row = json!({
+                "tenant_id": tenant, "mailbox_address": format!("{n}@example.org"), "action_taken": "blocked",
+                "sent_count": 2, "limit_value": 1, "created_at": at,
+            });
+            format!("{row}\n")
+        })
+        .collect();
+    let file = place.at("events.ndjson");
+    std::fs::write(&file, rows).expect("a file");
+    run(&place.data(), &["import", "enforcement", &file.display().to_string()]);
+}
+
+#[test]
+fn query_shows_as_many_as_are_asked_for_and_says_where_there_are_more() {
+    let place = Place::new();
+    events(&place, 450);
+    for (arguments, n, has_more) in [
+        (&[][..], 50, true),
+        (&["--limit", "200"], 200, true),
+        (&["--limit", "430"], 430, true),
+        (&["--limit", "449"], 449, true),
+        (&["--limit", "450"], 450, false),
+        (&["--limit", "100000"], 450, false),
+        (&["--limit", "3", "--order", "asc"], 3, true),
+        (&["--from", "2026-04-19", "--limit", "40"], 18, false),
+        (&["--from", "2026-04-19 06:00", "--limit", "40"], 12, false),
+        (&["--to", "2026-04-02", "--order", "asc"], 24, false),
+        (&["--from", "2h"], 0, false),
+        (&["--from", "yesterday", "--to", "today"], 0, false),
+    ] {
+        let asked = [&["query", "enforcement", "--json"], arguments].concat();
+        let output = place.output(&asked, "");
+        assert!(output.status.success(), "{arguments:?}");
+        let rows: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect();
+        assert_eq!(rows.len(), n, "{arguments:?}");
+        let is_asc = arguments.contains(&"asc");
+        let is_in_order = |pair: &[Value]| {
+            let at = |row: &Value| row["created_at"].as_str().expect("a time").to_owned();
+            (at(&pair[0]) < at(&pair[1])) == is_asc
+        };
+        assert!(rows.windows(2).all(is_in_order), "{arguments:?}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(told.contains("there are more"), has_more, "{arguments:?}: {told}");
+    }
+    for (arguments, named) in [
+        (&["--limit", "0"][..], "--limit"),
+        (&["--from", "last week"], "--from"),
+        (&["--to", "2026-02-30"], "--to"),
+        (&["--order", "up"], "order"),
+    ] {
+        let output = place.output(&[&["query", "enforcement"], arguments].concat(), "");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains(named) && told.contains("hint: "), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn what_happened_to_a_message_is_asked_without_its_mailbox() {
+    let place = Place::new();
+    for address in ["a@example.org", "b@example.org"] {
+        place.run(&["mailbox", "create", "--address", address]);
+        place.output(&["record", "message", "--mailbox", address], MESSAGE);
+    }
+    run(&place.data(), &["mailbox", "delete", "b@example.org"]);
+    for id in ["1@example.net", "<1@example.net>"] {
+        let found = place.rows(&["query", "messages", "--message-id", id]);
+        let to: Vec<&Value> = found.iter().map(|row| &row["recipient_address"]).collect();
+        assert_eq!(to, ["b@example.org", "a@example.org"], "{id}");
+    }
+    assert_eq!(place.rows(&["query", "messages"]).len(), 2);
+    assert_eq!(run(&place.data(), &["export", "messages"]).lines().count(), 2);
+    let listed = |arguments: &[&str]| -> Vec<String> {
+        let list = place.run(arguments);
+        let mailboxes = list["mailboxes"].as_array().expect("mailboxes");
+        mailboxes.iter().map(|one| one["primary_smtp"].as_str().expect("an address").to_owned()).collect()
+    };
+    assert_eq!(listed(&["mailbox", "list"]), ["a@example.org"]);
+    assert_eq!(listed(&["mailbox", "list", "--deleted"]), ["b@example.org"]);
+    assert_eq!(place.rows(&["query", "messages", "--mailbox", "b@example.org"]).len(), 1);
+    let activities = place.rows(&["query", "activity", "--user", "ada@example.org"]);
+    assert!(activities.iter().all(|row| row["user_id"].is_string()), "{activities:?}");
+}
+
+/// The lines that a command prints, as they come.
+struct Lines {
+    child: std::process::Child,
+    lines: std::sync::mpsc::Receiver<Value>,
+}
+
+impl Lines {
+    fn of(place: &Place, arguments: &[&str]) -> Self {
+        let mut command = mailtrail(&place.data(), &[arguments, &["--json"]].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a command");
+        let out = std::io::BufReader::new(child.stdout.take().expect("its output"));
+        let (sender, lines) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in std::io::BufRead::lines(out).map_while(Result::ok) {
+                let _ = sender.send(serde_json::from_str(&line).expect("JSON"));
+            }
+        });
+        Self { child, lines }
+    }
+
+    fn next(&self) -> String {
+        let row = self.lines.recv_timeout(std::time::Duration::from_secs(60)).expect("a line");
+        row["message_id"].as_str().expect("a message id").to_owned()
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn tail_shows_the_last_rows_and_goes_on_with_the_next_server() {
+    let place = Place::new();
+    place.run(&["mailbox", "create", "--address", "a@example.org"]);
+    let record = |n: usize| {
+        let message = MESSAGE.replace("1@example.net", &format!("{n}@example.net"));
+        let output = place.output(&["record", "message", "--mailbox", "a@example.org"], &message);
+        assert!(output.status.success(), "{output:?}");
+    };
+    (0..5).for_each(record);
+    let told = refused(&place.output(&["tail", "messages"], ""), 1);
+    assert!(told.contains("nobody serves this directory"), "{told}");
+    let journal = place.at("journal");
+    let serve = || {
+        let mut command =
+            mailtrail(&place.data(), &["serve", "--listen", "127.0.0.1:0", "--set", "log=info"]);
+        let log = std::fs::File::options().create(true).append(true).open(&journal).expect("a file");
+        command.stderr(log);
+        Serving::spawn(command)
+    };
+    let server = serve();
+    let tail = Lines::of(&place, &["tail", "messages", "-n", "2"]);
+    assert_eq!([tail.next(), tail.next()], ["3@example.net", "4@example.net"]);
+    record(5);
+    assert_eq!(tail.next(), "5@example.net");
+    server.stop();
+    // Recorded while nobody serves.
+    record(6);
+    record(7);
+    let server = serve();
+    record(8);
+    assert_eq!([tail.next(), tail.next(), tail.next()], ["6@example.net", "7@example.net", "8@example.net"]);
+    // An earlier time is no earlier place, and a server that is killed is one that went away.
+    server.kill();
+    let server = serve();
+    record(9);
+    assert_eq!(tail.next(), "9@example.net");
+    drop(tail);
+    server.stop();
+    let journal = std::fs::read_to_string(&journal).expect("the journal");
+    let n_asked = journal.lines().filter(|line| line.contains("GET /v1/messages")).count();
+    // The one page of the backlog.
+    assert_eq!(n_asked, 1, "{journal}");
+    for refused in [&["--limit", "5"][..], &["--order", "asc"], &["--to", "2026-04-01"], &["--from", "2h"]] {
+        let output = place.output(&[&["tail", "messages"], refused].concat(), "");
+        assert_eq!(output.status.code(), Some(1), "{refused:?}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains("unexpected argument") && told.contains(refused[0]), "{told}");
+    }
+}

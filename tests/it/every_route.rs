@@ -143,6 +143,7 @@ const ROWS: &[(&str, &str, &str, Who, u16, u16)] = &[
         200,
         404,
     ),
+    ("GET /v1/messages", "/v1/messages?mailbox_id=<mailbox>", "", Key("messages:read"), 200, 404),
     (
         "GET /v1/mailboxes/{mailbox_id}/audit-logs",
         "/v1/mailboxes/<mailbox>/audit-logs",
@@ -796,7 +797,7 @@ fn asking_changes_nothing() {
     assert!(server.db_number("SELECT count(*) FROM api_keys WHERE last_used_at IS NOT NULL") > 0);
 }
 
-/// The four lists that can be had as a whole say who took it, once, and only to who is let in. No other GET takes
+/// The five lists that can be had as a whole say who took it, once, and only to who is let in. No other GET takes
 /// `format`, so no other can be an export.
 #[test]
 fn only_an_export_is_noted_and_only_once() {
@@ -805,6 +806,7 @@ fn only_an_export_is_noted_and_only_once() {
     scene.ask_all();
     let exports = [
         "GET /v1/enforcement/events",
+        "GET /v1/messages",
         "GET /v1/mailboxes/{mailbox_id}/audit-logs",
         "GET /api/v1/workspaces/{id}/audit-log",
         "GET /api/v1/projects/{id}/audit-log",

@@ -124,6 +124,8 @@ const CASES: &[(&str, &str, &str)] = &[
         r#"{"tenant_id":"<tenant>"}"#,
     ),
     ("GET /api/v1/workspaces/{id}/members", "/api/v1/workspaces/<workspace>/members", ""),
+    ("GET /v1/messages", "/v1/messages?mailbox_id=<mailbox>", ""),
+    ("GET /v1/messages", "/v1/messages?mailbox_id=<mailbox>&after=0", ""),
     ("GET /v1/enforcement/events/{id}/proof", "/v1/enforcement/events/<event>/proof", ""),
     (
         "GET /v1/mailboxes/{mailbox_id}/audit-logs/{message_id}/proof",

@@ -22,6 +22,7 @@ mod enforcement;
 mod every_route;
 mod exports;
 mod facts;
+mod follow;
 mod fuzz;
 mod histories;
 mod http_server;

@@ -98,7 +98,8 @@ fn an_entry_has_the_vendors_fields_in_the_vendors_order() {
             "recorded_at",
             "appended",
             "recorded_by",
-            "text_problem"
+            "text_problem",
+            "seq"
         ]
     );
     for (name, value) in given.as_object().expect("an object") {
@@ -130,7 +131,7 @@ fn what_was_not_said_is_null_or_now() {
             "verification_dmarc": null, "from_alignment": null, "body_hash": null, "capabilities_granted": null,
             "tools_used": null, "tokens_consumed": null, "reply_sent": null, "mailbox_id": mailbox,
             "message_hash": null, "policy_version": null, "recorded_at": now, "appended": [],
-            "recorded_by": "key test", "text_problem": null,
+            "recorded_by": "key test", "text_problem": null, "seq": made["id"],
         })
     );
 }
@@ -213,7 +214,7 @@ fn a_raw_message_gives_its_own_facts_and_the_callers_outcome() {
         "verification_dmarc": "pass", "from_alignment": true, "body_hash": null, "capabilities_granted": null,
         "tools_used": null, "tokens_consumed": null, "reply_sent": null, "mailbox_id": mailbox,
         "message_hash": sha256(message.as_bytes()), "policy_version": null,
-        "recorded_at": time(START).seconds(), "appended": [], "recorded_by": "key test", "text_problem": null,
+        "recorded_at": time(START).seconds(), "appended": [], "recorded_by": "key test", "text_problem": null, "seq": made["id"],
     });
     assert_eq!(made, expected);
     assert_eq!(post_raw(&server, &path, message.as_bytes()).status(200).json(), made);
@@ -374,6 +375,9 @@ fn what_came_later_is_appended_in_order_and_shown_folded() {
             "recorded_at": at(80), "recorded_by": "key test",
         },
     ]);
+    // Of what was appended last.
+    expected["seq"] = shown["seq"].clone();
+    assert!(shown["seq"].as_i64() > first["seq"].as_i64());
     assert_eq!(shown, expected);
     assert_eq!(server.get(&one(mailbox, "m1")).status(200).json(), expected);
     let refused = server.patch(&one(mailbox, "m1"), &json!({ "thread_id": "t2" })).status(409).json();

@@ -11,12 +11,14 @@ use mailtrail::app::LOGS;
 use mailtrail::auth::{keys, license};
 use mailtrail::enforcement::{self, Action};
 use mailtrail::ids::Uuid;
+use mailtrail::messages::across::Of;
 use mailtrail::messages::{self, Outcome};
 use mailtrail::owners::mailboxes::{self, NewMailbox};
 use mailtrail::owners::tenants::{self, NewTenant};
 use mailtrail::owners::{invitations, projects, users, workspaces};
 use mailtrail::store::counts::{Log, Series};
 use mailtrail::store::disk::Disk;
+use mailtrail::store::following::After;
 use mailtrail::store::listing::{Cursor, Listing, Start};
 use mailtrail::store::{Store, Tx, migrate};
 use mailtrail::time::{Clock, Timestamp};
@@ -63,7 +65,9 @@ fn check(connection: &Connection, case: &str, statements: &BTreeSet<String>, int
         let lines = plan(connection, statement);
         let shown = format!("{case}\n{statement}\n  {}", lines.join("\n  "));
         for line in &lines {
-            let is_list = line == "SCAN CONSTANT ROW" || line.starts_with("SCAN json_each ");
+            // What a part of the statement found, or a list of values.
+            let is_list =
+                ["SCAN CONSTANT ROW", "SCAN place"].contains(&&**line) || line.starts_with("SCAN json_each ");
             assert!(!line.starts_with("SCAN") || is_list, "a scan: {shown}");
             assert!(!line.contains("TEMP B-TREE"), "a sort: {shown}");
             let table = ["enforcement_events", "messages", "activity"]
@@ -422,6 +426,61 @@ fn intended_for_messages(bits: u32) -> &'static str {
         [false, false, false, false, true, _] => "messages_outcome",
         [false, false, false, false, false, true] => "messages_recipient",
         [false, false, false, false, false, false] => "messages_mailbox",
+    }
+}
+
+/// By the numbers alone, whatever is meant.
+#[test]
+fn what_was_recorded_behind_a_number() {
+    let fixture = Fixture::new();
+    let connection = fixture.connection();
+    let after = After { number: 4000, most: 50, most_looked_at: 20_000 };
+    let events = enforcement::sql::Filter {
+        workspace: fixture.workspace,
+        tenant: None,
+        action: Some(Action::Blocked),
+        mailbox_address: Some("M7@acmecorp.com".into()),
+    };
+    let activities = activity::sql::Filter {
+        scope: activity::sql::Scope::Workspace(fixture.workspace),
+        action: Some("smtp.update3".into()),
+        user_id: None,
+        target_type: None,
+        target_id: None,
+    };
+    let lists = [
+        enforcement::sql::listing(&events, None, None, true),
+        activity::sql::listing(&connection, &activities, None, None, true).expect("a listing"),
+    ];
+    for list in lists {
+        let seen = statements(&connection, |connection| {
+            assert!(!list.follow(connection, &after).expect("rows").places.is_empty());
+        });
+        check(&connection, list.table, &seen, &["rowid"]);
+    }
+    for of in [Of::Mailbox, Of::Workspace(fixture.workspace)] {
+        for thread in [None, Some("T6".to_owned())] {
+            let filter = messages::sql::Filter {
+                thread_id: thread,
+                outcome: Some(Outcome::RateLimited),
+                ..of_mailbox(fixture.mailbox)
+            };
+            let seen = statements(&connection, |connection| {
+                let followed = of.follow(connection, &filter, &after).expect("entries");
+                assert!(followed.places.is_sorted_by(|a, b| a.0 < b.0), "{:?}", followed.places);
+                assert!(!followed.places.is_empty(), "{of:?}, {filter:?}");
+                of.walk(connection, &filter, (None, i64::MAX), (40, 500)).expect("a walk");
+            });
+            let intended = if of == Of::Mailbox { "messages_mailbox" } else { "rowid" };
+            let intended =
+                if of == Of::Mailbox && filter.thread_id.is_none() { "messages_outcome" } else { intended };
+            check(
+                &connection,
+                &format!("{of:?}, {filter:?}"),
+                &seen,
+                &["rowid", "messages_thread", intended],
+            );
+        }
     }
 }
 

@@ -944,7 +944,7 @@ def test_tail(tmp_path):
     with directory.serving() as server:
         server.post("/v1/enforcement/events", directory.key, OWN_EVENT | {"sent_count": 1})
         tail = subprocess.Popen(
-            [BINARY, "--data", directory.data, "--json", "tail", "enforcement"],
+            [BINARY, "--data", directory.data, "--json", "tail", "enforcement", "-n", "0"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=ENVIRONMENT,

@@ -303,7 +303,8 @@ async def reconstruct(client: Mailbuttons, mailbox_id: int, thread_id: str) -> l
 
 
 # The document says that `received_at` is epoch seconds, and so does the SDK's repository (`received_at: int`); the
-# wheel on PyPI was made before that, and wants text. `test_sdk_as_published` holds that down to this one field.
+# wheel on PyPI was made before that, and wants text. `test_sdk_as_published` holds that down to this one field; under a base
+# URL of its own it gets text.
 AS_DOCUMENTED = pydantic.create_model("AuditEntry", __base__=AuditEntry, received_at=(int, ...))
 
 
@@ -506,6 +507,33 @@ def test_sdk_as_published(world):
     with pytest.raises(pydantic.ValidationError) as refused:
         sdk(world, lambda client: client.get_audit_log(mailbox))
     assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [(("received_at",), "string_type")]
+
+
+def test_sdk_as_published_under_its_own_base_url(world):
+    """Unmodified: only the base URL is another."""
+    base = "/sdk/mailbuttons-0.1"
+    mailbox = world.new_mailbox("unmodified@acmecorp.com")
+    for n in range(7):
+        outcome = "delivered" if n % 2 else "rate_limited"
+        world.record(mailbox, message_id=f"m{n}", outcome=outcome, thread_id="t", received_at=1_700_000_000 + n)
+    page = sdk(world, lambda client: client.get_audit_log(mailbox, limit=3), base)
+    assert [entry.message_id for entry in page.items] == ["m6", "m5", "m4"]
+    assert page.items[0].received_at == "2023-11-14T22:13:26Z"
+    assert page.next_cursor == page.items[-1].id
+    found = sdk(world, lambda client: reconstruct(client, mailbox, "t"), base)
+    assert [entry.message_id for entry in found] == [f"m{n}" for n in range(7)]
+    limited = sdk(world, lambda client: client.get_audit_log(mailbox, outcome="rate_limited"), base + "/")
+    assert [entry.message_id for entry in limited.items] == ["m6", "m4", "m2", "m0"]
+    one = sdk(world, lambda client: client.get_audit_log(mailbox, message_id="m3"), base)
+    assert [entry.outcome for entry in one.items] == ["delivered"]
+    with pytest.raises(NotFoundError):
+        sdk(world, lambda client: client.get_audit_log(987_654), base)
+    with pytest.raises(ValidationError):
+        sdk(world, lambda client: client.get_audit_log(mailbox, outcome="lost"), base)
+    with pytest.raises(AuthError):
+        sdk(world, lambda client: client.get_audit_log(mailbox), base, key="mt_live_" + "0" * 48)
+    put = sdk(world, lambda client: client.set_policy(mailbox, a_policy(retention_days=30)), base)
+    assert sdk(world, lambda client: client.get_policy(mailbox), base) == put
 
 
 def a_policy(**audit_log):
