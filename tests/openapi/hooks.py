@@ -135,6 +135,10 @@ def before_call(context, case, kwargs):
             query.pop(name, None)
     if "offset" in query:
         query.pop("cursor", None)
+    # Following has an order of its own. What is wrong with any of them stays.
+    others = {"from", "to", "order", "offset", "cursor"} & query.keys() or query.get("format", "json") != "json"
+    if others and str(query.get("after")).isdigit():
+        del query["after"]
     if operation == "showConsistency" and {"old", "size"} <= query.keys():
         # Which trees there are no schema says.
         query.update({name: 1 for name in ["old", "size"] if str(query[name]).isdigit() and int(query[name]) > 0})
