@@ -201,6 +201,7 @@ impl<'a> Verbs<'a> {
     }
 
     fn delete(&self, id: &str) -> Result<()> {
+        let id = &self.client.id_of(self.family.path, id)?;
         self.client.delete(&self.path(id))?;
         self.context.answer(&json!({ "id": id, "deleted": true }), |_| {
             format!("{id} is deleted; what is recorded of it stays")

@@ -424,8 +424,8 @@ impl Fields {
     /// An id of somebody else's making: `optional`, or an integer, whose digits are the id.
     pub fn foreign_id(&mut self, name: &str, most: usize) -> Result<Option<String>> {
         match self.members.get(name) {
-            Some(Value::Number(number)) if number.is_i64() || number.is_u64() => {
-                let digits = number.to_string();
+            Some(Value::Number(number)) if number.is_u64() || whole(&self.members[name]).is_some() => {
+                let digits = whole(&self.members[name]).map_or(number.to_string(), |whole| whole.to_string());
                 self.members.shift_remove(name);
                 Ok(Some(digits))
             }
