@@ -52,10 +52,10 @@ CREATE TABLE counts (
 -- nothing.
 CREATE TABLE idempotency (
     workspace   INTEGER NOT NULL REFERENCES workspaces (id),
-    key         TEXT    NOT NULL CHECK (length(key) BETWEEN 1 AND 255), -- U+0001 and its SHA-256 in hex
+    key         TEXT    NOT NULL CHECK (length(key) BETWEEN 1 AND 255), -- U+0001 and a SHA-256 of whose it is and it, in hex
     fingerprint BLOB    NOT NULL CHECK (length(fingerprint) = 32), -- SHA-256 of method, path, query and what the body says
     status      INTEGER NOT NULL,
-    body        BLOB    NOT NULL,                             -- see kind
+    body        BLOB    NOT NULL,                             -- see kind; its last 32 bytes are a seal of it
     created_at  INTEGER NOT NULL,
     -- The body is 0 the answer, 1 the numbers of the rows in it, 2 the name of what it showed once; 3: it was erased.
     kind        INTEGER NOT NULL DEFAULT 0 CHECK (kind IN (0, 1, 2, 3)),

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use rusqlite::Connection;
 use serde::Serialize;
 
+use crate::auth::OPERATOR;
 use crate::auth::denials::Denials;
-use crate::auth::keys::Known;
+use crate::auth::keys::{self, Known};
 use crate::auth::license::{self, License};
 use crate::auth::rates::Rates;
 use crate::auth::sound;
@@ -29,7 +30,7 @@ use crate::owners::twins;
 use crate::seldom::Seldom;
 use crate::store::disk::Disk;
 use crate::store::idempotency::Key;
-use crate::store::{Store, migrate, settings};
+use crate::store::{Asker, Store, migrate, settings};
 use crate::taken::Pages;
 use crate::time::{Clock, SECOND, Timestamp};
 use crate::tlog::rows::Rows;
@@ -230,7 +231,8 @@ impl App {
 }
 
 /// The `Idempotency-Key` of a request: 1 to 255 visible ASCII characters.
-pub fn idempotency_key(workspace: i64, request: &Request) -> Result<Option<Key>> {
+/// It is the caller's own: another caller's is another one.
+pub fn idempotency_key(app: &App, workspace: i64, request: &Request) -> Result<Option<Key>> {
     let Some(key) = request.single_header("idempotency-key")? else { return Ok(None) };
     if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
         return Err(Error::invalid("Idempotency-Key", "is not 1 to 255 visible ASCII characters"));
@@ -239,7 +241,22 @@ pub fn idempotency_key(workspace: i64, request: &Request) -> Result<Option<Key>>
         return Err(Error::invalid("Idempotency-Key", "holds an API key, and would be stored as it is"));
     }
     let (fingerprint, former_fingerprint) = retried::fingerprints(request);
-    Ok(Some(Key { workspace, key: key.to_owned(), fingerprint, former_fingerprint }))
+    Ok(Some(Key {
+        workspace,
+        caller: lasting_name(app, request.asker)?,
+        key: key.to_owned(),
+        fingerprint,
+        former_fingerprint,
+    }))
+}
+
+/// Who asks, by a name that stays when a key is rotated: a retry may come with the new one.
+fn lasting_name(app: &App, asker: Asker) -> Result<String> {
+    Ok(match asker {
+        Asker::Key(key) => format!("key {}", app.store.read(|snapshot| keys::rotated_from(snapshot, key))?),
+        Asker::Person(user) => format!("user {user}"),
+        Asker::Operator | Asker::Address(_) => OPERATOR.to_owned(),
+    })
 }
 
 /// Seconds that a time given from outside may be ahead of the clock.

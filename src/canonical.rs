@@ -118,6 +118,19 @@ fn misleading_in_name(text: &str) -> Option<char> {
     })
 }
 
+/// A name as it looks: without differences of width, composition, case and space. Letters of one alphabet that look like
+/// those of another (a Cyrillic `а`) are told apart.
+pub fn look(name: &str) -> String {
+    let plain: String = name.nfkc().filter(|c| !is_invisible(*c)).map(fold).nfkc().collect();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The first character that is another way to write one that looks the same: `＠` for `@`, `ａ` for `a`. Accents may be
+/// composed or not.
+pub fn lookalike(text: &str) -> Option<char> {
+    text.nfc().find(|c| !std::iter::once(*c).nfkc().eq(std::iter::once(*c).nfc()))
+}
+
 /// # Errors
 /// `Invalid`, naming the parameter, for a name that holds what nobody can see.
 pub fn check_name(parameter: &str, name: &str) -> Result<()> {

@@ -176,7 +176,7 @@ impl App {
         keep: impl FnOnce(&Tx<'_>, &T) -> Result<Kept> + Send + 'static,
     ) -> Result<Once<T>> {
         let sharing = if request.body.len() > LARGE_WRITE { Sharing::Alone } else { sharing };
-        let Some(key) = idempotency_key(workspace, request)? else {
+        let Some(key) = idempotency_key(self, workspace, request)? else {
             return self.store.write_as(sharing, change).map(Once::Now);
         };
         let lifetime = self.answers_live();
@@ -198,7 +198,7 @@ impl App {
         if request.method.is_safe() {
             return Ok(None);
         }
-        let Some(key) = idempotency_key(workspace, request)? else { return Ok(None) };
+        let Some(key) = idempotency_key(self, workspace, request)? else { return Ok(None) };
         let oldest = self.believed().plus_seconds(-self.answers_live());
         let kept = self.store.read(|snapshot| idempotency::find(snapshot, &key, oldest))?;
         kept.map(|kept| self.again(request, kept)).transpose()
@@ -251,8 +251,7 @@ fn distinct(numbers: &[i64]) -> i64 {
 }
 
 fn gone() -> Error {
-    let message =
-        "what was recorded under this Idempotency-Key was removed meanwhile; nothing is recorded again";
+    let message = "what was recorded under this Idempotency-Key was removed meanwhile, or its answer is not there as it was kept; nothing is recorded again";
     Error::conflict("recorded_and_removed", message)
 }
 

@@ -118,6 +118,18 @@ enum Door {
     Tree(Asker, fn(&App, Asker, &Request) -> Result<Response>),
 }
 
+impl Door {
+    fn asker(&self) -> Asker {
+        match self {
+            Self::Open(_) => Asker::default(),
+            Self::Key(caller, _) => caller.standing.asker,
+            Self::Session(session, _) => session.standing.asker,
+            Self::Admin(admin, _) => admin.standing.asker,
+            Self::Tree(asker, _) => *asker,
+        }
+    }
+}
+
 const STRANGER: &str = "-";
 
 /// Finds the route and the caller. `Err` is the refusal.
@@ -240,6 +252,7 @@ impl Guest<'_> {
     fn answer(mut self, body: Vec<u8>) -> Response {
         let started = Instant::now();
         self.request.body = body;
+        self.request.asker = self.door.asker();
         let (app, request) = (self.app, &self.request);
         let answered = match &self.door {
             Door::Open(handle) => handle(app, request),

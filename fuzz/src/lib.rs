@@ -75,6 +75,7 @@ fn request(headers: Vec<(String, String)>, peer: Peer) -> Request {
         headers,
         body: Vec::new(),
         peer,
+        asker: mailtrail::store::Asker::default(),
         line: Line::default(),
     }
 }

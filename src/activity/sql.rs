@@ -249,11 +249,22 @@ pub fn oldest(connection: &Connection) -> Result<Option<Timestamp>> {
         .optional()?)
 }
 
+/// When the activity was recorded that was recorded last.
+pub fn latest(connection: &Connection) -> Result<Option<Timestamp>> {
+    Ok(connection
+        .prepare_cached("SELECT coalesce(recorded_at, created_at) FROM activity ORDER BY seq DESC LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?)
+}
+
 /// What mailtrail noted of somebody or something.
 pub struct Noted {
+    pub seq: i64,
     pub workspace: i64,
     pub action: String,
     pub target: Option<Uuid>,
+    /// Of a mailbox, which has no other id.
+    pub number: Option<i64>,
     pub metadata: Json,
     pub at: Timestamp,
 }
@@ -265,24 +276,73 @@ pub fn each_own_note(
     actions: &[&str],
     mut tell: impl FnMut(Noted) -> Result<()>,
 ) -> Result<()> {
-    let mut statement = connection.prepare(
-        "SELECT activity.workspace, texts.text AS action, target_id, metadata, activity.created_at AS at
-         FROM activity JOIN texts ON texts.id = activity.action
-         WHERE project IS NULL AND action IN
+    let mut statement = connection.prepare(&format!(
+        "{NOTED} WHERE project IS NULL AND action IN
              (SELECT id FROM texts WHERE text IN (SELECT value FROM json_each(?1)))
-         ORDER BY seq",
-    )?;
+         ORDER BY seq"
+    ))?;
     let mut rows = statement.query([json!(actions).to_string()])?;
     while let Some(row) = rows.next()? {
-        tell(Noted {
+        tell(Noted::from_row(row)?)?;
+    }
+    Ok(())
+}
+
+/// Tells what mailtrail noted of settings since rows say who recorded them, which is since version 6: older notes say it
+/// otherwise. Those of projects stand in their own logs, where from then on nobody else records them, but the operator
+/// what happened elsewhere, with its own time.
+pub fn each_note_of_settings(
+    connection: &Connection,
+    actions: &[&str],
+    mut tell: impl FnMut(Noted) -> Result<()>,
+) -> Result<()> {
+    let mut statement = connection.prepare(&format!(
+        "{NOTED} WHERE activity.recorded_by IS NOT NULL AND (project IS NULL
+                 OR activity.recorded_at IS NULL AND substr(texts.text, 1, 8) = 'project.')
+             AND action IN (SELECT id FROM texts WHERE text IN (SELECT value FROM json_each(?1)))
+         ORDER BY seq"
+    ))?;
+    let mut rows = statement.query([json!(actions).to_string()])?;
+    while let Some(row) = rows.next()? {
+        tell(Noted::from_row(row)?)?;
+    }
+    Ok(())
+}
+
+const NOTED: &str =
+    "SELECT seq, activity.workspace, texts.text AS action, target_id, metadata, activity.created_at AS at
+     FROM activity JOIN texts ON texts.id = activity.action";
+
+impl Noted {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let number = row.get_ref("target_id")?.as_str().ok().and_then(|text| text.parse().ok());
+        Ok(Self {
+            seq: row.get("seq")?,
             workspace: row.get("workspace")?,
             action: row.get("action")?,
             target: row.get("target_id").ok(),
+            number,
             metadata: serde_json::from_str(&row.get::<_, String>("metadata")?).unwrap_or_default(),
             at: row.get("at")?,
-        })?;
+        })
     }
-    Ok(())
+}
+
+/// What began by what mailtrail noted last of an action, and has not ended by it.
+pub fn under_way(connection: &Connection, action: &str) -> Result<Option<Noted>> {
+    let last = connection
+        .prepare(&format!(
+            "{NOTED} WHERE project IS NULL AND action = (SELECT id FROM texts WHERE text = ?1)
+             ORDER BY seq DESC LIMIT 1"
+        ))?
+        .query_row([action], Noted::from_row)
+        .optional()?;
+    Ok(last.filter(|noted| noted.metadata["state"] == "begun"))
+}
+
+/// Who recorded an activity.
+pub fn recorder(connection: &Connection, number: i64) -> Result<Option<String>> {
+    Ok(find(connection, number)?.and_then(|entry| entry.recorded_by.or(entry.actor)))
 }
 
 /// How many activities a workspace has, with those of its projects.

@@ -10,6 +10,7 @@ pub mod keys;
 pub mod owners;
 pub mod people;
 pub mod proof;
+mod told;
 pub mod vouching;
 
 use serde_json::json;

@@ -342,7 +342,7 @@ fn record_unless_secret(
     if !is_secret {
         return app.record(workspace, request, change);
     }
-    if idempotency_key(workspace, request)?.is_some() {
+    if idempotency_key(app, workspace, request)?.is_some() {
         let message =
             "is not taken with a password, of which a trace would be kept; without it nothing is set twice";
         return Err(Error::invalid("Idempotency-Key", message));

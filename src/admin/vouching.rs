@@ -1,5 +1,5 @@
-//! Whether the log vouches for who may come in: each living key, account and membership against what mailtrail noted of
-//! it. Whoever can write a file can put a row of theirs into it, and the tree has no leaves for these; but it has leaves
+//! Whether the log vouches for who may come in: each living key, account, membership and session against what mailtrail
+//! noted of it, and settings against what it noted of them (`told`). Whoever can write a file can put a row of theirs into it, and the tree has no leaves for these; but it has leaves
 //! for the notes of their making.
 //!
 //! What is dead opens nothing and is not looked at, so a key that nothing vouches for is revoked, and all is well. Where
@@ -7,23 +7,28 @@
 //! it is of that time, and is numbered behind one that is not, is one.
 //!
 //! # Bounds
-//! One pass over the activity log; what is noted of keys, accounts and memberships is held meanwhile, about 300 bytes
-//! each.
+//! One pass over the activity log; what is noted of keys, accounts, memberships and owners is held meanwhile, about 300
+//! bytes each, and about 20 of a login.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::told::{self, Told, as_noted};
+
 use crate::activity::sql::{self as activity, Noted};
+use crate::auth::FIRST_WORKSPACE;
 use crate::auth::keys::{self, HeldKey, Scope};
+use crate::auth::license::{self, License};
+use crate::auth::sessions::{self, HeldSession};
 use crate::error::Result;
 use crate::ids::Uuid;
 use crate::owners::invitations;
 use crate::owners::users::{self, HeldMember, HeldUser};
 use crate::owners::workspaces;
-use crate::store::{clock_steps, last_now, migrate};
+use crate::store::{clock_steps, last_now, latest_written, migrate};
 use crate::time::Timestamp;
 use crate::tlog::controls;
 
@@ -35,6 +40,7 @@ pub struct Unproved {
     pub keys: u64,
     pub accounts: u64,
     pub memberships: u64,
+    pub sessions: u64,
     /// Set before version 6, when it was not noted which.
     pub secrets: u64,
 }
@@ -42,11 +48,11 @@ pub struct Unproved {
 impl Unproved {
     /// In words, where there are any.
     pub fn told(self) -> Option<String> {
-        let Self { keys, accounts, memberships, secrets } = self;
+        let Self { keys, accounts, memberships, sessions, secrets } = self;
         let mut parts = Vec::new();
-        if keys + accounts + memberships > 0 {
+        if keys + accounts + memberships + sessions > 0 {
             parts.push(format!(
-                "{keys} keys, {accounts} accounts and {memberships} memberships are older than the activity log reaches"
+                "{keys} keys, {accounts} accounts, {memberships} memberships and {sessions} sessions are older than the activity log reaches"
             ));
         }
         if secrets > 0 {
@@ -58,15 +64,26 @@ impl Unproved {
     }
 }
 
-/// Tells every living key, account, membership and invitation that the log does not vouch for.
+/// Tells every living key, account, membership, invitation and session that the log does not vouch for, every setting
+/// that it contradicts, and a latest time that nothing was written at.
 pub fn find_unvouched(connection: &Connection, tell: &mut dyn FnMut(String)) -> Result<Unproved> {
-    let log = Log::read(connection)?;
+    let mut log = Log::read(connection)?;
     let mut unproved = Unproved::default();
     log.hold_keys(connection, &mut unproved, tell)?;
     log.hold_accounts(connection, &mut unproved, tell)?;
     log.hold_memberships(connection, &mut unproved, tell)?;
     if migrate::user_version(connection)? >= migrate::WITH_INVITATIONS {
         log.hold_invitations(connection, tell)?;
+        log.hold_sessions(connection, &mut unproved, tell)?;
+        log.hold_consent(connection, tell)?;
+        log.hold_licenses(connection, tell)?;
+        activity::each_note_of_settings(connection, &told::ACTIONS, |noted| {
+            log.told.add(&noted);
+            Ok(())
+        })?;
+        let is_told = |workspace| !(log.has_stepped && log.horizons.contains_key(&workspace));
+        log.told.hold(connection, is_told, tell)?;
+        hold_latest(connection, log.now, tell)?;
     }
     Ok(unproved)
 }
@@ -74,6 +91,7 @@ pub fn find_unvouched(connection: &Connection, tell: &mut dyn FnMut(String)) -> 
 #[derive(Debug, Clone, Default)]
 struct Key {
     workspace: i64,
+    name: Value,
     scopes: Value,
     expires_at: Value,
     fingerprint: Value,
@@ -85,6 +103,12 @@ struct Account {
     email: Option<String>,
     /// Of the last password that was noted.
     fingerprint: Value,
+    /// It was made, or got a password; else no more than a login is noted.
+    is_told: bool,
+    /// They chose a password themselves, since version 6.
+    has_chosen: bool,
+    /// Of those that they logged in to, and that did not end by a note.
+    sessions: HashSet<u64>,
 }
 
 /// What mailtrail noted, as far as it is there.
@@ -97,6 +121,10 @@ struct Log {
     accounts: HashMap<Uuid, Account>,
     /// The role; `None`: removed.
     members: HashMap<(i64, Uuid), Option<String>>,
+    /// Who accepted an invitation.
+    accepted: HashSet<(i64, Uuid)>,
+    licenses: HashSet<Uuid>,
+    told: Told,
     invitations: HashMap<Uuid, (i64, Value)>,
     ended_workspaces: HashMap<i64, Timestamp>,
     /// Up to when notes may be gone, of each workspace.
@@ -105,10 +133,14 @@ struct Log {
 }
 
 /// What is noted of any of them.
-const ACTIONS: [&str; 12] = [
+const ACTIONS: [&str; 16] = [
     "api_key.create",
     "api_key.rotate",
     "api_key.revoke",
+    "auth.login",
+    "auth.logout",
+    "backup.restore",
+    "license.issue",
     "user.password_change",
     "user.password_reset",
     "workspace.delete",
@@ -157,9 +189,13 @@ impl Log {
     }
 
     fn add(&mut self, noted: Noted) {
-        let Noted { workspace, action, target, metadata, at } = noted;
+        let Noted { workspace, action, target, metadata, at, .. } = noted;
+        if action == "backup.restore" {
+            self.accounts.values_mut().for_each(|account| account.sessions.clear());
+        }
         let key = |told: &Value| Key {
             workspace,
+            name: told["name"].clone(),
             scopes: told["scopes"].clone(),
             expires_at: told["expires_at"].clone(),
             fingerprint: told["fingerprint"].clone(),
@@ -195,13 +231,33 @@ impl Log {
             "workspace.user_created" => {
                 let email = metadata["email"].as_str().map(str::to_owned);
                 let fingerprint = metadata["fingerprint"].clone();
-                self.accounts.insert(target, Account { email, fingerprint });
+                let account = self.accounts.entry(target).or_default();
+                (account.email, account.fingerprint) = (email, fingerprint);
+                account.is_told = true;
             }
             "user.password_change" | "user.password_reset" => {
                 let account = self.accounts.entry(target).or_default();
                 account.fingerprint = metadata["fingerprint"].clone();
+                account.is_told = true;
+                account.has_chosen |= action == "user.password_change" && account.fingerprint.is_string();
+                let goes_on = metadata["goes_on"].as_str().and_then(session_of);
+                account.sessions.retain(|session| Some(*session) == goes_on);
+            }
+            "auth.login" | "auth.logout" => {
+                let Some(session) = metadata["fingerprint"].as_str().and_then(session_of) else { return };
+                let sessions = &mut self.accounts.entry(target).or_default().sessions;
+                match action == "auth.login" {
+                    true => sessions.insert(session),
+                    false => sessions.remove(&session),
+                };
+            }
+            "license.issue" => {
+                self.licenses.insert(target);
             }
             "workspace.member_added" | "workspace.member_role_changed" => {
+                if metadata["invitation_id"].is_string() {
+                    self.accepted.insert((workspace, target));
+                }
                 let role = metadata["role"].as_str().map(str::to_owned);
                 self.members.insert((workspace, target), role);
             }
@@ -263,6 +319,12 @@ impl Log {
         if noted.workspace != held.workspace {
             return Some("the log says that it was made for another");
         }
+        if noted.name.is_string()
+            && noted.name != held.name
+            && as_noted("name", &held.name.clone().into()).as_ref() != Some(&noted.name)
+        {
+            return Some("the log says that it has another name");
+        }
         // Of a key whose making is out of reach, and its rotation is not, they are not known.
         if let Value::Array(scopes) = &noted.scopes {
             let words: Vec<String> = scopes.iter().filter_map(Value::as_str).map(str::to_owned).collect();
@@ -296,7 +358,7 @@ impl Log {
             if *is_deleted {
                 return Ok(());
             }
-            let why = match self.accounts.get(id) {
+            let why = match self.accounts.get(id).filter(|account| account.is_told) {
                 None if workspaces.iter().any(|of| self.may_be_gone(*of, *created_at, before)) => {
                     unproved.accounts += 1;
                     return Ok(());
@@ -364,6 +426,79 @@ impl Log {
             Ok(())
         })
     }
+}
+
+impl Log {
+    /// Whoever's session it is logged in to it. Those of before version 6 the upgrade has ended.
+    fn hold_sessions(
+        &self,
+        connection: &Connection,
+        unproved: &mut Unproved,
+        tell: &mut dyn FnMut(String),
+    ) -> Result<()> {
+        sessions::each_held(connection, |held| {
+            let HeldSession { fingerprint, user, email, created_at, workspaces } = held;
+            let account = self.accounts.get(&user).zip(session_of(&fingerprint));
+            if account.is_some_and(|(account, session)| account.sessions.contains(&session)) {
+                return Ok(());
+            }
+            let places = if workspaces.is_empty() { vec![FIRST_WORKSPACE] } else { workspaces };
+            if places.iter().any(|of| self.may_be_gone(*of, created_at, Timestamp::MIN)) {
+                unproved.sessions += 1;
+                return Ok(());
+            }
+            tell(format!(
+                "the session {fingerprint} is one of {email}, but nothing in the log says that they logged in to it"
+            ));
+            Ok(())
+        })
+    }
+
+    /// What people did themselves: they chose a password, and accepted an invitation. Who did cannot be taken over by an
+    /// administrator, and is seen where they agreed to be.
+    fn hold_consent(&self, connection: &Connection, tell: &mut dyn FnMut(String)) -> Result<()> {
+        users::each_without_consent(connection, |user, workspace| {
+            match workspace {
+                None if self.accounts.get(&user).is_some_and(|account| account.has_chosen) => tell(format!(
+                    "the account {user} has a password that others gave it, but the log says that its person chose one"
+                )),
+                Some(workspace) if self.accepted.contains(&(workspace, user)) => tell(format!(
+                    "the account {user} is in workspace {workspace} unasked, but the log says that they accepted"
+                )),
+                _ => {}
+            }
+            Ok(())
+        })
+    }
+
+    fn hold_licenses(&self, connection: &Connection, tell: &mut dyn FnMut(String)) -> Result<()> {
+        let mut latest = Timestamp::MIN;
+        for (_, License { id, issued_at, .. }) in license::page(connection, 0, i64::MAX)? {
+            let before = latest;
+            latest = latest.max(issued_at);
+            if !self.licenses.contains(&id) && !self.may_be_gone(FIRST_WORKSPACE, issued_at, before) {
+                tell(format!("the license {id} is there, but nothing in the log says that it was issued"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A session's fingerprint, in eight bytes.
+fn session_of(fingerprint: &str) -> Option<u64> {
+    u64::from_str_radix(fingerprint, 16).ok()
+}
+
+/// The latest time that a write saw is also the time of something that was written, or nearly: a scheduler's row each ten
+/// minutes. All that is recorded is of that time until the clock is later.
+fn hold_latest(connection: &Connection, latest: Timestamp, tell: &mut dyn FnMut(String)) -> Result<()> {
+    let found = latest_written(connection)?.max(activity::latest(connection)?);
+    if let Some(found) = found.filter(|found| found.plus_days(1) < latest) {
+        tell(format!(
+            "the latest time that a write saw is {latest}, but nothing was written later than {found}"
+        ));
+    }
+    Ok(())
 }
 
 fn is_same_address(one: &str, other: &str) -> bool {

@@ -124,6 +124,7 @@ mod tests {
                 headers: headers.into_iter().collect(),
                 body: Vec::new(),
                 peer: Peer::Tcp(peer.parse().expect("an address")),
+                asker: crate::store::Asker::default(),
                 line: Line::default(),
             };
             let client = client(&request, &trusted).map(|ip| ip.to_string());

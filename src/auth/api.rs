@@ -50,7 +50,8 @@ fn login(app: &App, request: &Request) -> Result<Response> {
         if let Some(source) = source {
             sources::note(tx, user.key, source)?;
         }
-        logins::note(tx, &user, by, "auth.login", &json!({}))?;
+        let session = json!({ "fingerprint": sessions::fingerprint_of(&token) });
+        logins::note(tx, &user, by, "auth.login", &session)?;
         Ok(token)
     })?;
     let cookie = sessions::set_cookie(app, request, Some(&token));
@@ -63,8 +64,9 @@ fn logout(app: &App, session: &Session, request: &Request) -> Result<Response> {
         let (token, by) = (token.to_owned(), session.by.clone());
         app.store.write(move |tx| {
             sessions::end(tx, &token)?;
+            let ended = json!({ "fingerprint": sessions::fingerprint_of(&token) });
             match users::find_by_key(tx, key)? {
-                Some(user) => logins::note(tx, &user, by, "auth.logout", &json!({})),
+                Some(user) => logins::note(tx, &user, by, "auth.logout", &ended),
                 None => Ok(()),
             }
         })?;
@@ -112,7 +114,7 @@ fn put_password(app: &App, session: &Session, request: &Request) -> Result<Respo
     app.store.write(move |tx| {
         let user = as_proved(tx, &user).map_err(not_current)?;
         users::set_own_password(tx, user.key, &hash, token.as_deref())?;
-        note_own_password(tx, user.key, by)
+        note_own_password(tx, user.key, token.as_deref(), by)
     })?;
     Ok(Response::empty(204))
 }
@@ -144,9 +146,11 @@ fn as_proved(tx: &Tx<'_>, proved: &User) -> Result<User> {
         .ok_or(Error::Unauthenticated(Unauthenticated::Login))
 }
 
-fn note_own_password(tx: &mut Tx<'_>, user: i64, by: By) -> Result<()> {
+/// With the session that goes on, if one does.
+fn note_own_password(tx: &mut Tx<'_>, user: i64, kept: Option<&str>, by: By) -> Result<()> {
     let Some(user) = users::find_by_key(tx, user)? else { return Ok(()) };
-    let metadata = json!({ "fingerprint": user.fingerprint() });
+    let metadata =
+        json!({ "fingerprint": user.fingerprint(), "goes_on": kept.map(sessions::fingerprint_of) });
     logins::note(tx, &user, by, "user.password_change", &metadata)
 }
 
@@ -217,7 +221,7 @@ fn accept_invitation(app: &App, request: &Request) -> Result<Response> {
                 let user = as_proved(tx, proved)?;
                 users::set_own_password(tx, user.key, &hash, None)?;
                 let by = as_person(&user, by.clone());
-                note_own_password(tx, user.key, by)?;
+                note_own_password(tx, user.key, None, by)?;
                 user
             }
             (None, hash) => users::create(

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::canonical;
 use crate::error::{Error, Result, Unauthenticated};
 use crate::http::Request;
 use crate::ids::{Uuid, fingerprint, random_hex, sha256};
@@ -131,7 +132,9 @@ impl ApiKey {
     /// How each row that it records names it. A name with an `@`, as keys had them before, would make the row one of the
     /// person whose address that is.
     pub fn short_label(&self) -> String {
-        format!("key {}", if self.name.contains('@') { &self.hint } else { &self.name })
+        let is_address =
+            self.name.contains('@') || !self.name.is_ascii() && canonical::look(&self.name).contains('@');
+        format!("key {}", if is_address { &self.hint } else { &self.name })
     }
 
     /// Neither expired nor revoked. It expires by the time that is believed, and is revoked by whoever was at hand, also
@@ -189,11 +192,33 @@ pub struct NewKey {
     pub replaces: Option<i64>,
 }
 
+/// Rows name the key that recorded them by its name: it looks like no other's, nor like a person's.
+fn check_name(tx: &Tx<'_>, new: &NewKey) -> Result<()> {
+    canonical::check_name("name", &new.name)?;
+    let folded = canonical::look(&new.name);
+    if folded.contains('@') {
+        return Err(Error::invalid("name", "holds an @; accepted: what the key is for, not whose it is"));
+    }
+    let living = living(tx, tx.believed)?;
+    match living.iter().find(|key| key.workspace == new.workspace && canonical::look(&key.name) == folded) {
+        None => Ok(()),
+        Some(key) => {
+            let message = format!(
+                "the key {} ({}) is named {}: rows would not say which of them recorded them",
+                key.id,
+                key.hint,
+                quoted(&key.name)
+            );
+            Err(Error::conflict("key_name_taken", message))
+        }
+    }
+}
+
 /// Stores a key and returns it with its text, which is shown this once.
 pub fn create(tx: &mut Tx<'_>, new: NewKey) -> Result<(ApiKey, String)> {
     // One that is rotated keeps the name that it has.
-    if new.replaces.is_none() && new.name.contains('@') {
-        return Err(Error::invalid("name", "holds an @; accepted: what the key is for, not whose it is"));
+    if new.replaces.is_none() {
+        check_name(tx, &new)?;
     }
     let text = match new.given {
         Some(text) if is_well_formed(&text) => text,
@@ -267,6 +292,7 @@ pub fn revoke_all(connection: &Connection, at: Timestamp) -> Result<()> {
 pub struct HeldKey {
     pub id: Uuid,
     pub workspace: i64,
+    pub name: String,
     pub hint: String,
     pub scopes: Scope,
     pub created_at: Timestamp,
@@ -278,13 +304,14 @@ pub struct HeldKey {
 /// Tells every key, in the order of their making.
 pub fn each_held(connection: &Connection, mut tell: impl FnMut(HeldKey) -> Result<()>) -> Result<()> {
     let mut statement = connection.prepare(
-        "SELECT uuid, workspace, hint, scopes, created_at, expires_at, revoked_at, hash FROM api_keys ORDER BY id",
+        "SELECT uuid, workspace, name, hint, scopes, created_at, expires_at, revoked_at, hash FROM api_keys ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         tell(HeldKey {
             id: row.get("uuid")?,
             workspace: row.get("workspace")?,
+            name: row.get("name")?,
             hint: row.get("hint")?,
             scopes: Scope(row.get("scopes")?),
             created_at: row.get("created_at")?,
@@ -323,6 +350,14 @@ fn find_by_hash(connection: &Connection, hash: &[u8; 32]) -> Result<Option<ApiKe
         .prepare_cached(&format!("SELECT {COLUMNS} FROM api_keys WHERE hash = ?1"))?
         .query_row([&hash[..]], ApiKey::from_row)
         .optional()?)
+}
+
+/// The key at the beginning of those that this one was rotated from; itself, where it was not.
+pub fn rotated_from(connection: &Connection, key: i64) -> Result<i64> {
+    let sql = "WITH RECURSIVE line (id) AS (SELECT ?1 UNION
+                   SELECT replaces FROM api_keys JOIN line USING (id) WHERE replaces IS NOT NULL)
+               SELECT min(id) FROM line";
+    Ok(connection.prepare_cached(sql)?.query_row([key], |row| row.get(0))?)
 }
 
 /// Up to so many of a workspace, after this number.

@@ -100,6 +100,7 @@ mod tests {
             headers: vec![(OPERATOR_HEADER.into(), told.into())],
             body: Vec::new(),
             peer,
+            asker: crate::store::Asker::default(),
             line: Line::default(),
         })
     }

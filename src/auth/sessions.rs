@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::auth::address;
 use crate::error::{Error, Result, Unauthenticated};
 use crate::http::Request;
-use crate::ids::{random_hex, sha256};
+use crate::ids::{Uuid, fingerprint, random_hex, sha256};
 use crate::owners::users::{self, User};
 use crate::store::Tx;
 use crate::time::Timestamp;
@@ -25,6 +25,42 @@ const HOST_COOKIE: &str = "__Host-mailtrail_session";
 
 /// Sessions of a person. One more forgets the one that was not seen for longest.
 const MOST: i64 = 20;
+
+/// What the log knows a session by.
+pub fn fingerprint_of(token: &str) -> String {
+    fingerprint(&sha256(token.as_bytes()))
+}
+
+/// A session that was not ended, as it stands in a file.
+pub struct HeldSession {
+    pub fingerprint: String,
+    pub user: Uuid,
+    pub email: String,
+    pub created_at: Timestamp,
+    /// Where they are or were members.
+    pub workspaces: Vec<i64>,
+}
+
+/// Tells every one of them.
+pub fn each_held(connection: &Connection, mut tell: impl FnMut(HeldSession) -> Result<()>) -> Result<()> {
+    let mut statement = connection.prepare(
+        "SELECT hash, user, users.uuid, users.email, sessions.created_at FROM sessions
+         JOIN users ON users.id = sessions.user WHERE ended_at IS NULL",
+    )?;
+    let mut of = connection.prepare("SELECT workspace FROM members WHERE user = ?1")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let workspaces = of.query_map([row.get::<_, i64>("user")?], |row| row.get(0))?;
+        tell(HeldSession {
+            fingerprint: fingerprint(&row.get::<_, Vec<u8>>("hash")?),
+            user: row.get("uuid")?,
+            email: row.get("email")?,
+            created_at: row.get("created_at")?,
+            workspaces: workspaces.collect::<rusqlite::Result<_>>()?,
+        })?;
+    }
+    Ok(())
+}
 
 /// Starts a session; returns the token for the cookie.
 pub fn create(tx: &Tx<'_>, user: i64) -> Result<String> {

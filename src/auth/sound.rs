@@ -8,12 +8,15 @@
 //!
 //! It costs one pass over the settings, and none over the logs.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::keys::Scope;
 use super::password;
+use crate::activity;
+use crate::erasure;
 use crate::error::{Error, Result};
-use crate::store::{backup, schema};
+use crate::jobs::retention;
+use crate::store::{backup, jobs, migrate, schema};
 use crate::time::Timestamp;
 
 /// Findings that are told of one table.
@@ -172,8 +175,10 @@ pub fn problems(connection: &Connection) -> Result<Vec<String>> {
             found.push(format!("{}: {}", table.name, backup::damage(error)?));
         }
     }
-    if let Err(error) = look_at_callers(connection, &mut found) {
-        found.push(backup::damage(error)?);
+    for look in [look_at_callers, look_at_numbers, look_at_jobs] {
+        if let Err(error) = look(connection, &mut found) {
+            found.push(backup::damage(error)?);
+        }
     }
     Ok(found)
 }
@@ -200,8 +205,7 @@ pub fn refuse(connection: &Connection, path: &std::path::Path) -> Result<()> {
 impl Table {
     fn look(&self, connection: &Connection, found: &mut Vec<String>) -> Result<()> {
         let name = self.name;
-        let is_there = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
-        if connection.query_row(is_there, [name], |_| Ok(())).optional()?.is_none() {
+        if !has_table(connection, name)? {
             return Ok(());
         }
         let mut tell = Findings { of: name, n: 0, found };
@@ -234,7 +238,7 @@ impl Table {
             (sound, format!("has a {column} in no year that can be"))
         });
         // Before there was a tree no rule named its rows.
-        let has_controls = connection.query_row(is_there, ["controls"], |_| Ok(())).optional()?.is_some();
+        let has_controls = has_table(connection, "controls")?;
         let rules = self.rules.iter().filter(|(sound, _)| has_controls || !sound.contains("FROM controls"));
         let rules = rules.map(|(sound, what)| ((*sound).to_owned(), (*what).to_owned()));
         for (sound, what) in checks.chain(texts).chain(times).chain(rules) {
@@ -248,6 +252,11 @@ impl Table {
         tell.end();
         Ok(())
     }
+}
+
+fn has_table(connection: &Connection, name: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    Ok(connection.prepare_cached(sql)?.exists([name])?)
 }
 
 /// What callers are let in by, and what they may do then.
@@ -275,6 +284,60 @@ fn look_at_callers(connection: &Connection, found: &mut Vec<String>) -> Result<(
     let n_sequences: i64 = connection.query_row("SELECT count(*) FROM sequence", [], |row| row.get(0))?;
     if n_sequences != 1 {
         found.push(format!("sequence has {n_sequences} rows, and not one"));
+    }
+    Ok(())
+}
+
+/// Tables whose numbers are never given twice.
+const NUMBERED: [&str; 9] = [
+    "workspaces",
+    "users",
+    "invitations",
+    "tenants",
+    "mailboxes",
+    "projects",
+    "api_keys",
+    "licenses",
+    "backups",
+];
+/// No table has given out so many. SQLite gives none after the last, and says that the disk is full.
+const MOST_NUMBERS: i64 = 1 << 40;
+
+/// The numbers that were given out last, which SQLite keeps beside the tables.
+fn look_at_numbers(connection: &Connection, found: &mut Vec<String>) -> Result<()> {
+    let mut statement = connection.prepare(
+        "SELECT name FROM sqlite_sequence WHERE NOT (typeof(seq) = 'integer' AND seq BETWEEN 0 AND ?1)
+             OR name NOT IN (SELECT value FROM json_each(?2))
+         UNION ALL SELECT name FROM sqlite_sequence GROUP BY name HAVING count(*) > 1",
+    )?;
+    let mut rows = statement.query((MOST_NUMBERS, serde_json::json!(NUMBERED).to_string()))?;
+    let mut tell = Findings { of: "sqlite_sequence", n: 0, found };
+    while let Some(row) = rows.next()? {
+        tell.add(&format!("{} has given out numbers that no table has", key_text(row)?));
+    }
+    for table in NUMBERED {
+        if has_table(connection, table)? {
+            let sql = format!("SELECT coalesce(max(rowid), 0) FROM {table}");
+            let last: i64 = connection.query_row(&sql, [], |row| row.get(0))?;
+            if last > MOST_NUMBERS {
+                tell.add(&format!("{table} has the row {last}, which no table has"));
+            }
+        }
+    }
+    tell.end();
+    Ok(())
+}
+
+/// What is said to be under way began, by the log: the next start notes who began it.
+fn look_at_jobs(connection: &Connection, found: &mut Vec<String>) -> Result<()> {
+    if migrate::user_version(connection)? < migrate::VERSION {
+        return Ok(());
+    }
+    for (job, action) in [(erasure::JOB, erasure::ACTION), (retention::JOB, retention::ACTION)] {
+        let is_said = jobs::unfinished(connection, job)?.is_some();
+        if is_said && activity::sql::under_way(connection, action)?.is_none() {
+            found.push(format!("row {job} of jobs is under way, and nothing in the log says that it began"));
+        }
     }
     Ok(())
 }

@@ -411,6 +411,7 @@ fn in_process(app: &App, workspace: Option<&str>, call: Call<'_>) -> Answer {
         headers,
         body: call.body,
         peer: Peer::Local,
+        asker: crate::store::Asker::default(),
         line: Line::default(),
     };
     let response = routes::answer(app, request);

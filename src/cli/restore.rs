@@ -31,7 +31,7 @@ use crate::auth::{license, operator, sessions, sound};
 use crate::error::{Error, Result};
 use crate::ids::Uuid;
 use crate::owners::{invitations, workspaces};
-use crate::store::{By, Tx, backup as copies, last_now, migrate};
+use crate::store::{By, Tx, backup as copies, idempotency, last_now, migrate};
 use crate::time::{Clock, Timestamp};
 use crate::{checkpoints, data_directory, privileges};
 
@@ -278,6 +278,7 @@ impl Ended {
             false => keys::revoke_all(connection, at)?,
         }
         sessions::end_everybodys(connection, at)?;
+        idempotency::forget_all(connection)?;
         if has_invitations(connection)? {
             invitations::remove_all(connection)?;
         }

@@ -11,7 +11,8 @@
 //!
 //! # Who, before the first row goes
 //! An activity says who erases and why, then rows go, then another says how many. Broken off in between, the next start
-//! says so, and how far it had come: the rows of `control` tell. It stops between two pieces when the process is to end;
+//! says so, and how far it had come: the rows of `control` tell. That one is under way a row of `jobs` says too, which
+//! anybody may write who writes the file: who, why and where is the activity's word alone. It stops between two pieces when the process is to end;
 //! that the caller went away does not matter to it.
 //!
 //! # Bounds
@@ -57,8 +58,9 @@ const MOST_LOOKS: usize = 3;
 /// Numbers of rows of `control` that an activity names.
 const MOST_CONTROLS: usize = 1000;
 
-/// The row of `jobs` that says that one has begun, and from where on rows of `control` are its own.
-const JOB: &str = "erasure";
+/// The row of `jobs` that says that one has begun, and the action that the log says it with.
+pub const JOB: &str = "erasure";
+pub const ACTION: &str = "person.erase";
 
 /// Whom to erase, and why.
 #[derive(Debug, Clone)]
@@ -148,10 +150,7 @@ pub fn run(app: &App, admin: &Admin, erasure: &Erasure) -> Result<Outcome> {
     let (begun, by) = (erasure.clone(), admin.by.clone());
     app.store.write(move |tx| {
         note(tx, &by, &begun, "begun", json!({}))?;
-        let what = json!({
-            "workspace": begun.workspace, "why": begun.why, "by": by.recorded_by, "after": tx.last_number(),
-        });
-        jobs::begin(tx, JOB, &what)
+        jobs::begin(tx, JOB, &Value::Null)
     })?;
     remove_all(&reading, admin, erasure).inspect_err(|_| {
         if let Err(error) = note_broken_off(app) {
@@ -215,23 +214,25 @@ pub fn note_broken_off(app: &App) -> Result<()> {
         return Ok(());
     }
     app.store.write(|tx| {
-        let Some((started_at, begun)) = jobs::unfinished(tx, JOB)? else { return Ok(()) };
+        let Some((started_at, _)) = jobs::unfinished(tx, JOB)? else { return Ok(()) };
+        let Some(begun) = activity::sql::under_way(tx, ACTION)? else {
+            return jobs::note_unknown(tx, JOB, started_at);
+        };
         let (mut removed, mut numbers) = (Removed::default(), Vec::new());
-        for (number, body) in controls::removals_since(tx, begun["after"].as_i64().unwrap_or(i64::MAX))? {
+        for (number, body) in controls::removals_since(tx, begun.seq)? {
             // Retention may have removed rows meanwhile.
             let door = DOORS.iter().find(|door| body["log"] == door.log.word());
-            if let Some(door) = door.filter(|_| body["erasure"] == begun["why"]) {
+            if let Some(door) = door.filter(|_| body["erasure"] == begun.metadata["why"]) {
                 removed.rows.add(door.log, body["n"].as_i64().unwrap_or(0));
                 numbers.push(number);
             }
         }
         let mut metadata = totals(&removed, &numbers);
-        metadata["begun_by"] = begun["by"].clone();
+        metadata["begun_by"] = json!(activity::sql::recorder(tx, begun.seq)?);
         metadata["begun_at"] = json!(started_at);
         jobs::note(tx, JOB, started_at, &json!({ "error": "broken off", "removed": removed }))?;
-        let workspace = begun["workspace"].as_i64().unwrap_or(crate::auth::FIRST_WORKSPACE);
-        let why = begun["why"].as_str().unwrap_or_default();
-        note_of(tx, &By::system("erasure"), (workspace, why), "broken off", metadata)
+        let why = begun.metadata["why"].as_str().unwrap_or_default();
+        note_of(tx, &By::system("erasure"), (begun.workspace, why), "broken off", metadata)
     })
 }
 
@@ -558,7 +559,7 @@ fn note_of(
         workspace: Some(workspace),
         project: None,
         by: by.clone(),
-        action: "person.erase",
+        action: ACTION,
         target_type: "workspace",
         target_id: id.map(|id| id.to_string()).unwrap_or_default(),
         metadata,

@@ -100,6 +100,7 @@ impl Conversation<'_> {
             headers: head.headers,
             body: Vec::new(),
             peer: self.connection.peer,
+            asker: crate::store::Asker::default(),
             line: Line(Some(Arc::clone(self.connection))),
         };
         let about = About {

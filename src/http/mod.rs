@@ -28,6 +28,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::store::Asker;
 pub use query::Query;
 
 /// The methods any route has. Others are refused while the head is read (501).
@@ -103,6 +104,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub peer: Peer,
+    /// Whose share it is; `routes` fills it in where a caller is known.
+    pub asker: Asker,
     pub line: Line,
 }
 

@@ -90,6 +90,7 @@ mod tests {
             headers: values.iter().map(|value| (field.to_owned(), (*value).to_owned())).collect(),
             body: Vec::new(),
             peer: Peer::Local,
+            asker: crate::store::Asker::default(),
             line: Line::default(),
         }
     }

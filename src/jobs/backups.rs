@@ -59,7 +59,7 @@ impl Maker {
     /// On its own thread alone: the directory may be on a disk that does not answer.
     fn look(&self) -> Result<()> {
         let made = self.store.read(|snapshot| backups::list(snapshot))?;
-        let last = made.iter().find(|made| made.file.is_file()).map(|made| made.made_at);
+        let last = made.iter().find(|made| backup::is_database(&made.file)).map(|made| made.made_at);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
         Ok(())
     }

@@ -160,8 +160,9 @@ fn turn() -> Option<MutexGuard<'static, ()>> {
 const SMALL: i64 = 100;
 /// Rows of an owner that have one row of `control`, more or less.
 const GATHERED: i64 = 20_000;
-/// The row of `jobs` of a run that goes by pieces: what it is about and how far it is.
-const JOB: &str = "retention_run";
+/// The row of `jobs` of a run that goes by pieces, with how far it is, and the action that the log says it with.
+pub const JOB: &str = "retention_run";
+pub const ACTION: &str = "retention.run";
 /// Codes of refusals that this file answers itself.
 const ALREADY_RUNNING: &str = "already_running";
 const TOO_MANY: &str = "too_many_for_one_transaction";
@@ -267,8 +268,7 @@ impl Run<'_> {
         };
         let (by, days) = (by.clone(), days(app));
         app.store.write(move |tx| {
-            let about = json!({ "by": by.recorded_by, "days": days, "deleted": PerLog::default() });
-            jobs::begin(tx, JOB, &about)?;
+            jobs::begin(tx, JOB, &json!({ "deleted": PerLog::default() }))?;
             note(tx, by, "begun", json!({ "due": due, "days": days }))
         })
     }
@@ -340,12 +340,23 @@ pub fn note_broken_off(app: &App) -> Result<()> {
         return Ok(());
     }
     app.store.write_as(Sharing::Alone, |tx| {
-        let Some((begun_at, about)) = jobs::unfinished(tx, JOB)? else { return Ok(()) };
+        let Some((begun_at, _)) = jobs::unfinished(tx, JOB)? else { return Ok(()) };
+        let Some(begun) = activity::sql::under_way(tx, ACTION)? else {
+            return jobs::note_unknown(tx, JOB, begun_at);
+        };
         tx.record_removals()?;
-        let deleted = &about["deleted"];
+        // What the rows of `control` say of it, which are leaves.
+        let mut deleted = PerLog::default();
+        for (_, body) in controls::removals_since(tx, begun.seq)? {
+            let log = Log::ALL.into_iter().find(|log| body["log"] == log.word());
+            if let Some(log) = log.filter(|_| body["erasure"].is_null()) {
+                deleted.add(log, body["n"].as_i64().unwrap_or(0));
+            }
+        }
         jobs::note(tx, JOB, begun_at, &json!({ "error": "broken off", "deleted": deleted }))?;
         let metadata = json!({
-            "deleted": deleted, "days": about["days"], "begun_by": about["by"], "begun_at": begun_at,
+            "deleted": deleted, "days": begun.metadata["days"],
+            "begun_by": activity::sql::recorder(tx, begun.seq)?, "begun_at": begun_at,
         });
         note(tx, By::system("retention"), "broken off", metadata)
     })
@@ -462,7 +473,7 @@ fn note(tx: &mut Tx<'_>, by: By, state: &str, mut metadata: Value) -> Result<()>
         workspace: None,
         project: None,
         by,
-        action: "retention.run",
+        action: ACTION,
         target_type: "appliance",
         target_id: String::new(),
         metadata,

@@ -10,6 +10,7 @@ pub mod invitations;
 pub mod mailboxes;
 pub mod names;
 pub mod projects;
+pub mod settings;
 pub mod tenants;
 pub mod twins;
 pub mod users;
@@ -19,7 +20,8 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde::Serialize;
 
-use crate::canonical::misleading_in_address;
+use crate::canonical;
+use crate::canonical::{lookalike, misleading_in_address};
 use crate::error::{Error, Result};
 use crate::ids::Uuid;
 use crate::mask::quoted;
@@ -59,8 +61,14 @@ pub fn names(connection: &Connection, workspace: i64) -> Result<Vec<Named>> {
 /// An address that a mailbox, an account or a rule is to have: a mail address in which every character can be seen.
 pub fn check_own_address(parameter: &str, address: &str) -> Result<()> {
     check_address(parameter, address)?;
-    let Some(c) = misleading_in_address(address) else { return Ok(()) };
-    let message = format!("holds U+{:04X}, which cannot be seen; accepted: characters that can", c as u32);
+    if let Some(c) = misleading_in_address(address) {
+        let message =
+            format!("holds U+{:04X}, which cannot be seen; accepted: characters that can", c as u32);
+        return Err(Error::invalid(parameter, message));
+    }
+    let Some(c) = lookalike(address) else { return Ok(()) };
+    let message =
+        format!("holds {c:?}, another way to write {:?}; accepted: that", canonical::look(&c.to_string()));
     Err(Error::invalid(parameter, message))
 }
 

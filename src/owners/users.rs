@@ -369,6 +369,24 @@ pub fn each_held(connection: &Connection, mut tell: impl FnMut(HeldUser) -> Resu
     Ok(())
 }
 
+/// Tells every living account whose password is not the person's own choice, and then every membership that was not
+/// agreed to, with its workspace.
+pub fn each_without_consent(
+    connection: &Connection,
+    mut tell: impl FnMut(Uuid, Option<i64>) -> Result<()>,
+) -> Result<()> {
+    let mut statement = connection.prepare(
+        "SELECT uuid, NULL FROM users WHERE own_password_at IS NULL AND deleted_at IS NULL
+         UNION ALL SELECT users.uuid, members.workspace FROM members JOIN users ON users.id = members.user
+             WHERE members.accepted_at IS NULL AND members.removed_at IS NULL AND users.deleted_at IS NULL",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        tell(row.get(0)?, row.get(1)?)?;
+    }
+    Ok(())
+}
+
 /// A living membership of a living account as it stands in a file.
 pub struct HeldMember {
     pub workspace: i64,

@@ -19,6 +19,16 @@ use crate::error::{Error, Result};
 use crate::tlog::rows::Rows;
 use crate::tlog::verify;
 
+/// Whether a file begins as one of our databases does. Of any other kind of file nothing is read, which may take for ever.
+pub fn is_database(path: &Path) -> bool {
+    let mut head = [0; 72];
+    let mut read = || std::io::Read::read_exact(&mut File::open(path)?, &mut head);
+    path.is_file()
+        && read().is_ok()
+        && head.starts_with(b"SQLite format 3\0")
+        && head[68..] == migrate::APPLICATION_ID.to_be_bytes()[4..]
+}
+
 /// Bytes of a page: SQLite's own number, which nothing of ours changes.
 const PAGE: u64 = 4096;
 

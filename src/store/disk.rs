@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
+
 use crate::error::{Error, Result};
 
 /// The largest WAL: the writer moves it once it has 64 MB.
@@ -204,6 +206,17 @@ pub(super) fn or_full(error: Error) -> Error {
             Error::http(507, FULL)
         }
         _ => error,
+    }
+}
+
+/// The same of a write. SQLite calls the disk full too when a table has no number left to give.
+pub(super) fn or_full_in(connection: &Connection, error: Error) -> Error {
+    let used_up = "SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE seq = 9223372036854775807)";
+    match or_full(error) {
+        full if is_full(&full) && connection.query_row(used_up, [], |row| row.get(0)).unwrap_or(false) => {
+            Error::Internal("a table has no number left to give: the database was altered".into())
+        }
+        error => error,
     }
 }
 

@@ -3,6 +3,10 @@
 //! What is needed for that is kept in the transaction of the write itself: either both are on disk or neither is. The
 //! same key with another request is a conflict. Answers are forgotten after a day (a setting), to the second: a retry
 //! later than that is a new write.
+//!
+//! What is kept stands in a file that others may write, and is no leaf of the tree. So it ends with a seal: a hash over
+//! it and the Idempotency-Key itself, which is not in the file. An answer without the right one is not given. Who knows
+//! or guesses the key that somebody will send again can make the seal too.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -16,6 +20,8 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone)]
 pub struct Key {
     pub workspace: i64,
+    /// Whose it is, by a name that stays.
+    pub caller: String,
     pub key: String,
     /// SHA-256 of method, path, query, and what the body says.
     pub fingerprint: [u8; 32],
@@ -47,18 +53,38 @@ impl Kept {
         }
     }
 
-    fn read(kind: i64, status: u16, body: Vec<u8>) -> Self {
+    /// Without the right seal, as before there were any, nothing is given.
+    fn read(key: &Key, kind: i64, status: i64, mut body: Vec<u8>) -> Self {
+        let seal = body.split_off(body.len().saturating_sub(SEAL));
         let text = |body: Vec<u8>| String::from_utf8_lossy(&body).into_owned();
-        match kind {
-            0 => Self::Body { status, body },
-            1 => Self::Rows(text(body)),
-            2 => Self::ShownOnce(text(body)),
+        match (kind, u16::try_from(status)) {
+            (_, Ok(status)) if seal != key.seal(kind, status, &body) => Self::Gone,
+            (0, Ok(status)) => Self::Body { status, body },
+            (1, Ok(_)) => Self::Rows(text(body)),
+            (2, Ok(_)) => Self::ShownOnce(text(body)),
             _ => Self::Gone,
         }
     }
 }
 
-/// A key as it is stored: its hash, behind what no key begins with. People put addresses into keys.
+/// Bytes of a seal.
+const SEAL: usize = 32;
+
+impl Key {
+    fn seal(&self, kind: i64, status: u16, body: &[u8]) -> [u8; SEAL] {
+        let Self { workspace, caller, key, fingerprint, .. } = self;
+        let mut sealed = format!("{workspace} {caller}\n{key}\n{kind} {status}\n").into_bytes();
+        sealed.extend_from_slice(fingerprint);
+        sealed.extend_from_slice(body);
+        sha256(&sealed)
+    }
+
+    /// As it is stored: its hash, with whose it is, behind what no key begins with. People put addresses into keys.
+    fn hidden(&self) -> String {
+        hidden(&format!("{}\n{}", self.caller, self.key))
+    }
+}
+
 fn hidden(key: &str) -> String {
     format!("{HIDDEN}{}", hex(&sha256(key.as_bytes())))
 }
@@ -73,14 +99,17 @@ pub fn find(connection: &Connection, key: &Key, oldest: Timestamp) -> Result<Opt
     let found = connection
         .prepare_cached(
             "SELECT fingerprint, kind, status, body FROM idempotency
-             WHERE workspace = ?1 AND key IN (?2, ?3) AND created_at >= ?4",
+             WHERE workspace = ?1 AND key IN (?2, ?3, ?4) AND created_at >= ?5 ORDER BY key = ?4 DESC",
         )?
-        .query_row((key.workspace, &key.key, hidden(&key.key), oldest), |row| {
-            Ok((row.get::<_, [u8; 32]>(0)?, Kept::read(row.get(1)?, row.get(2)?, row.get(3)?)))
+        .query_row((key.workspace, &key.key, hidden(&key.key), key.hidden(), oldest), |row| {
+            let kept = Kept::read(key, row.get(1)?, row.get(2)?, row.get(3)?);
+            Ok((row.get::<_, Vec<u8>>(0)?, kept))
         })
         .optional()?;
     match found {
-        Some((fingerprint, _)) if ![key.fingerprint, key.former_fingerprint].contains(&fingerprint) => {
+        Some((fingerprint, _))
+            if ![key.fingerprint, key.former_fingerprint].iter().any(|known| known[..] == fingerprint) =>
+        {
             Err(Error::conflict(
                 "idempotency_key_reused",
                 format!("the Idempotency-Key {} was used before with another request", quoted(&key.key)),
@@ -93,21 +122,14 @@ pub fn find(connection: &Connection, key: &Key, oldest: Timestamp) -> Result<Opt
 /// Keeps what `find` did not find; one that is too old gives its place.
 pub fn keep(tx: &Tx<'_>, key: &Key, kept: &Kept) -> Result<()> {
     let (kind, status, body) = kept.stored();
+    let body = [body, &key.seal(kind, status, body)].concat();
     tx.prepare_cached(
         "INSERT INTO idempotency (workspace, key, fingerprint, status, body, created_at, kind)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint, status = excluded.status,
              body = excluded.body, created_at = excluded.created_at, kind = excluded.kind",
     )?
-    .execute((
-        key.workspace,
-        hidden(&key.key),
-        &key.fingerprint[..],
-        status,
-        body,
-        tx.believed,
-        kind,
-    ))?;
+    .execute((key.workspace, key.hidden(), &key.fingerprint[..], status, body, tx.believed, kind))?;
     Ok(())
 }
 
@@ -151,6 +173,12 @@ pub fn erase(tx: &Tx<'_>, workspace: i64, is_meant: impl Fn(&str) -> bool) -> Re
 /// After the clock was put right: answers given in the future would be kept until then.
 pub fn date_back(tx: &Tx<'_>) -> Result<()> {
     tx.execute("UPDATE idempotency SET created_at = ?1 WHERE created_at > ?1", [tx.now])?;
+    Ok(())
+}
+
+/// A backup that was put in place knows of no answers: they are older than it, and anybody's who had the file.
+pub fn forget_all(connection: &Connection) -> Result<()> {
+    connection.execute("DELETE FROM idempotency", [])?;
     Ok(())
 }
 

@@ -34,6 +34,12 @@ pub fn begin(tx: &Tx<'_>, name: &str, what: &serde_json::Value) -> Result<()> {
     Ok(())
 }
 
+/// Ends what a row alone says has begun: somebody else wrote it.
+pub fn note_unknown(tx: &Tx<'_>, name: &str, started_at: Timestamp) -> Result<()> {
+    log::error!("{name} is said to be under way by the database, and not by the log: it was altered");
+    note(tx, name, started_at, &serde_json::json!({ "error": "the log does not say that it began" }))
+}
+
 /// What began and has not ended.
 pub fn unfinished(connection: &Connection, name: &str) -> Result<Option<(Timestamp, serde_json::Value)>> {
     let found: Option<(Timestamp, String)> = connection

@@ -20,7 +20,7 @@ use crate::tlog;
 use crate::tlog::rows::Rows;
 
 /// "MTRL": tells `file` and us what this is.
-const APPLICATION_ID: i64 = 0x4D54_524C;
+pub(super) const APPLICATION_ID: i64 = 0x4D54_524C;
 
 /// The version that schema.sql describes.
 pub const VERSION: i64 = 6;

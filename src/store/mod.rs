@@ -695,3 +695,14 @@ pub(crate) fn connect(path: &Path) -> Result<Connection> {
     )?;
     Ok(connection)
 }
+
+/// The latest time that stands in what is written again and again, beside the logs.
+pub fn latest_written(connection: &Connection) -> Result<Option<Timestamp>> {
+    Ok(connection.query_row(
+        "SELECT max(at) FROM (SELECT max(started_at, coalesce(finished_at, 0)) AS at FROM jobs
+             UNION ALL SELECT to_time FROM clock_steps UNION ALL SELECT recorded_at FROM controls
+             UNION ALL SELECT created_at FROM sessions UNION ALL SELECT last_used_at FROM api_keys)",
+        [],
+        |row| row.get(0),
+    )?)
+}

@@ -26,9 +26,10 @@ use super::{checksums, schema};
 use crate::error::{Error, Result};
 
 /// For whom a list is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Asker {
     /// At the command line: nothing is charged.
+    #[default]
     Operator,
     Key(i64),
     Person(i64),

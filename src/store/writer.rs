@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode};
 
 use super::counts::Deltas;
-use super::disk::{is_full, or_full};
+use super::disk::{is_full, or_full_in};
 use super::scrub::Scrubber;
 use super::texts::Texts;
 use super::{NoteSink, Shared, Takes, Tx, believed};
@@ -116,7 +116,8 @@ impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Result<T> + Send> Work for Waiting<F, T>
         let Some(change) = self.change.take() else { return Ok(()) };
         let outcome = catch_unwind(AssertUnwindSafe(|| change(tx)))
             .unwrap_or_else(|_| Err(Error::Internal("a write panicked".into())));
-        self.outcome.insert(outcome.map_err(or_full)).as_ref().map(|_| ())
+        let connection = tx.connection;
+        self.outcome.insert(outcome.map_err(|error| or_full_in(connection, error))).as_ref().map(|_| ())
     }
 
     fn finish(mut self: Box<Self>, committed: std::result::Result<(), &Error>) {
@@ -503,7 +504,7 @@ impl State {
     /// end of all writing.
     fn failed(&self, error: Error) -> Error {
         self.stop_if_lost(&error);
-        let error = or_full(error);
+        let error = or_full_in(&self.connection, error);
         if is_full(&error) {
             self.shared.disk.give_up_ballast();
         }

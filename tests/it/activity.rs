@@ -775,8 +775,8 @@ fn logins_are_recorded_the_failed_ones_too() {
     let wrong = error("Wrong email or password");
     assert_eq!(login(&server, OWNER, "not the password").send().status(401).json(), wrong);
     assert_eq!(login(&server, "nobody@example.org", PASSWORD).send().status(401).json(), wrong);
-    let cookie = server.login(&OWNER.to_uppercase());
-    server.request(Method::Post, "/api/v1/auth/logout").cookie(&cookie).send().status(204);
+    let ended = server.login(&OWNER.to_uppercase());
+    server.request(Method::Post, "/api/v1/auth/logout").cookie(&ended).send().status(204);
     let cookie = server.login(OWNER);
     let user = user_id(&server, &cookie);
     let entries = noted(&server, &cookie, "");
@@ -786,12 +786,17 @@ fn logins_are_recorded_the_failed_ones_too() {
             json!([e["action"], e["user_id"], e["actor"], e["target_id"], e["metadata"], e["ip_address"]])
         })
         .collect();
+    // Which session it was, and nothing that opens it.
+    let of = |cookie: &str| {
+        let token = cookie.split_once('=').expect("a cookie").1;
+        json!({ "fingerprint": mailtrail::auth::sessions::fingerprint_of(token) })
+    };
     assert_eq!(
         seen,
         [
-            json!(["auth.login", user, OWNER, user, {}, "127.0.0.1"]),
-            json!(["auth.logout", user, OWNER, user, {}, "127.0.0.1"]),
-            json!(["auth.login", user, OWNER, user, {}, "127.0.0.1"]),
+            json!(["auth.login", user, OWNER, user, of(&cookie), "127.0.0.1"]),
+            json!(["auth.logout", user, OWNER, user, of(&ended), "127.0.0.1"]),
+            json!(["auth.login", user, OWNER, user, of(&ended), "127.0.0.1"]),
             json!([
                 "auth.login_failed", null, "nobody@example.org", null,
                 { "email": "nobody@example.org", "known": false }, "127.0.0.1",

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use serde_json::json;
 
-use crate::support::{Server, try_edit_rows};
+use crate::support::{Server, edit_rows, try_edit_rows};
 
 /// xorshift64*
 struct Dice(u64);
@@ -384,4 +384,47 @@ fn no_altered_database_is_served_or_called_ok() {
     assert_eq!(proof::verification(&connection).expect("a verification")["ok"], true);
     drop(connection);
     Running::start(server.config(), server.clock.clone()).expect("a start").stop().expect("an end");
+}
+
+/// What is under way is noted by the next start, in the name of who began it: the log says who did, not a row of `jobs`.
+/// And a table whose numbers are used up would be called a full disk.
+#[test]
+fn what_no_log_says_has_begun_and_numbers_that_nobody_had_are_found() {
+    let mut server = furnished();
+    let database = server.database();
+    let whole = std::fs::read(&database).expect("the database");
+    let job = |name: &str, what: &str| {
+        format!(
+            "INSERT OR REPLACE INTO jobs (name, started_at, outcome) SELECT '{name}', last_now, '{what}' FROM sequence"
+        )
+    };
+    let forged =
+        json!({ "workspace": 1, "why": "forged", "by": "owner@example.org", "after": 0 }).to_string();
+    let alterations = [
+        job("erasure", &forged),
+        job("erasure", &forged.replace(":1", ":99")),
+        job("erasure", "null"),
+        job("retention_run", r#"{"by":"owner@example.org","deleted":{"activity":9}}"#),
+        "UPDATE sqlite_sequence SET seq = 9223372036854775807".into(),
+        "UPDATE sqlite_sequence SET seq = -1 WHERE name = 'tenants'".into(),
+        "INSERT INTO sqlite_sequence VALUES ('tenants', 1)".into(),
+        "UPDATE tenants SET id = 9223372036854775806 WHERE id = (SELECT max(id) FROM tenants)".into(),
+    ];
+    for sql in alterations {
+        std::fs::write(&database, &whole).expect("the database");
+        edit_rows(&database, &sql);
+        nobody_is_content(&server, &database, &sql);
+    }
+    // Somebody may do it behind the back of one that runs.
+    std::fs::write(&database, &whole).expect("the database");
+    server.restart();
+    let altered = Connection::open(&database).expect("the database");
+    altered.execute_batch("UPDATE sqlite_sequence SET seq = 9223372036854775807").expect("an edit");
+    let tenant = json!({ "name": "one more" });
+    let refused = server.operator(Method::Post, "/api/v1/admin/tenants", &tenant);
+    assert_eq!(refused.status, 500, "{refused:?}");
+    altered.execute_batch(&job("erasure", &forged.replace(":1", ":99"))).expect("an edit");
+    mailtrail::erasure::note_broken_off(&server.running().app).expect("no more than a log line");
+    let n = "SELECT count(*) FROM activity WHERE action = (SELECT id FROM texts WHERE text = 'person.erase')";
+    assert_eq!(server.db_number(n), 0, "a false note");
 }

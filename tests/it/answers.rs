@@ -124,6 +124,7 @@ fn a_secret_is_shown_once_and_a_retry_is_told_what_it_was_of() {
     let count = |sql: &str| server.db_number(sql);
     let old = server.post("/api/v1/admin/keys", &key).status(201).text("id");
     let rotate = format!("/api/v1/admin/keys/{old}/rotate");
+    let key = json!({ "name": "another", "scopes": ["messages:read"] });
     for (n, (path, body, secret, rows)) in [
         ("/api/v1/admin/keys", key, "key", "SELECT count(*) FROM api_keys"),
         (rotate.as_str(), json!({ "overlap": "24h" }), "key", "SELECT count(*) FROM api_keys"),
@@ -207,4 +208,68 @@ fn a_retry_after_the_lifetime_is_a_new_write_to_the_second() {
     // It is kept anew.
     assert_eq!(post(), (second, true));
     assert_eq!(server.db_number("SELECT count(*) FROM idempotency"), 1);
+}
+
+/// A key that one caller chose says nothing of another's request, and a rotated key is the same caller.
+#[test]
+fn an_idempotency_key_is_its_callers_own() {
+    let server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let make = |name: &str| {
+        let key = json!({ "name": name, "scopes": ["enforcement:write"] });
+        server.operator(Method::Post, "/api/v1/admin/keys", &key).status(201)
+    };
+    let (one, other) = (make("one"), make("other"));
+    let send = |key: &str, n: i64| {
+        let event = json!({
+            "tenant_id": tenant, "mailbox_address": "a@example.org", "action_taken": "blocked", "sent_count": n,
+            "limit_value": 1,
+        });
+        let request = server.request(Method::Post, "/v1/enforcement/events").key(key);
+        request.header("idempotency-key", "2026-11-26-1").json(&event).send()
+    };
+    let first = send(&one.text("key"), 2).status(201);
+    assert_eq!(send(&other.text("key"), 3).status(201).header("idempotency-replayed"), None);
+    let path = format!("/api/v1/admin/keys/{}/rotate", one.text("id"));
+    let rotated = server.operator(Method::Post, &path, &json!({ "overlap": "24h" })).status(201).text("key");
+    for key in [&rotated, &one.text("key")] {
+        let again = send(key, 2).status(201);
+        assert_eq!(again.header("idempotency-replayed"), Some("true"));
+        assert_eq!(again.body, first.body);
+    }
+}
+
+/// Who changes what was kept has no lie told by it, and nothing recorded twice.
+#[test]
+fn an_answer_that_was_altered_is_not_given() {
+    let server = Server::start();
+    let project = || {
+        let request = server.request(Method::Post, "/api/v1/admin/projects").key(&server.key);
+        request.header("idempotency-key", "k").json(&json!({ "name": "Site" })).send()
+    };
+    project().status(201);
+    let n_rows = server.db_number("SELECT count(*) FROM projects");
+    let keep = rusqlite::Connection::open(server.database()).expect("the database");
+    keep.execute_batch("CREATE TEMP TABLE kept AS SELECT * FROM idempotency").expect("a copy");
+    for altered in [
+        r#"kind = 0, body = CAST('{"lie":1}' AS BLOB)"#,
+        "status = 200",
+        "status = 70000",
+        "status = 7, body = x'0d0a0d0a'",
+        "status = -1",
+        "kind = 1, body = CAST('[1,2]' AS BLOB)",
+        "body = x''",
+        "body = substr(body, 2)",
+    ] {
+        let sql = format!(
+            "DELETE FROM idempotency; INSERT INTO idempotency SELECT * FROM temp.kept; UPDATE idempotency SET {altered}"
+        );
+        keep.execute_batch(&sql).expect("an edit");
+        let refused = project().status(409).json();
+        assert_eq!(refused["code"], "recorded_and_removed", "{altered}: {refused}");
+    }
+    keep.execute_batch("DELETE FROM idempotency; INSERT INTO idempotency SELECT * FROM temp.kept")
+        .expect("as it was");
+    assert_eq!(project().status(201).header("idempotency-replayed"), Some("true"));
+    assert_eq!(server.db_number("SELECT count(*) FROM projects"), n_rows);
 }

@@ -184,6 +184,28 @@ fn nobody_but_the_schedule_makes_files_of_its_names_and_the_one_made_last_stays(
     assert_eq!(names(&directory), ["mailtrail-20260502T142211Z.db", "mailtrail-20260503T142211Z.db"]);
 }
 
+#[test]
+fn only_a_database_of_ours_counts_as_a_backup() {
+    let server = Server::start();
+    let last = || {
+        server.run_jobs();
+        readiness(&server).1["last"].clone()
+    };
+    server.operator(Method::Post, "/api/v1/admin/backups", &json!({ "file": "one.db" })).status(201);
+    let made = last();
+    assert!(made.is_string(), "{made}");
+    let other = server.directory().join("other.db");
+    Connection::open(&other)
+        .and_then(|db| db.execute_batch("CREATE TABLE a (b)"))
+        .expect("another's database");
+    for file in ["/etc/passwd", "/dev/zero", "/", "/nowhere", &other.display().to_string()] {
+        let sql = "INSERT INTO backups (file, made_at, scheduled) SELECT CAST(?1 AS BLOB), last_now + 1000000, 1 FROM sequence";
+        let db = Connection::open(server.database()).expect("the database");
+        db.execute(sql, [file]).expect("a row");
+        assert_eq!(last(), made, "{file}");
+    }
+}
+
 /// Every row with a number up to `last`, as text.
 fn rows(connection: &Connection, last: i64) -> Vec<String> {
     let mut lines = Vec::new();

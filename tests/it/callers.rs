@@ -241,7 +241,8 @@ fn rotation_keeps_the_old_key_for_the_overlap() {
         assert_eq!(refused["detail"], detail);
     }
     // An expiry that comes before the end of the overlap stands.
-    let short = json!({ "name": "k", "scopes": ["enforcement:read"], "expires_at": "2026-05-01T15:00:00Z" });
+    let short =
+        json!({ "name": "short", "scopes": ["enforcement:read"], "expires_at": "2026-05-01T15:00:00Z" });
     let short = make_key(&server, &short);
     server
         .post(&format!("/api/v1/admin/keys/{}/rotate", text(&short, "id")), &json!({ "overlap": "7d" }))

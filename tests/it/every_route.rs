@@ -591,7 +591,7 @@ impl Scene {
             server.invite(workspace, &format!("r{n}@example.org"), "auditor").split_off(TOKEN_AT)
         });
         new("key", &|| {
-            let key = json!({ "workspace_id": workspace, "name": "new", "scopes": ["admin"] });
+            let key = json!({ "workspace_id": workspace, "name": format!("new {n}"), "scopes": ["admin"] });
             server.operator(Method::Post, "/api/v1/admin/keys", &key).good().text("id")
         });
         new("workspace", &|| {

@@ -430,6 +430,7 @@ fn the_same_cases_with_ones_own_ids_are_answered() {
             // Anew each time, since some cases delete.
             let own = Ids::real(&at.server, &at.server.workspace, &format!("own{n}{by_key}"));
             let body = own.fill(&own, body).replace("fresh@", &format!("fresh{n}{by_key}@"));
+            let body = body.replace(r#""fresh""#, &format!(r#""fresh{n}{by_key}""#));
             let body = body.replace("other@", &format!("other{n}{by_key}@"));
             let (status, answer) = at.ask(by_key, route, &own.fill(&own, path), &body);
             let is_first_workspace = *route == "DELETE /api/v1/admin/workspaces/{id}";

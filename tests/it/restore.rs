@@ -238,8 +238,96 @@ fn nobody_comes_in_whom_the_log_does_not_know() {
     .expect("a dead key");
     drop(db);
     let told = told(&run(&data, &["restore", &file.display().to_string()]));
-    assert_eq!(told["unproved"], json!({ "keys": 0, "accounts": 0, "memberships": 0, "secrets": 0 }));
+    assert_eq!(
+        told["unproved"],
+        json!({ "keys": 0, "accounts": 0, "memberships": 0, "sessions": 0, "secrets": 0 })
+    );
     assert!(!told.to_string().contains(&bob), "{told}");
+}
+
+#[test]
+fn no_setting_is_other_than_the_log_says() {
+    let server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    server.add_tenant(&server.workspace, "Other");
+    let held = server.add_mailbox(&server.workspace, "held@example.org", Some(&tenant), Some(25));
+    server.add_mailbox(&server.workspace, "sales@example.org", None, None);
+    let gone = server.add_mailbox(&server.workspace, "gone@example.org", None, None);
+    server.add_project(&server.workspace, "Site");
+    let change = |path: &str, body: Value| server.operator(Method::Patch, path, &body).good();
+    change(&format!("/api/v1/admin/mailboxes/{held}"), json!({ "legal_hold": true, "daily_send_limit": 30 }));
+    change(&format!("/api/v1/admin/tenants/{tenant}"), json!({ "legal_hold": true }));
+    for days in [30, 60] {
+        let policy = json!({ "defaultAction": "drop", "senders": [], "auditLog": { "retentionDays": days } });
+        server.put_policy(held, &policy).good();
+    }
+    // What looks like a key is not in the note, and is no finding.
+    let odd = format!("x {KEY}");
+    change(&format!("/api/v1/admin/mailboxes/{held}"), json!({ "name": odd }));
+    server.operator(Method::Delete, &format!("/api/v1/admin/mailboxes/{gone}"), &Value::Null).status(204);
+    server.add_user(&server.workspace, "ada@example.net", "admin");
+    server.choose_password("ada@example.net");
+    let dora = server.invite(&server.workspace, "dora@example.org", "auditor");
+    server.request(Method::Post, &dora).json(&json!({ "password": PASSWORD })).send().good();
+    let ended = server.login(OWNER);
+    server.request(Method::Post, "/api/v1/auth/logout").cookie(&ended).send().status(204);
+    server.login(OWNER);
+    let file = backup(&server, "one.db");
+    let now = "(SELECT last_now FROM sequence)";
+    for (sql, expected) in [
+        ("UPDATE mailboxes SET hold = 0", "the legal_hold of the mailbox 1 is false, but the log says otherwise"),
+        ("UPDATE tenants SET hold = 0", "the legal_hold of the tenant"),
+        ("UPDATE workspaces SET hold = 1", "the legal_hold of the workspace"),
+        (
+            "UPDATE mailboxes SET address = 'x@y.z' WHERE id = 1; UPDATE mailboxes SET address = 'held@example.org'
+                 WHERE id = 2; UPDATE mailboxes SET address = 'sales@example.org' WHERE id = 1",
+            "the address of the mailbox 1 is",
+        ),
+        ("UPDATE mailboxes SET daily_send_limit = 25 WHERE id = 1", "the daily_send_limit of the mailbox 1 is 25"),
+        ("UPDATE mailboxes SET tenant = NULL WHERE id = 1", "the tenant_id of the mailbox 1 is null"),
+        ("UPDATE mailboxes SET tenant = 2 WHERE id = 1", "the tenant_id of the mailbox 1"),
+        ("UPDATE mailboxes SET deleted_at = NULL", "the is_deleted of the mailbox 3 is false"),
+        ("UPDATE mailboxes SET deleted_at = created_at WHERE id = 2", "the is_deleted of the mailbox 2 is true"),
+        (
+            "UPDATE mailboxes SET policy_version = 1, retention_days = 30 WHERE id = 1",
+            "the retention_days of the mailbox 1 is 30",
+        ),
+        ("UPDATE tenants SET name = 'Evil' WHERE id = 1", "the name of the tenant"),
+        ("UPDATE projects SET name = 'Evil'", "the name of the project"),
+        ("UPDATE workspaces SET name = 'Evil'", "the name of the workspace"),
+        ("UPDATE api_keys SET name = 'operator root'", "the log says that it has another name"),
+        ("UPDATE licenses SET expires_at = 9e15", "the expires_at of the license"),
+        (
+            "INSERT INTO licenses (uuid, holder, plan, issued_at) SELECT randomblob(16), 'Eve', 'pro', last_now FROM sequence",
+            "nothing in the log says that it was issued",
+        ),
+        ("UPDATE users SET own_password_at = NULL", "the log says that its person chose one"),
+        ("UPDATE members SET accepted_at = NULL", "the log says that they accepted"),
+        (
+            "INSERT INTO sessions (hash, user, created_at, last_seen_at)
+                 SELECT randomblob(32), 1, last_now, last_now FROM sequence",
+            "nothing in the log says that they logged in to it",
+        ),
+        ("UPDATE sessions SET ended_at = NULL", "nothing in the log says that they logged in to it"),
+        ("UPDATE sessions SET user = 2 WHERE user = 1", "nothing in the log says that they logged in to it"),
+        ("UPDATE sequence SET last_now = last_now + 1e14", "but nothing was written later than"),
+    ] {
+        let said = refused(&file, sql);
+        assert!(said.contains(expected), "{sql}: {said}");
+    }
+    // An answer that was kept is nobody's any more.
+    let db = Connection::open(&file).expect("the backup");
+    let kept = format!(
+        "INSERT INTO idempotency (workspace, key, fingerprint, status, body, created_at) VALUES (1, 'k', zeroblob(32),
+             201, '{{\"lie\":1}}', {now})"
+    );
+    db.execute_batch(&kept.replace("'{\"lie\":1}'", "CAST('{\"lie\":1}' AS BLOB)")).expect("an answer");
+    drop(db);
+    let data = server.directory().join("new");
+    told(&run(&data, &["restore", &file.display().to_string()]));
+    let db = Connection::open(data.join("mailtrail.db")).expect("the database");
+    let n: i64 = db.query_row("SELECT count(*) FROM idempotency", [], |row| row.get(0)).expect("a number");
+    assert_eq!(n, 0);
 }
 
 /// Everything that a key, an account or a membership can go through leaves nothing to find.
@@ -249,7 +337,10 @@ fn whatever_mailtrail_did_itself_is_in_the_log() {
     let verified = |server: &Server| {
         let told = server.operator(Method::Get, "/api/v1/admin/verify", &Value::Null).status(200).json();
         assert_eq!((&told["ok"], &told["findings"]), (&json!(true), &json!([])), "{told}");
-        assert_eq!(told["unproved"], json!({ "keys": 0, "accounts": 0, "memberships": 0, "secrets": 0 }));
+        assert_eq!(
+            told["unproved"],
+            json!({ "keys": 0, "accounts": 0, "memberships": 0, "sessions": 0, "secrets": 0 })
+        );
         let checked = server.operator(Method::Post, "/api/v1/admin/check", &Value::Null).json();
         assert_eq!(checked["ok"], true, "{checked}");
     };
@@ -310,7 +401,7 @@ fn what_retention_has_removed_is_told_and_no_finding() {
     server.operator(Method::Post, "/api/v1/admin/retention/run", &json!({})).good();
     assert_eq!(server.request(Method::Get, "/v1/enforcement/events").key(&late).send().status, 403);
     let told = server.operator(Method::Get, "/api/v1/admin/verify", &Value::Null).status(200).json();
-    let unproved = json!({ "keys": 1, "accounts": 1, "memberships": 1, "secrets": 0 });
+    let unproved = json!({ "keys": 1, "accounts": 1, "memberships": 1, "sessions": 0, "secrets": 0 });
     assert_eq!((&told["ok"], &told["unproved"]), (&json!(true), &unproved), "{told}");
     let file = backup(&server, "one.db");
     let name = file.display().to_string();
@@ -318,7 +409,9 @@ fn what_retention_has_removed_is_told_and_no_finding() {
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{output:?}");
     assert!(
-        words.contains("1 keys, 1 accounts and 1 memberships are older than the activity log reaches"),
+        words.contains(
+            "1 keys, 1 accounts, 1 memberships and 0 sessions are older than the activity log reaches"
+        ),
         "{words}"
     );
     // Nobody is of that time who is numbered behind somebody of this.

@@ -300,3 +300,51 @@ fn a_setting_that_was_changed_between_two_starts_is_noted() {
     let back = json!([{ "setting": "activity_retention_days", "before": "30", "after": "forever" }]);
     assert_eq!(changes(&server), [json!(["mailtrail: start", back]), noted]);
 }
+
+/// Rows name a key by its name, and a person by an address: no two of them look alike.
+#[test]
+fn no_two_living_callers_have_one_name() {
+    let server = Server::start();
+    let make = |name: &str| {
+        let key = json!({ "name": name, "scopes": ["messages:write"] });
+        server.operator(Method::Post, "/api/v1/admin/keys", &key)
+    };
+    let first = make("Postfix relay").status(201);
+    for same in ["Postfix relay", "postfix RELAY", "Ｐostfix relay", "Postfix  relay"] {
+        let refused = make(same).status(409).json();
+        assert_eq!(refused["code"], "key_name_taken", "{same:?}: {refused}");
+    }
+    for odd in [
+        "Postfix\u{200b} relay",
+        "\u{202e}relay",
+        "Postfix\u{ad} relay",
+        "Postfix\u{a0}relay",
+        "ada＠example.org",
+        "ada﹫example.org",
+    ] {
+        let refused = make(odd).status(422).json();
+        assert_eq!(refused["errors"][0]["parameter"], "name", "{odd:?}: {refused}");
+    }
+    let user = |email: &str| {
+        let user = json!({ "email": email, "role": "auditor" });
+        server.operator(Method::Post, "/api/v1/admin/users", &user)
+    };
+    for odd in
+        ["a\u{200d}da@example.org", "ａda@example.org", "ada@example.org\u{feff}", "ada﹫x@example.org"]
+    {
+        let refused = user(odd).status(422).json();
+        assert_eq!(refused["errors"][0]["parameter"], "email", "{odd:?}: {refused}");
+    }
+    user("jörg@example.org").status(201);
+    // A rotated key keeps its name, another workspace's is its own, and that of an ended one is free.
+    let path = format!("/api/v1/admin/keys/{}", first.text("id"));
+    let next = server.operator(Method::Post, &format!("{path}/rotate"), &json!({})).status(201);
+    let (other, _) = server.add_workspace("Other", "eve@example.net");
+    let key = json!({ "workspace_id": other, "name": "Postfix relay", "scopes": ["messages:write"] });
+    server.operator(Method::Post, "/api/v1/admin/keys", &key).status(201);
+    let path = format!("/api/v1/admin/keys/{}", next.text("id"));
+    server.operator(Method::Delete, &path, &Value::Null).status(204);
+    let again =
+        json!({ "workspace_id": server.workspace, "name": "Postfix relay", "scopes": ["messages:write"] });
+    server.operator(Method::Post, "/api/v1/admin/keys", &again).status(201);
+}

@@ -136,6 +136,9 @@ CREATE TRIGGER holes_no_update BEFORE UPDATE ON holes
 CREATE TRIGGER holes_no_delete BEFORE DELETE ON holes
     BEGIN SELECT RAISE(ABORT, 'holes is append-only'); END;
 
+-- From here on the log says which sessions people logged in to. Those of before end.
+UPDATE sessions SET ended_at = (SELECT last_now FROM sequence) WHERE ended_at IS NULL;
+
 -- What was refused no longer counts as sent: of a mailbox that is blocked at least its limit was let through.
 UPDATE mailboxes SET sent_count = min(sent_count, daily_send_limit)
     WHERE blocked_at IS NOT NULL AND daily_send_limit IS NOT NULL;

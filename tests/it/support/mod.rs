@@ -149,8 +149,16 @@ impl Server {
     }
 
     pub fn add_key(&self, workspace: &str, scopes: &[&str]) -> String {
-        let key = json!({ "workspace_id": workspace, "name": "test", "scopes": scopes });
-        self.operator(Method::Post, "/api/v1/admin/keys", &key).good().text("key")
+        let make = |name: &str| {
+            let key = json!({ "workspace_id": workspace, "name": name, "scopes": scopes });
+            self.operator(Method::Post, "/api/v1/admin/keys", &key)
+        };
+        let made = match make("test") {
+            // Another living key has the name.
+            taken if taken.status == 409 => make(&format!("test {}", mailtrail::ids::random_hex::<4>())),
+            made => made,
+        };
+        made.good().text("key")
     }
 
     pub fn add_user(&self, workspace: &str, email: &str, role: &str) -> Answer {
