@@ -125,7 +125,7 @@ pub fn patch_retention(app: &App, admin: &Admin, request: &Request) -> Result<Re
         let days = match &fields.any(log).unwrap_or_default() {
             Value::Null => None,
             Value::String(text) if text == "forever" => Some(None),
-            given => match given.as_i64().filter(|days| (1..=36_500).contains(days)) {
+            given => match json::whole(given).filter(|days| (1..=36_500).contains(days)) {
                 Some(days) => Some(Some(days)),
                 None => {
                     let given = quoted(&given.to_string());

@@ -400,8 +400,7 @@ fn raw_message(app: &App, request: &Request) -> Result<Received> {
 
 /// A raw message; its outcome and reason are parameters, `delivered` unless given.
 fn raw_entry(app: &App, request: &Request) -> Result<NewEntry> {
-    // `import` makes no difference: a raw message is known again by its id and its bytes.
-    request.query.only(&["outcome", "reason", "message_hash", "import"])?;
+    request.query.only(&["outcome", "reason", "message_hash"])?;
     let outcome = request.query.word("outcome", &Outcome::WORDS)?.unwrap_or(Outcome::Delivered);
     let reason = request.query.text("reason")?.map(str::to_owned);
     if let Some(length) = reason.as_ref().map(|reason| reason.chars().count()).filter(|n| *n > LONGEST_REASON)

@@ -94,6 +94,13 @@ impl Disk {
         seen.room
     }
 
+    /// As `room`, however short ago somebody looked.
+    pub fn look_again(&self) -> Room {
+        let mut seen = self.lock();
+        self.look(&mut seen);
+        seen.room
+    }
+
     /// # Errors
     /// 507 when there is too little room to record.
     pub fn must_have_room(&self) -> Result<()> {

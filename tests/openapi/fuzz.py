@@ -97,7 +97,7 @@ checks.positive_data_acceptance.enabled = false
 
 # A name is taken wherever an id is, and something may be called 0.
 [[operations]]
-include-path-regex = "^/api/v1/admin/.*[{]id[}]"
+include-path-regex = "^/api/v1/admin/.*[{{]id[}}]"
 checks.negative_data_rejection.enabled = false
 
 # A key with `admin` can do what an admin can, not what an owner can: name one, end a workspace.

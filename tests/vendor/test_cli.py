@@ -904,7 +904,6 @@ def test_query(directory):
         (["--from", "someday"], "--from"),
     ]:
         assert refused(directory.run("query", "enforcement", *wrong, exit_code=1)).startswith(parameter)
-    refused(directory.run("query", "messages", exit_code=1))
 
     record = ["record", "message", "--mailbox", "agent@acmecorp.com"]
     entry = directory.json(*record, "--outcome", "rejected_at_policy", stdin=MAIL[0].read_bytes())
