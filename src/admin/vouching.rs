@@ -29,7 +29,7 @@ use crate::owners::invitations;
 use crate::owners::users::{self, HeldMember, HeldUser};
 use crate::owners::workspaces;
 use crate::store::{clock_steps, last_now, latest_written, migrate};
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 use crate::tlog::controls;
 
 /// How many living ones there are of which nothing can be said.
@@ -490,10 +490,12 @@ fn session_of(fingerprint: &str) -> Option<u64> {
 }
 
 /// The latest time that a write saw is also the time of something that was written, or nearly: a scheduler's row each ten
-/// minutes. All that is recorded is of that time until the clock is later.
+/// minutes. All that is recorded is of that time until the clock is later. What is no later than the present is no harm: an
+/// upgrade, or a first write after a long time, may have been killed before it wrote anything else.
 fn hold_latest(connection: &Connection, latest: Timestamp, tell: &mut dyn FnMut(String)) -> Result<()> {
     let found = latest_written(connection)?.max(activity::latest(connection)?);
-    if let Some(found) = found.filter(|found| found.plus_days(1) < latest) {
+    let present = Clock::system().now().plus_days(1);
+    if let Some(found) = found.filter(|found| found.plus_days(1) < latest && present < latest) {
         tell(format!(
             "the latest time that a write saw is {latest}, but nothing was written later than {found}"
         ));
