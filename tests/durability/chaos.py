@@ -121,8 +121,7 @@ class Service:
         self.log = world.scratch / "serve.log"
 
     def spawn(self):
-        settings = [argument for setting in SETTINGS for argument in ("--set", setting)]
-        command = [load.BINARY, "--data", str(self.data), "serve", "--listen", f"{self.listen}:0", *settings]
+        command = [load.BINARY, "--data", str(self.data), "serve", "--listen", f"{self.listen}:0"]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=self.world.environment)
         # As the end of a harness that is killed itself.
@@ -173,7 +172,12 @@ class World:
         self.one_backup, self.next_backup, self.pins = threading.Lock(), time.monotonic() + 5, threading.Lock()
         self.proofs, self.pinned, self.made_mailboxes = [], [], []
         self.clock = Clock(scratch / "clock")
+        # The server's settings, and those of commands while none serves.
+        configuration = self.scratch / "mailtrail.toml"
+        lines = [f'{name} = "{value}"\n' for name, _, value in (setting.partition("=") for setting in SETTINGS)]
+        configuration.write_text("".join(lines))
         self.environment = load.ENVIRONMENT | {
+            "MAILTRAIL_CONFIG": str(configuration),
             "LD_PRELOAD": faketime(), "FAKETIME_TIMESTAMP_FILE": str(self.clock.file), "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
         }
@@ -250,8 +254,7 @@ class World:
     # ------------------------------------------------------------------------------------------ commands
 
     def command(self, *arguments, stdin=None, kill_after=None, timeout=300, data=None):
-        settings = [argument for setting in SETTINGS for argument in ("--set", setting)]
-        command = [load.BINARY, "--data", str(data or self.data), *settings, *arguments]
+        command = [load.BINARY, "--data", str(data or self.data), *arguments]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment
         )

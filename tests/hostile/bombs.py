@@ -81,7 +81,8 @@ class Served:
         self.place = tempfile.mkdtemp(prefix="mailtrail-bombs-")
         atexit.register(shutil.rmtree, self.place, ignore_errors=True)
         self.data = self.place + "/data"
-        self.base = [BINARY, "--data", self.data, "--set=log=info", *(f"--set={setting}" for setting in settings)]
+        self.base = [BINARY, "--data", self.data]
+        settings = ["--set=log=info", *(f"--set={setting}" for setting in settings)]
         made = self.run("init", "--email", OWNER, "--password-stdin", stdin=PASSWORD + "\n")
         self.key = made["api_key"]
         self.cgroup, self.held_in = cgroup(mib)
@@ -92,7 +93,7 @@ class Served:
 
         self.log = open(self.place + "/log", "wb")
         self.process = subprocess.Popen(
-            [*self.base, "serve", "--listen", "127.0.0.1:0"],
+            [*self.base, "serve", "--listen", "127.0.0.1:0", *settings],
             stdout=subprocess.PIPE, stderr=self.log, preexec_fn=enter, env=ENVIRONMENT,
         )
         atexit.register(self.clean_up)
