@@ -169,13 +169,15 @@ fn list(
         target_id: text("target_id")?,
     };
     let standing = session.standing.clone().within(taker.at.0);
-    let list = app.store.read_list(standing.asker, |snapshot| {
-        let filter = filter.in_stored_form(snapshot)?;
+    // A list knows its texts by the numbers that they have in a snapshot, and is read in that one: what is recorded
+    // first after it may bring a text that had no number.
+    let listing = |snapshot: &Snapshot<'_>| {
+        let filter = filter.clone().in_stored_form(snapshot)?;
         sql::listing(snapshot, &filter, page.from, page.to, page.newest_first)
-    })?;
+    };
     if let Some(after) = after {
         let (entries, next_after) = app.store.read_list(standing.asker, |snapshot| {
-            let followed = list.follow(snapshot, &after)?;
+            let followed = listing(snapshot)?.follow(snapshot, &after)?;
             follow::page(snapshot, &followed, |connection, (number, _)| sql::find(connection, number))
         })?;
         app.note_page(taker, request, entries.n_rows())?;
@@ -183,9 +185,12 @@ fn list(
     }
     if page.format != Format::Json {
         app.note_export(taker, request)?;
-        return stream_entries(app, &standing, list, page.format);
+        let (list, last) =
+            app.store.read_list(standing.asker, |snapshot| Ok((listing(snapshot)?, last_seq(snapshot)?)))?;
+        return stream_entries(app, &standing, (list, last), page.format);
     }
     let (entries, total) = app.store.read_list(standing.asker, |snapshot| {
+        let list = listing(snapshot)?;
         let entries = Page::read(snapshot, &list, page.start, page.limit, Entry::from_row)?;
         Ok((entries, list.total(snapshot)?))
     })?;
@@ -196,8 +201,13 @@ fn list(
     Ok(listing::link_next(response, request, last))
 }
 
-fn stream_entries(app: &App, standing: &Standing, list: Listing, format: Format) -> Result<Response> {
-    let last = app.store.read(|snapshot| last_seq(snapshot))?;
+/// The rows of a list up to number `last`.
+fn stream_entries(
+    app: &App,
+    standing: &Standing,
+    (list, last): (Listing, i64),
+    format: Format,
+) -> Result<Response> {
     let walk =
         move |snapshot: &Snapshot<'_>, after: Option<&Cursor>| export::walk(snapshot, &list, after, last);
     Ok(match format {

@@ -9,7 +9,6 @@ use super::sql::{self, Filter};
 use super::{Action, COLUMNS, Event, NewEvent};
 use crate::app::App;
 use crate::auth::{Caller, Scope, Standing};
-use crate::canonical::other_form;
 use crate::error::{Error, Result, Subject};
 use crate::export::{self, Page};
 use crate::follow;
@@ -72,23 +71,15 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
         let found = app.store.read(|snapshot| tenants::find_key(snapshot, caller.workspace, id))?;
         filter.tenant = Some(found.ok_or_else(missing)?);
     }
-    let has_bracketed = match &mut filter.mailbox_address {
-        Some(address) => app.store.read(|snapshot| {
-            // Where no event has it so, a blank is a `+` that nobody had encoded.
-            if address.contains(' ') && !sql::has_address(snapshot, caller.workspace, address)? {
-                *address = address.replace(' ', "+");
-            }
-            sql::has_address(snapshot, caller.workspace, &other_form(address))
-        })?,
-        None => false,
+    // In which form an address is there, a snapshot says, and the list is read in that one.
+    let listing = |snapshot: &Snapshot<'_>| {
+        let filter = filter.clone().in_stored_form(snapshot)?;
+        Ok::<_, Error>((sql::listing(snapshot, &filter, page.from, page.to, page.newest_first)?, filter))
     };
-    let echoed = echo(tenant_id, &filter);
-    let listing_of = if has_bracketed { sql::listing_of_both_forms } else { sql::listing };
-    let list = listing_of(&filter, page.from, page.to, page.newest_first);
     let taker = taker(caller, tenant_id);
     if let Some(after) = after {
         let (events, next_after) = app.store.read_list(caller.standing.asker, |snapshot| {
-            let followed = list.follow(snapshot, &after)?;
+            let followed = listing(snapshot)?.0.follow(snapshot, &after)?;
             follow::page(snapshot, &followed, |connection, (number, _)| sql::find(connection, number))
         })?;
         app.note_page(taker, request, events.n_rows())?;
@@ -96,13 +87,18 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
     }
     if page.format != Format::Json {
         app.note_export(taker, request)?;
-        return stream_events(app, &caller.standing, list, page.format);
+        let (list, last) = app
+            .store
+            .read_list(caller.standing.asker, |snapshot| Ok((listing(snapshot)?.0, last_seq(snapshot)?)))?;
+        return stream_events(app, &caller.standing, (list, last), page.format);
     }
-    let (events, total) = app.store.read_list(caller.standing.asker, |snapshot| {
+    let (events, total, filter) = app.store.read_list(caller.standing.asker, |snapshot| {
+        let (list, filter) = listing(snapshot)?;
         let events = Page::read(snapshot, &list, page.start, page.limit, Event::from_row)?;
-        Ok((events, list.total(snapshot)?))
+        Ok((events, list.total(snapshot)?, filter))
     })?;
     app.note_page(taker, request, events.n_rows())?;
+    let echoed = echo(tenant_id, &filter);
     let (limit, offset, last) = (page.limit, page.offset, events.last);
     let tail = move |count| {
         format!(r#"],"count":{count},"total":{total},"limit":{limit},"offset":{offset},"filters":{echoed}}}"#)
@@ -130,8 +126,13 @@ fn echo(tenant_id: Option<&str>, filter: &Filter) -> Value {
     echoed
 }
 
-fn stream_events(app: &App, standing: &Standing, list: Listing, format: Format) -> Result<Response> {
-    let last = app.store.read(|snapshot| last_seq(snapshot))?;
+/// The rows of a list up to number `last`.
+fn stream_events(
+    app: &App,
+    standing: &Standing,
+    (list, last): (Listing, i64),
+    format: Format,
+) -> Result<Response> {
     let walk =
         move |snapshot: &Snapshot<'_>, after: Option<&Cursor>| export::walk(snapshot, &list, after, last);
     Ok(match format {

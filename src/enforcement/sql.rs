@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Value, json};
 
 use super::{Action, Event, NewEvent, sentence};
+use crate::canonical::other_form;
 use crate::error::Result;
 use crate::ids::Uuid;
 use crate::imports::{Identity, Line};
@@ -72,28 +73,37 @@ pub struct Filter {
     pub mailbox_address: Option<String>,
 }
 
-pub fn listing(
-    filter: &Filter,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-    newest_first: bool,
-) -> Listing {
-    list(filter, (from, to), newest_first, Forms::One)
+impl Filter {
+    /// With a `+` for each blank in an address that no event has as it is given: nobody had encoded it.
+    pub fn in_stored_form(mut self, connection: &Connection) -> Result<Self> {
+        if let Some(address) = self.mailbox_address.as_mut().filter(|address| address.contains(' '))
+            && !has_address(connection, self.workspace, address)?
+        {
+            *address = address.replace(' ', "+");
+        }
+        Ok(self)
+    }
 }
 
-/// `listing` where some events have the address in angle brackets, as an older version took it. No index leads to both
-/// forms in the order of time, so the rows of the owner are looked through.
-pub fn listing_of_both_forms(
+/// The list, of an address also where an older version took it in angle brackets. No index leads to both forms in the
+/// order of time; so where a workspace has it so, the rows of the owner are looked through.
+pub fn listing(
+    connection: &Connection,
     filter: &Filter,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
     newest_first: bool,
-) -> Listing {
-    list(filter, (from, to), newest_first, Forms::Both)
+) -> Result<Listing> {
+    let has_bracketed = match &filter.mailbox_address {
+        Some(address) => has_address(connection, filter.workspace, &other_form(address))?,
+        None => false,
+    };
+    let forms = if has_bracketed { Forms::Both } else { Forms::One };
+    Ok(list(filter, (from, to), newest_first, forms))
 }
 
 /// Whether any event of a workspace has this address, as it is written but for case.
-pub fn has_address(connection: &Connection, workspace: i64, address: &str) -> Result<bool> {
+fn has_address(connection: &Connection, workspace: i64, address: &str) -> Result<bool> {
     Ok(connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM enforcement_events INDEXED BY enforcement_mailbox

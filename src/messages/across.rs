@@ -30,11 +30,14 @@ impl Of {
         cursor: Option<i64>,
         limit: i64,
     ) -> Result<Vec<i64>> {
-        let Self::Workspace(workspace) = self else { return sql::list(connection, filter, cursor, limit) };
+        let list = |mailbox, cursor, limit| {
+            let filter = Filter { mailbox, ..filter.clone() }.in_stored_form(connection)?;
+            sql::list(connection, &filter, cursor, limit)
+        };
+        let Self::Workspace(workspace) = self else { return list(filter.mailbox, cursor, limit) };
         let newest_first = filter.newest_first;
         let next = |mailbox, cursor| {
-            let filter = Filter { mailbox, ..filter.clone() }.in_stored_form(connection)?;
-            let entry = sql::list(connection, &filter, cursor, 1)?.pop();
+            let entry = list(mailbox, cursor, 1)?.pop();
             Ok::<_, crate::error::Error>(entry.map(|id| (if newest_first { id } else { -id }, mailbox)))
         };
         let mut turns = BinaryHeap::new();
@@ -52,7 +55,7 @@ impl Of {
         Ok(found)
     }
 
-    /// Walks the list from after an entry on, as `sql::walk` does.
+    /// Walks the list from after an entry on, as `sql::walk` does. The filter of one mailbox is in the form that is stored.
     pub fn walk(
         self,
         connection: &Connection,

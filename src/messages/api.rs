@@ -157,11 +157,6 @@ fn list_of(
         to: query.timestamp("to")?,
         newest_first: listing::newest_first(query)?,
     };
-    // Of several mailboxes, in each of them.
-    let filter = match of {
-        Of::Mailbox => app.store.read(|snapshot| filter.in_stored_form(snapshot))?,
-        Of::Workspace(_) => filter,
-    };
     let client = Client::of(request);
     let taker = match of {
         Of::Mailbox => taker(caller, mailbox),
@@ -275,7 +270,14 @@ fn stream_entries(
     (of, filter, client): (Of, Filter, Client),
     format: Format,
 ) -> Result<Response> {
-    let last = app.store.read(|snapshot| last_seq(snapshot))?;
+    // One form for the whole way, whatever is recorded meanwhile.
+    let (filter, last) = app.store.read(|snapshot| {
+        let filter = match of {
+            Of::Mailbox => filter.in_stored_form(snapshot)?,
+            Of::Workspace(_) => filter,
+        };
+        Ok((filter, last_seq(snapshot)?))
+    })?;
     let limits = (export::NUMBERS, export::LOOKED_AT);
     let walk = move |snapshot: &Snapshot<'_>, after: Option<&i64>| {
         let (numbers, next) = of.walk(snapshot, &filter, (after.copied(), last), limits)?;

@@ -22,8 +22,7 @@ pub struct Followed {
 }
 
 impl After {
-    /// Collects what a walk finds, up to the page's rows; `looked_at` tells each row that was looked at, and whether it is
-    /// meant.
+    /// Collects what a walk finds, up to the page's rows. `next` gives one row after another, and says whether it is meant.
     pub fn collect(&self, mut next: impl FnMut() -> Result<Option<(Place, bool)>>) -> Result<Followed> {
         let (mut places, mut n_looked_at) = (Vec::new(), 0);
         while let Some((place, is_meant)) = next()? {

@@ -83,6 +83,40 @@ impl Drop for Over<'_> {
     }
 }
 
+/// What is followed may be a word that no row has yet. Its first row comes, although it was recorded while somebody asked.
+#[test]
+fn the_first_row_of_a_word_reaches_who_waits_for_it() {
+    const WORDS: usize = 250;
+    const FOLLOWERS: usize = 3;
+    let server = Server::start_with(&[("log", "error")]);
+    let project = server.add_project(&server.workspace, "Newsletter");
+    let path = format!("/api/v1/projects/{project}/audit-log");
+    let uuid = "0190b3c8-5e4a-7cc1-8a1d-2f6f0c9b7e11";
+    let followed = Followed::of_person(&server, &path);
+    for n in 0..WORDS {
+        let action = format!("x.{n}");
+        let is_recorded = AtomicUsize::new(0);
+        let wait = || {
+            let mut after = 0;
+            loop {
+                // Asked for once more after it was recorded, it is there, or was passed over.
+                let is_last = is_recorded.load(Ordering::SeqCst) == 1;
+                let (rows, next) = followed.ask(&server, after, &format!("&action={action}"));
+                if is_last || !rows.is_empty() {
+                    return rows.len();
+                }
+                after = next;
+            }
+        };
+        std::thread::scope(|scope| {
+            let waiting = [(); FOLLOWERS].map(|()| scope.spawn(wait));
+            server.post(&path, &json!({ "action": action, "user_id": uuid })).status(201);
+            is_recorded.store(1, Ordering::SeqCst);
+            assert_eq!(waiting.map(|one| one.join().expect("a follower")), [1; FOLLOWERS], "{action}");
+        });
+    }
+}
+
 /// Writers record rows of any time, and append to some; whoever follows meanwhile has all of it in the end, each once.
 #[test]
 fn nothing_is_lost_or_comes_twice_however_many_write() {

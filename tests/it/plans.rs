@@ -256,7 +256,7 @@ fn enforcement_lists_and_totals() {
         };
         n_ways +=
             check_listing(&connection, &format!("{filter:?}"), &[intended], |from, to, newest_first| {
-                enforcement::sql::listing(&filter, from, to, newest_first)
+                enforcement::sql::listing(&connection, &filter, from, to, newest_first).expect("a listing")
             });
     }
     assert_eq!(n_ways, 8 * 32);
@@ -449,7 +449,7 @@ fn what_was_recorded_behind_a_number() {
         target_id: None,
     };
     let lists = [
-        enforcement::sql::listing(&events, None, None, true),
+        enforcement::sql::listing(&connection, &events, None, None, true).expect("a listing"),
         activity::sql::listing(&connection, &activities, None, None, true).expect("a listing"),
     ];
     for list in lists {
