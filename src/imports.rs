@@ -74,6 +74,11 @@ impl Place {
         }
         Ok(place)
     }
+
+    /// What tells one line of an export from another.
+    pub fn id_of(row: &Value) -> Option<&str> {
+        row["id"].as_str()
+    }
 }
 
 /// A row of an import, and what is known of its place.
@@ -92,13 +97,6 @@ impl<R> Line<R> {
         let place = Place::take(&mut fields)?;
         let row = read(fields)?;
         Ok(Self { identity: identity(&row), row, place })
-    }
-}
-
-impl Place {
-    /// What tells one line of an export from another.
-    pub fn id_of(row: &Value) -> Option<&str> {
-        row["id"].as_str()
     }
 }
 

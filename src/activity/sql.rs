@@ -274,18 +274,9 @@ pub struct Noted {
 pub fn each_own_note(
     connection: &Connection,
     actions: &[&str],
-    mut tell: impl FnMut(Noted) -> Result<()>,
+    tell: impl FnMut(Noted) -> Result<()>,
 ) -> Result<()> {
-    let mut statement = connection.prepare(&format!(
-        "{NOTED} WHERE project IS NULL AND action IN
-             (SELECT id FROM texts WHERE text IN (SELECT value FROM json_each(?1)))
-         ORDER BY seq"
-    ))?;
-    let mut rows = statement.query([json!(actions).to_string()])?;
-    while let Some(row) = rows.next()? {
-        tell(Noted::from_row(row)?)?;
-    }
-    Ok(())
+    each_note(connection, "project IS NULL", actions, tell)
 }
 
 /// Tells what mailtrail noted of settings since rows say who recorded them, which is since version 6: older notes say it
@@ -294,11 +285,21 @@ pub fn each_own_note(
 pub fn each_note_of_settings(
     connection: &Connection,
     actions: &[&str],
+    tell: impl FnMut(Noted) -> Result<()>,
+) -> Result<()> {
+    let recorded = "activity.recorded_by IS NOT NULL
+         AND (project IS NULL OR activity.recorded_at IS NULL AND substr(texts.text, 1, 8) = 'project.')";
+    each_note(connection, recorded, actions, tell)
+}
+
+fn each_note(
+    connection: &Connection,
+    condition: &str,
+    actions: &[&str],
     mut tell: impl FnMut(Noted) -> Result<()>,
 ) -> Result<()> {
     let mut statement = connection.prepare(&format!(
-        "{NOTED} WHERE activity.recorded_by IS NOT NULL AND (project IS NULL
-                 OR activity.recorded_at IS NULL AND substr(texts.text, 1, 8) = 'project.')
+        "{NOTED} WHERE ({condition})
              AND action IN (SELECT id FROM texts WHERE text IN (SELECT value FROM json_each(?1)))
          ORDER BY seq"
     ))?;

@@ -173,11 +173,13 @@ pub fn list_controls(app: &App, admin: &Admin, request: &Request) -> Result<Resp
     admin.must_run_the_appliance()?;
     let limit = limit(&request.query)?;
     let cursor = request.query.integer("cursor", "the next_cursor of an earlier page")?;
-    let rows = app.store.read_list(admin.standing.asker, |snapshot| {
-        controls::list(snapshot, cursor.unwrap_or(i64::MAX), limit)
+    // One more says whether there are more.
+    let mut rows = app.store.read_list(admin.standing.asker, |snapshot| {
+        controls::list(snapshot, cursor.unwrap_or(i64::MAX), limit + 1)
     })?;
-    let is_full = i64::try_from(rows.len()).is_ok_and(|n| n == limit);
-    let next_cursor = rows.last().filter(|_| is_full).map(|row| row["id"].clone());
+    let has_more = i64::try_from(rows.len()).is_ok_and(|n| n > limit);
+    rows.truncate(usize::try_from(limit).unwrap_or_default());
+    let next_cursor = rows.last().filter(|_| has_more).map(|row| row["id"].clone());
     Response::json(200, &json!({ "items": rows, "next_cursor": next_cursor }))
 }
 

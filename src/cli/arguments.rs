@@ -328,7 +328,7 @@ pub enum UserCommand {
     },
     /// List the members
     List,
-    /// Show a member, by id or name
+    /// Show a member, by id or mail address
     Show(Id),
     /// Change a member: what is named is set
     Set {
@@ -413,7 +413,7 @@ pub enum MailboxCommand {
         #[arg(long)]
         deleted: bool,
     },
-    /// Show a mailbox, by id or name
+    /// Show a mailbox, by number or address
     Show(Id),
     /// Change a mailbox: what is named is set
     Set {

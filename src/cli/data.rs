@@ -1,7 +1,9 @@
 //! Rows in and out: record, import, export; and which of a log are meant.
 
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
+use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
@@ -396,9 +398,6 @@ pub fn import(context: &Context, import: &Import) -> Result<()> {
     if import.log == Log::Activity && import.project.is_none() {
         return Err(Error::usage("activities are imported into a project", "name it with --project"));
     }
-    let rows = rows(import, context.config.max_bulk_body)?;
-    let mut client = Client::open(context)?;
-    client.stays_with_server();
     let is_foreign = match import.log {
         Log::Enforcement => import.mailbox.is_some() || import.project.is_some(),
         Log::Messages => import.project.is_some(),
@@ -410,13 +409,20 @@ pub fn import(context: &Context, import: &Import) -> Result<()> {
             "leave out what the log has not; the rows say all else",
         ));
     }
+    let rows = rows(import, context.config.max_bulk_body)?;
+    let mut client = Client::open(context)?;
+    client.stays_with_server();
     let of = Owner { mailbox: import.mailbox.as_deref(), project: import.project.as_deref() };
     let path = route(&client, context, import.log, of)?;
     let seen = Occurrences::open()?;
     let mut sending = Sending { client, path, seen, tally: Tally::default() };
     let (mut chunk, mut n_bytes, mut most) = (Vec::new(), 0, FIRST_CHUNK);
     for row in rows {
-        let (at, row) = row?;
+        let (at, row) = match row {
+            Ok(row) => row,
+            // What was read is sent all the same.
+            Err(error) => return sending.send_or_stop(&chunk).and(Err(error)),
+        };
         // Also of what is stepped over: a line is told from those that are like it by counting.
         let line = row.and_then(|row| Line::of(import.log, at, row, &sending.seen));
         if at < import.from_line {
@@ -606,7 +612,11 @@ fn rows(import: &Import, most: usize) -> Result<Rows> {
             })))
         }
         FileFormat::Csv => {
-            let mut csv = csv::ReaderBuilder::new().flexible(false).from_reader(reader);
+            let left = Rc::new(Cell::new(0));
+            let mut csv = csv::Reader::from_reader(Bounded { reader, left: Rc::clone(&left) });
+            // In a quoted cell each quote is written twice; and the reader takes some of the next record along.
+            let next = 2 * most as u64 + 64 * 1024;
+            left.set(next);
             let head = csv
                 .headers()
                 .map_err(|error| {
@@ -615,7 +625,12 @@ fn rows(import: &Import, most: usize) -> Result<Rows> {
                 .clone();
             // The reader counts a line at its LF, and takes that of a CRLF with the next record.
             let late = if csv.position().line() == 1 { 1 } else { 0 };
-            Ok(Box::new(csv.into_records().map(move |record| {
+            let mut records = csv.into_records();
+            let records = std::iter::from_fn(move || {
+                left.set(next);
+                records.next()
+            });
+            Ok(Box::new(records.map(move |record| {
                 let position = record.as_ref().map_or_else(csv::Error::position, csv::StringRecord::position);
                 let line =
                     position.map_or(0, |position| usize::try_from(position.line() + late).unwrap_or(0));
@@ -628,6 +643,25 @@ fn rows(import: &Import, most: usize) -> Result<Rows> {
                 }
             })))
         }
+    }
+}
+
+/// Of a file whose records have any length: a quote that nothing closes makes one record of all that follows.
+struct Bounded<R> {
+    reader: R,
+    /// Bytes that may be read before the record is at its end.
+    left: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.left.get() == 0 {
+            return Err(std::io::Error::other("a record is too long; is there a quote that nothing closes?"));
+        }
+        let most = usize::try_from(self.left.get()).unwrap_or(usize::MAX).min(buffer.len());
+        let n = self.reader.read(&mut buffer[..most])?;
+        self.left.set(self.left.get() - n as u64);
+        Ok(n)
     }
 }
 

@@ -2,6 +2,7 @@
 //! the least needed column first, and what is left is cut as far as it must be.
 
 use serde_json::Value;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::terminal::{tell, visible_line};
 
@@ -23,7 +24,7 @@ pub fn fitted(rows: &[Value], columns: &[Column], most: Option<usize>) -> String
         lines.push(cells.collect());
     }
     let natural: Vec<usize> =
-        (0..columns.len()).map(|at| lines.iter().map(|line| width(&line[at])).max().unwrap_or(0)).collect();
+        (0..columns.len()).map(|at| lines.iter().map(|line| line[at].width()).max().unwrap_or(0)).collect();
     let (widths, left_out) = fit(&natural, columns, most);
     if !left_out.is_empty() {
         tell(&format!("not shown: {}; --wide shows all columns", left_out.join(", ")));
@@ -34,7 +35,7 @@ pub fn fitted(rows: &[Value], columns: &[Column], most: Option<usize>) -> String
             let Some(most) = most else { continue };
             let value = cut(value, *most);
             text.push_str(&value);
-            text.extend(std::iter::repeat_n(' ', most.saturating_sub(width(&value)) + GAP));
+            text.extend(std::iter::repeat_n(' ', most.saturating_sub(value.width()) + GAP));
         }
         text.truncate(text.trim_end().len());
         text.push('\n');
@@ -86,14 +87,15 @@ fn fit<'a>(
 
 /// The beginning of a text, where all of it is wider.
 fn cut(text: &str, most: usize) -> String {
-    if width(text) <= most {
+    if text.width() <= most {
         return text.to_owned();
     }
     let mut taken = 0;
     let mut kept: String = text
         .chars()
         .take_while(|c| {
-            taken += width_of(*c);
+            // What makes an emoji of a character before it makes that one wider.
+            taken += if *c == '\u{fe0f}' { 1 } else { c.width().unwrap_or(0) };
             taken < most
         })
         .collect();
@@ -101,57 +103,10 @@ fn cut(text: &str, most: usize) -> String {
     kept
 }
 
-/// Columns of a terminal.
-fn width(text: &str) -> usize {
-    text.chars().map(width_of).sum()
-}
-
-/// As terminals take it: two for the ideographs, syllables and full forms of East Asia and for emoji, none for what
-/// stands upon another character or joins two.
-fn width_of(c: char) -> usize {
-    match u32::from(c) {
-        0x300..=0x36f
-        | 0x483..=0x489
-        | 0x591..=0x5bd
-        | 0x610..=0x61a
-        | 0x64b..=0x65f
-        | 0x93c
-        | 0x94d
-        | 0xe31
-        | 0xe34..=0xe3a
-        | 0xe47..=0xe4e
-        | 0x1ab0..=0x1aff
-        | 0x1dc0..=0x1dff
-        | 0x200b..=0x200f
-        | 0x20d0..=0x20ff
-        | 0x3099..=0x309a
-        | 0xfe00..=0xfe0f
-        | 0xfe20..=0xfe2f
-        | 0x1f3fb..=0x1f3ff => 0,
-        0x1100..=0x115f
-        | 0x231a..=0x231b
-        | 0x2e80..=0x303e
-        | 0x3041..=0xa4cf
-        | 0xa960..=0xa97c
-        | 0xac00..=0xd7a3
-        | 0xf900..=0xfaff
-        | 0xfe30..=0xfe6f
-        | 0xff01..=0xff60
-        | 0xffe0..=0xffe6
-        | 0x1f1e6..=0x1f1ff
-        | 0x1f300..=0x1f64f
-        | 0x1f680..=0x1f6ff
-        | 0x1f900..=0x1f9ff
-        | 0x1fa70..=0x1faff
-        | 0x20000..=0x3fffd => 2,
-        _ => 1,
-    }
-}
-
 /// The members of an object, a line each.
 pub fn card(value: &Value) -> String {
     let Some(members) = value.as_object() else { return cell(value) };
-    let width = members.keys().map(|name| width(name)).max().unwrap_or(0);
+    let width = members.keys().map(|name| name.width()).max().unwrap_or(0);
     members.iter().map(|(name, value)| format!("{name:<width$}  {}\n", cell(value))).collect()
 }
 
@@ -197,7 +152,7 @@ mod tests {
             (120, "ID NAME SEEN SCOPES"),
         ] {
             let text = fitted(&rows(), &COLUMNS, Some(most));
-            let widest = text.lines().map(width).max().unwrap_or(0);
+            let widest = text.lines().map(UnicodeWidthStr::width).max().unwrap_or(0);
             assert!(widest <= most, "{widest} of {most}:\n{text}");
             let shown: Vec<&str> = text.lines().next().unwrap_or_default().split_whitespace().collect();
             assert_eq!(shown.join(" "), headings, "{most}:\n{text}");
@@ -209,7 +164,7 @@ mod tests {
     fn columns_stand_under_each_other_by_what_a_terminal_shows() {
         let text = fitted(&rows(), &COLUMNS, None);
         let ends: Vec<usize> =
-            text.lines().skip(1).map(|line| width(line.split("2026-").next().unwrap_or_default())).collect();
+            text.lines().skip(1).map(|line| line.split("2026-").next().unwrap_or_default().width()).collect();
         assert_eq!(ends, vec![ends[0]; 3], "{text}");
         assert_eq!(cut("日本語", 4), "日…");
         assert_eq!(cut("日本語", 6), "日本語");

@@ -670,3 +670,29 @@ fn tail_shows_the_last_rows_and_goes_on_with_the_next_server() {
         assert!(told.contains("unexpected argument") && told.contains(refused[0]), "{told}");
     }
 }
+
+/// A quote that nothing closes makes one record of all that follows: so much is not held.
+#[test]
+fn a_record_that_never_ends_stops_an_import_and_what_was_before_it_is_recorded() {
+    let place = Place::new();
+    let tenant = place.run(&["tenant", "create", "--name", "Acme"])["id"].clone();
+    let tenant = tenant.as_str().expect("an id");
+    let row = |address: &str| format!("{tenant},{address},blocked,2,1\n");
+    let head = "tenant_id,mailbox_address,action_taken,sent_count,limit_value\n";
+    let path = place.at("events.csv");
+    let bounded = ["--set", "max_body=1KiB", "--set", "max_bulk_body=1KiB"];
+    let import = |text: String| {
+        std::fs::write(&path, text).expect("a file");
+        let path = path.display().to_string();
+        place.output(&[&["import", "enforcement", &path], &bounded[..]].concat(), "")
+    };
+    // The whole file may be larger than a record: each begins anew.
+    let many: String = (0..5000).map(|n| row(&format!("{n}@example.org"))).collect();
+    let output = import(format!("{head}{many}"));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let output = import(format!("{head}{}\"{}", row("ada@example.org"), row("ben@example.org").repeat(5000)));
+    let told = refused(&output, 2);
+    assert!(told.contains("a record is too long; is there a quote that nothing closes?"), "{told}");
+    let found = |address: &str| place.rows(&["query", "enforcement", "--address", address]).len();
+    assert_eq!((found("ada@example.org"), found("ben@example.org"), found("7@example.org")), (1, 0, 1));
+}
