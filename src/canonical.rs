@@ -11,6 +11,8 @@ use std::borrow::Cow;
 
 use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
+use rusqlite::Connection;
+use rusqlite::functions::FunctionFlags;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, Result};
@@ -57,6 +59,17 @@ pub fn address(text: &str) -> String {
 /// Whether two addresses are one.
 pub fn is_same_address(one: &str, other: &str) -> bool {
     one == other || address(one) == address(other)
+}
+
+/// Gives a connection the function `one_form`: of an address, also of one that an older version took with its angle
+/// brackets, the form that any other way to write it has too.
+pub fn register(connection: &Connection) -> rusqlite::Result<()> {
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
+    connection.create_scalar_function("one_form", 1, flags, |context| {
+        let text: Option<String> = context.get(0)?;
+        Ok(text.map(|text| address(unbracketed(&text))))
+    })
 }
 
 /// An address or an id without the pair of angle brackets that mail and its logs put around it.

@@ -120,9 +120,7 @@ mod tests {
     fn words_of(example: &str) -> Vec<String> {
         let mut words = vec![String::new()];
         let mut is_quoted = false;
-        for c in
-            example.split([">", "<"].map(|c| c.chars().next().expect("one"))).next().expect("one").chars()
-        {
+        for c in example.split(['>', '<']).next().expect("one").chars() {
             match c {
                 '\'' => is_quoted = !is_quoted,
                 ' ' if !is_quoted => words.push(String::new()),

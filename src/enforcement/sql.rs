@@ -349,9 +349,10 @@ fn first_since(connection: &Connection, (mut first, end): (i64, i64), at: Timest
     Ok(first)
 }
 
-/// What retention would take of a tenant: not what belongs to a mailbox on hold.
-const PRUNABLE: &str = "tenant = ?1 AND created_at < ?2 AND mailbox_address COLLATE NOCASE NOT IN
-     (SELECT address FROM mailboxes WHERE hold = 1 AND workspace = (SELECT workspace FROM tenants WHERE id = ?1))";
+/// What retention would take of a tenant: not what belongs to a mailbox on hold, however its address is written.
+const PRUNABLE: &str = "tenant = ?1 AND created_at < ?2 AND one_form(mailbox_address) NOT IN
+     (SELECT one_form(address) FROM mailboxes
+      WHERE hold = 1 AND workspace = (SELECT workspace FROM tenants WHERE id = ?1))";
 
 /// Removes up to `limit` of a tenant's events from before `cutoff`, oldest first; says how many. They were kept `days`.
 pub fn prune(tx: &mut Tx<'_>, tenant: i64, days: i64, cutoff: Timestamp, limit: i64) -> Result<usize> {
@@ -373,7 +374,7 @@ pub fn erasable(connection: &Connection, workspace: i64, numbers: &[i64]) -> Res
         "SELECT seq, EXISTS (SELECT 1 FROM tenants WHERE id = tenant AND hold = 1)
              OR EXISTS (SELECT 1 FROM workspaces WHERE id = ?2 AND hold = 1)
              OR EXISTS (SELECT 1 FROM mailboxes WHERE mailboxes.workspace = enforcement_events.workspace AND hold = 1
-                        AND address = mailbox_address COLLATE NOCASE)
+                        AND one_form(address) = one_form(mailbox_address))
          FROM enforcement_events WHERE seq IN (SELECT value FROM json_each(?1)) AND workspace = ?2",
         workspace,
         numbers,

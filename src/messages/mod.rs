@@ -465,7 +465,8 @@ pub fn sum(earlier: Option<Value>, later: Value) -> Value {
 }
 
 /// How many tokens a report means, for budgets: the number itself, what an object calls its total, else the sum of those
-/// that went in, came out, or were in a cache. Its other numbers are of something else: a time, a limit, a price.
+/// that went in, came out, or were read from or written to a cache besides. Its other numbers are of something else: a
+/// time, a limit, a price, or tokens that were counted before (`cached_tokens` are some of those that went in).
 ///
 /// The providers' names are read without `tokens`, in whatever case they are written: `input_tokens`, `promptTokens`,
 /// `cache_read_input_tokens`.
@@ -480,8 +481,10 @@ pub fn n_tokens(report: &Value) -> i64 {
         match of_what.as_str() {
             "total" => return whole(value),
             "" if letters.starts_with("token") => return whole(value),
-            "input" | "output" | "prompt" | "completion" => parts = parts.saturating_add(whole(value)),
-            cache if cache.starts_with("cache") => parts = parts.saturating_add(whole(value)),
+            "input" | "output" | "prompt" | "completion" | "candidates" | "thoughts" | "cachereadinput"
+            | "cachecreationinput" | "cacheread" | "cachewrite" | "cachecreation" => {
+                parts = parts.saturating_add(whole(value));
+            }
             _ => {}
         }
     }
@@ -512,6 +515,10 @@ mod tests {
                 15,
             ),
             (json!({ "tokens": 5, "seconds": 3 }), 5),
+            (json!({ "inputTokens": 900, "cachedInputTokens": 800, "outputTokens": 4 }), 904),
+            (json!({ "input": 9, "output": 4, "cacheRead": 20, "cacheWrite": 1 }), 34),
+            (json!({ "input": 9, "cache_ttl_seconds": 300, "cache_read_cost": 7, "cached_tokens": 8 }), 9),
+            (json!({ "promptTokenCount": 9, "candidatesTokenCount": 4, "thoughtsTokenCount": 2 }), 15),
             (json!({ "total": 6, "input": 1 }), 6),
             (json!({ "input": 1, "total": 6 }), 6),
             (json!({ "model": "m", "temperature": 1, "max_output_tokens": 100 }), 0),

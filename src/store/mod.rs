@@ -46,6 +46,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::canonical;
 use crate::error::{Error, Result};
 use crate::ids::Uuid;
 use crate::metrics::Durations;
@@ -682,6 +683,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(128);
     checksums::register(&connection)?;
+    canonical::register(&connection)?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;

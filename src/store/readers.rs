@@ -23,6 +23,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{checksums, schema};
+use crate::canonical;
 use crate::error::{Error, Result};
 
 /// For whom a list is read.
@@ -162,6 +163,7 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(64);
     checksums::register(connection)?;
+    canonical::register(connection)?;
     connection
         .execute_batch("PRAGMA query_only = ON; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -1024;")
 }

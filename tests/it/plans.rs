@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use mailtrail::activity;
 use mailtrail::app::LOGS;
 use mailtrail::auth::{keys, license};
+use mailtrail::canonical;
 use mailtrail::enforcement::{self, Action};
 use mailtrail::ids::Uuid;
 use mailtrail::messages::across::Of;
@@ -114,7 +115,9 @@ impl Fixture {
     }
 
     fn connection(&self) -> Connection {
-        Connection::open(self.path()).expect("the database")
+        let connection = Connection::open(self.path()).expect("the database");
+        canonical::register(&connection).expect("a function");
+        connection
     }
 }
 

@@ -248,6 +248,42 @@ fn a_hold_keeps_what_belongs_to_a_mailbox_a_tenant_or_a_project() {
     assert_sound(&server);
 }
 
+/// A log of events is fed by others, who write an address as they like.
+#[test]
+fn a_hold_on_a_mailbox_keeps_its_events_however_their_address_is_written() {
+    let server = Server::start_with(&[("retention_days", "5")]);
+    let acme = server.add_tenant(&server.workspace, "Acme");
+    let id = server.add_mailbox(&server.workspace, "jörg@müller.example", Some(&acme), None);
+    let own = [
+        "jörg@müller.example",
+        "JÖRG@MÜLLER.example",
+        "jo\u{308}rg@xn--mller-kva.example",
+        "jÖrg@müller.EXAMPLE.",
+    ];
+    let others = ["jorg@müller.example", "jörg@muller.example", "jörg@müller.example.org"];
+    for address in own.iter().chain(&others) {
+        event(&server, &acme, address, 6);
+    }
+    let hold = |on: bool| {
+        let path = format!("/api/v1/admin/mailboxes/{id}");
+        server.operator(Method::Patch, &path, &json!({ "legal_hold": on })).status(200);
+    };
+    hold(true);
+    assert_eq!(dry_run(&server), deleted(3, 0, 0));
+    assert_eq!(run(&server), deleted(3, 0, 0));
+    assert_eq!(n_events(&server, &acme), json!(4));
+    let erasure = json!({ "address": "jörg@müller.example", "why": "asked", "dry_run": true });
+    let told = server.operator(Method::Post, "/api/v1/admin/erasures", &erasure).good().json();
+    assert_eq!(
+        (&told["removed"]["enforcement"], &told["removed"]["on_hold"]),
+        (&json!(0), &json!(own.len())),
+        "{told}"
+    );
+    hold(false);
+    assert_eq!(run(&server), deleted(4, 0, 0));
+    assert_sound(&server);
+}
+
 #[test]
 fn a_hold_of_a_whole_workspace_keeps_all_of_it_from_retention_and_erasure() {
     let server = Server::start_with(&[("retention_days", "5"), ("activity_retention_days", "5")]);
