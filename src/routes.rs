@@ -4,7 +4,7 @@
 //! the words of the route's vendor; what is inside a 5xx goes to the log under the request id and not to the client.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -107,7 +107,12 @@ struct Guest<'a> {
     /// For the log line, and the name of its share: `key <id>`, `user <id>`, `operator`, or `-` for a stranger.
     name: String,
     door: Door,
+    admitted_at: Instant,
 }
+
+/// For so long who was let in is taken to stand as they did. A body may take minutes: a key that is revoked meanwhile, a
+/// person whose role was taken away, would act on with as many requests as were begun.
+const STANDS: Duration = Duration::from_millis(50);
 
 /// A handler with the caller it takes.
 enum Door {
@@ -160,7 +165,7 @@ fn admit(app: &App, mut request: Request) -> Result<Guest<'_>, Response> {
         Ok(door)
     });
     match admitted {
-        Ok(door) => Ok(Guest { app, route, request, name, door }),
+        Ok(door) => Ok(Guest { app, route, request, name, door, admitted_at: started }),
         Err(error) => {
             let response = fail_noted(app, route, &request, error);
             Err(finish(app, request, (Some(route), &name, started), response))
@@ -249,22 +254,31 @@ impl Guest<'_> {
         Err(Error::http(413, format!("the body has {n_bytes} bytes; accepted: up to {most}")))
     }
 
+    /// # Errors
+    /// `Unauthenticated` or `Forbidden` for whom the route does not let in any more.
+    fn look_again(&mut self) -> Result<()> {
+        if self.admitted_at.elapsed() > STANDS && !matches!(self.door, Door::Open(_)) {
+            self.door = authorise(self.app, self.route, &self.request, &mut self.name)?;
+        }
+        Ok(())
+    }
+
     fn answer(mut self, body: Vec<u8>) -> Response {
         let started = Instant::now();
+        let looked = self.look_again();
         self.request.body = body;
         self.request.asker = self.door.asker();
         let (app, request) = (self.app, &self.request);
-        let answered = match &self.door {
+        let answered = looked.and_then(|()| match &self.door {
             Door::Open(handle) => handle(app, request),
-            Door::Key(caller, handle) => match app.kept_answer(caller.workspace, request) {
-                Ok(None) => handle(app, caller, request),
-                Ok(Some(answer)) => Ok(answer),
-                Err(error) => Err(error),
+            Door::Key(caller, handle) => match app.kept_answer(caller.workspace, request)? {
+                None => handle(app, caller, request),
+                Some(answer) => Ok(answer),
             },
             Door::Session(session, handle) => handle(app, session, request),
             Door::Admin(admin, handle) => handle(app, admin, request),
             Door::Tree(asker, handle) => handle(app, *asker, request),
-        };
+        });
         let response = answered.unwrap_or_else(|error| fail_noted(app, self.route, request, error));
         finish(app, self.request, (Some(self.route), &self.name, started), response)
     }

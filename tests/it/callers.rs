@@ -530,3 +530,91 @@ fn where_there_are_several_workspaces_the_operator_names_one() {
     by_key.header("mailtrail-workspace", &other).send().status(404);
     server.request(Method::Get, &format!("/v1/tenants/{tenant}")).key(&key).send().status(200);
 }
+
+// ---------------------------------------------------------------------------------------------- while a body comes
+
+/// A request of which the end of the body is still to come.
+struct Begun(std::net::TcpStream, Vec<u8>);
+
+impl Begun {
+    fn of(server: &Server, (method, path): (&str, &str), header: &str, body: &Value) -> Self {
+        use std::io::Write;
+        let address = server.url().trim_start_matches("http://").to_owned();
+        let mut stream = std::net::TcpStream::connect(&address).expect("a connection");
+        let mut body = body.to_string().into_bytes();
+        let rest = body.split_off(body.len() / 2);
+        let n_bytes = body.len() + rest.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{header}\r\nOrigin: {}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {n_bytes}\r\n\r\n",
+            server.url(),
+        );
+        stream.write_all(&[head.into_bytes(), body].concat()).expect("a send");
+        // So that it is let in, and waits, before anything changes.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        Self(stream, rest)
+    }
+
+    /// The status of the answer to the whole of it.
+    fn end(mut self) -> u16 {
+        use std::io::{Read, Write};
+        self.0.write_all(&self.1).expect("a send");
+        let mut answer = String::new();
+        self.0.read_to_string(&mut answer).expect("an answer");
+        answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer}"))
+    }
+}
+
+/// Who was let in by the head of a request has to be somebody still when all of it is there: else whoever expects to be
+/// put out would begin as many requests as they like, and end them when they please.
+#[test]
+fn who_is_put_out_while_a_body_comes_is_refused() {
+    let server = Server::start();
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let event = json!({
+        "tenant_id": tenant, "mailbox_address": "a@example.org", "action_taken": "blocked", "sent_count": 2, "limit_value": 1,
+    });
+    let key = |scope: &str| {
+        let made = make_key(
+            &server,
+            &json!({ "workspace_id": server.workspace, "name": mailtrail::ids::random_hex::<4>(), "scopes": [scope] }),
+        );
+        (format!("Authorization: Bearer {}", text(&made, "key")), text(&made, "id"))
+    };
+    let revoke = |id: &str| {
+        server.operator(Method::Delete, &format!("/api/v1/admin/keys/{id}"), &Value::Null).status(204);
+    };
+    let routes = [
+        (("POST", "/v1/enforcement/events"), "enforcement:write", event),
+        (("POST", "/api/v1/admin/keys"), "admin", json!({ "name": "another", "scopes": ["admin"] })),
+        (("POST", "/api/v1/admin/check"), "admin", json!({ "repair": false })),
+    ];
+    for (at, scope, body) in &routes {
+        let (header, id) = key(scope);
+        let stays = Begun::of(&server, *at, &header, body);
+        assert!(stays.end() < 300, "{at:?}: nothing changed");
+        let goes = Begun::of(&server, *at, &header, body);
+        revoke(&id);
+        assert_eq!(goes.end(), 401, "{at:?}");
+    }
+    let eve = text(&server.add_user(&server.workspace, "eve@example.org", "admin").json(), "user_id");
+    let cookie = server.login("eve@example.org");
+    let header = format!("Cookie: {cookie}");
+    let project = |name: &str| {
+        Begun::of(&server, ("POST", "/api/v1/admin/projects"), &header, &json!({ "name": name }))
+    };
+    let set = |role: &str| {
+        let path = format!("/api/v1/admin/users/{eve}");
+        server.operator(Method::Patch, &path, &json!({ "role": role })).good();
+    };
+    assert_eq!(project("stays").end(), 201);
+    let demoted = project("demoted");
+    set("auditor");
+    assert_eq!(demoted.end(), 403);
+    set("admin");
+    let ended = project("ended");
+    server.request(Method::Post, "/api/v1/auth/logout").cookie(&cookie).send().good();
+    assert_eq!(ended.end(), 401);
+    let names = server.db_number("SELECT count(*) FROM projects");
+    assert_eq!(names, 1, "only the one of who stayed");
+}
