@@ -71,7 +71,7 @@ pub fn post_license(app: &App, admin: &Admin, request: &Request) -> Result<Respo
     request.query.only(&[])?;
     admin.must_run_the_appliance()?;
     let mut fields = Fields::of(json::body(request)?, "")?;
-    let holder = fields.text("holder", 200)?;
+    let holder = fields.name("holder")?;
     let holder = fields.required("holder", holder)?;
     let plan = fields.text("plan", 40)?.unwrap_or_else(|| "pro".into());
     let expires_at = fields.timestamp("expires_at")?;

@@ -55,7 +55,7 @@ pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let workspace = named_workspace(app, admin, &mut fields)?;
-    let name = fields.text("name", 200)?;
+    let name = fields.name("name")?;
     let scopes = fields.texts("scopes", 40)?;
     let new = NewKey {
         workspace,

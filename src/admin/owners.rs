@@ -94,9 +94,9 @@ pub fn post_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Respon
 pub fn create_tenant(app: &App, admin: &Admin, request: &Request, mut fields: Fields) -> Result<Response> {
     request.query.only(&[])?;
     let workspace = named_workspace(app, admin, &mut fields)?;
-    let name = match fields.text("name", 200)? {
+    let name = match fields.name("name")? {
         Some(name) => Some(name),
-        None => fields.text("tenant_name", 200)?,
+        None => fields.name("tenant_name")?,
     };
     let name = fields.required("name", name)?;
     let domain = match fields.text("domain", 255)? {
@@ -118,7 +118,7 @@ pub fn patch_tenant(app: &App, admin: &Admin, request: &Request) -> Result<Respo
     let id = path_uuid(request, Subject::Tenant)?;
     let workspace = app.store.read(|snapshot| find_known_tenant(snapshot, admin, id))?.workspace;
     let mut fields = Fields::of(json::body(request)?, "")?;
-    let name = fields.text("name", 200)?;
+    let name = fields.name("name")?;
     let hold = fields.boolean("legal_hold")?;
     fields.done()?;
     let admin = admin.clone();
@@ -258,9 +258,9 @@ pub fn create_mailbox(
         Some(address) => Some(address),
         None => fields.mail_text("primary_smtp", 320)?,
     };
-    let name = match fields.text("name", 200)? {
+    let name = match fields.name("name")? {
         Some(name) => Some(name),
-        None => fields.text("display_name", 200)?,
+        None => fields.name("display_name")?,
     };
     let mut new = NewMailbox {
         workspace,
@@ -358,7 +358,7 @@ pub fn update_mailbox(
     let tenant = fields.text("tenant_id", 64)?;
     let tenant = app.store.read(|snapshot| named_tenant(snapshot, workspace, tenant.as_deref()))?;
     let names_name = fields.names("name");
-    let name = fields.text("name", 200)?;
+    let name = fields.name("name")?;
     let hold = fields.boolean("legal_hold")?;
     let names_days = fields.names("retention_days");
     let days = fields.integer("retention_days", 1, 36_500)?;
@@ -531,7 +531,7 @@ pub fn post_project(app: &App, admin: &Admin, request: &Request) -> Result<Respo
     request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
     let workspace = named_workspace(app, admin, &mut fields)?;
-    let name = fields.text("name", 200)?;
+    let name = fields.name("name")?;
     let name = fields.required("name", name)?;
     fields.done()?;
     let admin = admin.clone();
@@ -546,7 +546,7 @@ pub fn patch_project(app: &App, admin: &Admin, request: &Request) -> Result<Resp
     let id = path_uuid(request, Subject::Project)?;
     let workspace = app.store.read(|snapshot| find_known_project(snapshot, admin, id))?.workspace;
     let mut fields = Fields::of(json::body(request)?, "")?;
-    let name = fields.text("name", 200)?;
+    let name = fields.name("name")?;
     let hold = fields.boolean("legal_hold")?;
     fields.done()?;
     let admin = admin.clone();

@@ -77,7 +77,7 @@ pub fn post_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Res
     request.query.only(&[])?;
     admin.must_run_the_appliance()?;
     let mut fields = Fields::of(json::body(request)?, "")?;
-    let name = fields.text("name", 200)?;
+    let name = fields.name("name")?;
     let name = fields.required("name", name)?;
     fields.done()?;
     let admin = admin.clone();
@@ -94,7 +94,7 @@ pub fn patch_workspace(app: &App, admin: &Admin, request: &Request) -> Result<Re
     let id = request.parameter("id").to_owned();
     let key = app.store.read(|snapshot| find_known_workspace(snapshot, admin, &id))?.key;
     let mut fields = Fields::of(json::body(request)?, "")?;
-    let name = fields.text("name", 200)?;
+    let name = fields.name("name")?;
     let hold = fields.boolean("legal_hold")?;
     if hold.is_none() && name.is_none() {
         return Err(fields.refuse("name", "is required"));
@@ -240,7 +240,7 @@ pub fn post_user(app: &App, admin: &Admin, request: &Request) -> Result<Response
     let email = fields.required("email", email)?;
     let role = fields.word("role", &Role::WORDS)?;
     let role = fields.required("role", role)?;
-    let name = fields.text("name", 200)?.unwrap_or_default();
+    let name = fields.name("name")?.unwrap_or_default();
     let given = fields.secret("password")?;
     fields.done()?;
     if role == Role::Owner {

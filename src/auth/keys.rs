@@ -194,7 +194,6 @@ pub struct NewKey {
 
 /// Rows name the key that recorded them by its name: it looks like no other's, nor like a person's.
 fn check_name(tx: &Tx<'_>, new: &NewKey) -> Result<()> {
-    canonical::check_name("name", &new.name)?;
     let folded = canonical::look(&new.name);
     if folded.contains('@') {
         return Err(Error::invalid("name", "holds an @; accepted: what the key is for, not whose it is"));

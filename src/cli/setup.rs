@@ -94,7 +94,7 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
     privileges::descend()?;
     crate::owners::check_own_address("--email", email)?;
     // All that a route could refuse is looked at before anything is made: half a directory would be in the way.
-    Fields::of(json!({ "--workspace": name }), "")?.text("--workspace", 200)?;
+    Fields::of(json!({ "--workspace": name }), "")?.name("--workspace")?;
     let owner_password = match &given {
         Some(given) => {
             password::check(given, "password")?;
@@ -102,12 +102,6 @@ pub fn make(config: &Config, email: &str, name: &str, given: Option<String>) -> 
         }
         None => password::generate(),
     };
-    if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
-        return Err(Error::usage(
-            "--workspace is not a name",
-            "give 1 to 200 characters, no control characters",
-        ));
-    }
     let database = config.database();
     if database.exists() {
         return Err(Error::usage(

@@ -14,7 +14,7 @@ use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::Request;
-use crate::canonical::unbracketed;
+use crate::canonical::{self, unbracketed};
 use crate::error::{Error, Problems, Result};
 use crate::ids::Uuid;
 use crate::mask::{cut, glimpse, quoted};
@@ -405,6 +405,13 @@ impl Fields {
                 &format!("text of 1 to {most} characters, no control characters"),
             )),
         }
+    }
+
+    /// What somebody or something is called: `text` of up to 200 characters, all of which can be seen.
+    pub fn name(&mut self, name: &str) -> Result<Option<String>> {
+        let text = self.text(name, 200)?;
+        text.iter().try_for_each(|text| canonical::check_name(&self.named(name), text))?;
+        Ok(text)
     }
 
     /// `text`, where an empty one says that there is none.

@@ -350,6 +350,53 @@ fn an_address_in_other_letters_is_the_same_mailbox_and_the_same_account() {
     }
 }
 
+/// Two names that look alike are no two names; what a script or an emoji needs is seen.
+#[test]
+fn a_name_holds_nothing_that_cannot_be_seen() {
+    let server = Server::start();
+    let admin =
+        |path: &str, body: Value| server.operator(Method::Post, &format!("/api/v1/admin/{path}"), &body);
+    let make = |name: &str| {
+        let named = |more: Value| {
+            let mut body = more;
+            body["name"] = name.into();
+            body
+        };
+        let of = |more: Value| {
+            let mut body = named(more);
+            body["workspace_id"] = server.workspace.as_str().into();
+            body
+        };
+        let address = format!("{}@example.org", mailtrail::ids::random_hex::<6>());
+        [
+            admin("workspaces", named(json!({}))),
+            admin("tenants", of(json!({}))),
+            admin("projects", of(json!({}))),
+            admin("mailboxes", of(json!({ "address": address }))),
+            admin("users", of(json!({ "email": address, "role": "auditor", "password": PASSWORD }))),
+            admin("keys", of(json!({ "scopes": ["messages:read"] }))),
+            admin("licenses", json!({ "holder": name })),
+        ]
+    };
+    for name in ["Acme\u{200b}", "A\u{ad}cme", "\u{202e}emcA", "Acme\u{a0}Inc.", "\u{200d}Acme"] {
+        for refused in make(name) {
+            assert_eq!(refused.status, 422, "{name:?}: {}", refused.body_text());
+            assert!(refused.body_text().contains("cannot be seen"), "{}", refused.body_text());
+        }
+    }
+    for name in ["Ácmé & Söhne", "می\u{200c}خواهم", "👩\u{200d}🚀 crew", "日本\u{3000}支社"]
+    {
+        for made in make(name) {
+            assert_eq!(made.status, 201, "{name:?}: {}", made.body_text());
+        }
+    }
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    for path in [format!("tenants/{tenant}"), format!("workspaces/{}", server.workspace)] {
+        let path = format!("/api/v1/admin/{path}");
+        server.operator(Method::Patch, &path, &json!({ "name": "Ac\u{200b}me" })).status(422);
+    }
+}
+
 #[test]
 fn twins_of_an_older_version_are_both_found() {
     let told: Value = serde_json::from_str(include_str!("../upgrades/5.json")).expect("answers");
