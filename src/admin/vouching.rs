@@ -1,6 +1,6 @@
 //! Whether the log vouches for who may come in: each living key, account, membership and session against what mailtrail
-//! noted of it, and settings against what it noted of them (`told`). Whoever can write a file can put a row of theirs into it, and the tree has no leaves for these; but it has leaves
-//! for the notes of their making.
+//! noted of it, and settings against what it noted of them (`told`). Whoever can write a file can put a row of theirs
+//! into it, and the tree has no leaves for these; but it has leaves for the notes of their making.
 //!
 //! What is dead opens nothing and is not looked at, so a key that nothing vouches for is revoked, and all is well. Where
 //! retention has removed the notes, nothing can be said: that is counted and told, and no finding. A row that says that
@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::told::{self, Told, as_noted};
-
 use crate::activity::sql::{self as activity, Noted};
 use crate::auth::FIRST_WORKSPACE;
 use crate::auth::keys::{self, HeldKey, Scope};
@@ -52,7 +51,8 @@ impl Unproved {
         let mut parts = Vec::new();
         if keys + accounts + memberships + sessions > 0 {
             parts.push(format!(
-                "{keys} keys, {accounts} accounts, {memberships} memberships and {sessions} sessions are older than the activity log reaches"
+                "{keys} keys, {accounts} accounts, {memberships} memberships and {sessions} sessions are older than \
+                 the activity log reaches"
             ));
         }
         if secrets > 0 {
