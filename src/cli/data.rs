@@ -572,7 +572,8 @@ impl Sending {
     fn refuse(&mut self, line: usize, error: &Error) {
         self.tally.refused += 1;
         let error = error.to_string();
-        tell_over(&format!("line {line}: {}", error.trim_start_matches("line 1.")), true);
+        let told = error.trim_start_matches("line 1.").trim_start_matches("body: ");
+        tell_over(&format!("line {line}: {told}"), true);
     }
 }
 
@@ -606,7 +607,7 @@ fn rows(import: &Import, most: usize) -> Result<Rows> {
                             let message = format!("has {n} bytes; accepted: up to {most}");
                             return Some(Ok((at, Err(Error::Malformed(message)))));
                         }
-                        Ok(_) => return Some(Ok((at, crate::http::json::parse(&line)))),
+                        Ok(_) => return Some(Ok((at, crate::http::json::parse_line(&line)))),
                     }
                 }
             })))
@@ -623,6 +624,7 @@ fn rows(import: &Import, most: usize) -> Result<Rows> {
                     Error::usage(format!("no CSV: {error}"), "the first line names the columns")
                 })?
                 .clone();
+            must_be_columns(&head)?;
             // The reader counts a line at its LF, and takes that of a CRLF with the next record.
             let late = if csv.position().line() == 1 { 1 } else { 0 };
             let mut records = csv.into_records();
@@ -639,10 +641,41 @@ fn rows(import: &Import, most: usize) -> Result<Rows> {
                     Err(error) if error.is_io_error() => {
                         Err(Error::io("cannot read the file")(std::io::Error::other(error)))
                     }
-                    Err(error) => Ok((line, Err(Error::Malformed(format!("not CSV: {error}"))))),
+                    Err(error) => Ok((line, Err(Error::Malformed(not_csv(&error))))),
                 }
             })))
         }
+    }
+}
+
+/// # Errors
+/// `Usage` where the first line names no columns: of each row it would be said that all is missing.
+fn must_be_columns(head: &csv::StringRecord) -> Result<()> {
+    let first = head.get(0).unwrap_or_default();
+    if first.starts_with(['{', '[']) {
+        return Err(Error::usage(
+            "the first line is JSON, and names no columns",
+            "say --format ndjson, or name the file so (.ndjson)",
+        ));
+    }
+    let separator =
+        [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")].into_iter().find(|(c, _)| first.contains(*c));
+    match separator.filter(|_| head.len() == 1) {
+        None => Ok(()),
+        Some((_, what)) => Err(Error::usage(
+            format!("the first line has {what} between the columns; accepted: commas"),
+            "write the file anew with commas, which spreadsheets call CSV (comma delimited)",
+        )),
+    }
+}
+
+fn not_csv(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("has {len} cells, and the first line names {expected_len} columns")
+        }
+        csv::ErrorKind::Utf8 { err, .. } => format!("the cell {} is not UTF-8", err.field() + 1),
+        _ => format!("not CSV: {error}"),
     }
 }
 

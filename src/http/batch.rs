@@ -226,7 +226,7 @@ fn lines<T>(body: &[u8], item_bytes: usize, read: impl Fn(Fields) -> Result<T>) 
             let n_more = more.filter(|line| !line.iter().all(u8::is_ascii_whitespace)).count();
             enough(MOST + n_more, "body")?;
         }
-        let value = json::parse(line).map_err(|error| match error {
+        let value = json::parse_line(line).map_err(|error| match error {
             Error::Malformed(message) => Error::Malformed(format!("{place}: {message}")),
             other => other,
         })?;

@@ -57,6 +57,18 @@ pub fn parse(bytes: &[u8]) -> Result<Value> {
     read_whole(bytes, |deserializer, budget| Strict { depth: 0, budget }.deserialize(deserializer), MOST)
 }
 
+/// `parse` of a line among others: what is wrong is in this line, and not in the body.
+pub fn parse_line(line: &[u8]) -> Result<Value> {
+    parse(line).map_err(|error| match error {
+        Error::Malformed(told) => Error::Malformed(told.replacen("the body is", "is", 1).replacen(
+            " at line 1 column",
+            " at column",
+            1,
+        )),
+        other => other,
+    })
+}
+
 /// What was accepted once, by whatever bounds there were then.
 pub fn parse_stored(bytes: &[u8]) -> Result<Value> {
     read_whole(

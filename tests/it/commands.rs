@@ -696,3 +696,40 @@ fn a_record_that_never_ends_stops_an_import_and_what_was_before_it_is_recorded()
     let found = |address: &str| place.rows(&["query", "enforcement", "--address", address]).len();
     assert_eq!((found("ada@example.org"), found("ben@example.org"), found("7@example.org")), (1, 0, 1));
 }
+
+#[test]
+fn a_file_that_is_none_says_so_and_a_line_says_what_is_wrong_with_it() {
+    let place = Place::new();
+    run(&place.data(), &["mailbox", "create", "--address", "ada@example.org", "--json"]);
+    let told = |name: &str, text: &[u8]| {
+        let path = place.at(name);
+        std::fs::write(&path, text).expect("a file");
+        let path = path.display().to_string();
+        refused(&place.output(&["import", "messages", "--mailbox", "ada@example.org", &path], ""), 1)
+    };
+    for (name, text, expected) in [
+        (
+            "a.csv",
+            &b"message_id;outcome\n1@x;delivered\n"[..],
+            "error: the first line has semicolons between the columns; accepted: commas\n",
+        ),
+        (
+            "a.csv",
+            b"message_id\toutcome\n",
+            "error: the first line has tabs between the columns; accepted: commas\n",
+        ),
+        ("a.csv", b"{\"message_id\":\"1@x\"}\n", "error: the first line is JSON, and names no columns\n"),
+        ("a.csv", b"message_id,outcome\n1@x\n", "line 2: has 1 cells, and the first line names 2 columns\n"),
+        ("a.csv", b"message_id,outcome\n1@x,\xff\n", "line 2: the cell 2 is not UTF-8\n"),
+        (
+            "a.ndjson",
+            b"{\"message_id\":\"1@x\",\"outcome\":\"delivered\"}\n\nnope\n",
+            "line 3: is not acceptable JSON: expected ident at column 2\n",
+        ),
+        ("a.ndjson", b"[1]\n", "line 1: a list is not an object\n"),
+        ("a.ndjson", b"{}\n", "line 1: message_id: is required\n"),
+    ] {
+        let told = told(name, text);
+        assert!(told.contains(expected), "{told}");
+    }
+}
