@@ -454,6 +454,7 @@ pub fn encoded(text: &str) -> String {
 /// A refusal in any vendor's words, as an error of ours: the status says whose fault it is.
 fn refusal(answer: Answer) -> Error {
     let status = answer.status;
+    let retry_after = answer.header("retry-after").and_then(|seconds| seconds.parse().ok());
     let body = match answer.json() {
         Ok(body) => body,
         Err(error) => return error,
@@ -466,17 +467,14 @@ fn refusal(answer: Answer) -> Error {
         .find_map(|value| value.as_str().map(str::to_owned))
         .or_else(|| list(&body["errors"]))
         .unwrap_or_else(|| format!("the server answered {status}"));
-    match status {
-        400 => return Error::Malformed(message),
-        413 => return Error::http(status, message),
+    match (status, retry_after) {
+        (400, _) => return Error::Malformed(message),
+        (413, _) => return Error::http(status, message),
+        (429, Some(retry_after)) => return Error::TooMany { retry_after, message },
+        (500.., Some(retry_after)) => return Error::Unavailable { retry_after, message },
+        (503 | 507, None) => return Error::Unavailable { retry_after: 60, message },
+        (500.., None) => return Error::Internal(message),
         _ => {}
-    }
-    if status >= 500 {
-        return match status {
-            503 => Error::Unavailable { retry_after: 1, message },
-            507 => Error::Unavailable { retry_after: 60, message },
-            _ => Error::Internal(message),
-        };
     }
     let hint = match (body["hint"].as_str(), status) {
         (Some(hint), _) => hint.to_owned(),
@@ -492,4 +490,27 @@ fn refusal(answer: Answer) -> Error {
         (None, _) => "correct the input named above and run it again".into(),
     };
     Error::Usage { message, hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_to_wait_is_as_the_server_says() {
+        for (status, retry_after, code, hint) in [
+            (429, Some("7"), "too_many_requests", "try again in 7 s"),
+            (503, Some("5"), "unavailable", "try again in 5 s"),
+            (507, Some("60"), "unavailable", "try again in 60 s"),
+            (503, None, "unavailable", "try again in 60 s"),
+        ] {
+            let headers = retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_owned()));
+            let body = Box::new(&br#"{"detail":"why"}"#[..]);
+            let error = refusal(Answer { status, headers: headers.into_iter().collect(), body });
+            assert_eq!(
+                (error.to_string().as_str(), error.code(), error.hint().as_str()),
+                ("why", code, hint)
+            );
+        }
+    }
 }
