@@ -2,7 +2,8 @@
 //!
 //! Every index of the log begins with the mailbox. So a page of a whole workspace is merged from the lists of its
 //! mailboxes, of each only the entry whose turn is next: a look into each mailbox, and one for each entry of the page. What
-//! is walked through as a whole goes by the entries of all workspaces in the order of their ids, as following does.
+//! is walked through as a whole goes by the entries of all workspaces in the order of their ids, as following does; so do
+//! the pages of a workspace with so many mailboxes that a look into each would take seconds.
 
 use std::collections::{BinaryHeap, HashMap, hash_map};
 
@@ -10,8 +11,12 @@ use rusqlite::Connection;
 
 use super::sql::{self, Filter};
 use crate::error::Result;
+use crate::export::LOOKED_AT;
 use crate::owners::mailboxes;
 use crate::store::following::{After, Followed};
+
+/// Mailboxes that a page is merged from at most.
+const MERGED: usize = 1000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Of {
@@ -22,8 +27,32 @@ pub enum Of {
 }
 
 impl Of {
-    /// The numbers of up to `limit` entries after `cursor`.
-    pub fn list(
+    /// The numbers of up to `limit` entries after `cursor`, and from after which entry the list goes on; `None`: it is at
+    /// its end. Of many mailboxes a page may have fewer, and even none, where it goes on.
+    pub fn page(
+        self,
+        connection: &Connection,
+        filter: &Filter,
+        cursor: Option<i64>,
+        limit: usize,
+    ) -> Result<(Vec<i64>, Option<i64>)> {
+        // One more says whether there are more.
+        let most = limit + 1;
+        let (mut numbers, next) = match self {
+            Self::Workspace(workspace) if mailboxes::are_more_than(connection, workspace, MERGED)? => {
+                self.walk(connection, filter, (cursor, i64::MAX), (most, LOOKED_AT))?
+            }
+            _ => (self.list(connection, filter, cursor, most as i64)?, None),
+        };
+        if numbers.len() < most {
+            return Ok((numbers, next));
+        }
+        numbers.truncate(limit);
+        let last = numbers.last().copied();
+        Ok((numbers, last))
+    }
+
+    fn list(
         self,
         connection: &Connection,
         filter: &Filter,

@@ -207,12 +207,10 @@ fn list_page(
     (cursor, limit): (Option<i64>, i64),
     note: impl FnOnce(usize) -> Result<()>,
 ) -> Result<Response> {
-    // One more says whether there are more.
     let limit = usize::try_from(limit).unwrap_or_default();
     let (mut page, first) = app.store.read_list(standing.asker, |snapshot| {
-        let numbers = of.list(snapshot, filter, cursor, limit as i64 + 1)?;
-        let mut page = Page { has_more: numbers.len() > limit, numbers, client, n_shown: 0, n_bytes: 0 };
-        page.numbers.truncate(limit);
+        let (numbers, next) = of.page(snapshot, filter, cursor, limit)?;
+        let page = Page { numbers, next, client, n_shown: 0, n_bytes: 0 };
         let mut first = Piece::first();
         page.show(snapshot, &mut first)?;
         Ok((page, first))
@@ -229,8 +227,9 @@ fn list_page(
 struct Page {
     /// Of its entries.
     numbers: Vec<i64>,
+    /// From after which entry the list goes on.
+    next: Option<i64>,
     client: Client,
-    has_more: bool,
     n_shown: usize,
     n_bytes: usize,
 }
@@ -251,14 +250,14 @@ impl Page {
         Ok(())
     }
 
-    /// Counts what was shown. At the end of the page says what comes behind it: the cursor is the last id, newest first
-    /// the smallest.
+    /// Counts what was shown. At the end of the page says what comes behind it: where large entries end it early, the
+    /// cursor is the last id that it has.
     fn shown(&mut self, piece: &Piece) -> Option<String> {
         self.n_shown += piece.n_passed();
         self.n_bytes += piece.n_bytes();
         let is_whole = self.n_shown == self.numbers.len();
         let last = self.n_shown.checked_sub(1).map(|last| self.numbers[last]);
-        let next_cursor = last.filter(|_| self.has_more || !is_whole);
+        let next_cursor = if is_whole { self.next } else { last };
         let is_over = is_whole || self.n_bytes >= PAGE_BYTES;
         is_over.then(|| format!(r#"],"next_cursor":{}}}"#, json!(next_cursor)))
     }

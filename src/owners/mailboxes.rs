@@ -153,6 +153,12 @@ pub fn ids(connection: &Connection, workspace: i64) -> Result<Vec<i64>> {
     Ok(statement.query_map([workspace], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Whether a workspace has more than so many mailboxes, deleted or not.
+pub fn are_more_than(connection: &Connection, workspace: i64, n: usize) -> Result<bool> {
+    let sql = "SELECT count(*) > ?2 FROM (SELECT 1 FROM mailboxes WHERE workspace = ?1 LIMIT ?2 + 1)";
+    Ok(connection.prepare_cached(sql)?.query_row((workspace, n as i64), |row| row.get(0))?)
+}
+
 /// A mailbox of this workspace, also a deleted one (its log may still be read); `None`: unknown or another's.
 pub fn find(connection: &Connection, workspace: i64, id: i64) -> Result<Option<Mailbox>> {
     Ok(find_anywhere(connection, id)?.filter(|mailbox| mailbox.workspace == workspace))

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mailtrail::http::Method;
+use mailtrail::owners::mailboxes::{self, NewMailbox};
+use mailtrail::store::Tx;
 use serde_json::{Value, json};
 
 use crate::support::{OWNER, START, Server, time};
@@ -358,15 +360,58 @@ fn following_takes_no_other_order_and_no_other_form() {
     }
 }
 
-/// Two workspaces with mailboxes of the same address, one of them deleted later.
 #[test]
 fn all_messages_of_a_workspace_are_one_list() {
+    all_messages_are_one_list(0);
+}
+
+/// A look into each would take its time: the list goes by the entries then.
+#[test]
+fn all_messages_of_a_workspace_with_many_mailboxes_are_one_list() {
+    let server = all_messages_are_one_list(1_000);
+    // Behind more entries of others than are looked at at once, a page may be empty and go on.
+    let (workspace, _) = server.add_workspace("Third", "cid@third.example");
+    let key = server.add_key(&workspace, &["messages:write"]);
+    let theirs = server.add_mailbox(&workspace, "t@third.example", None, None);
+    let many: Vec<Value> = (0..20_100).map(|n| entry(&format!("n{n}"))).collect();
+    server.request(Method::Post, &log(theirs)).key(&key).json(&json!({ "items": many })).send().status(201);
+    let get = |query: &str| server.get(&format!("/v1/messages?{query}")).status(200).json();
+    for (filter, n) in [("", 9), ("&message_id=m1", 3), ("&message_id=nowhere", 0)] {
+        let first = get(&format!("limit=200{filter}"));
+        assert_eq!(first["items"], json!([]), "{filter}");
+        let (mut found, mut n_pages, mut page) = (0, 1, first);
+        while let Some(next) = page["next_cursor"].as_i64() {
+            page = get(&format!("limit=200{filter}&cursor={next}"));
+            found += page["items"].as_array().expect("items").len();
+            n_pages += 1;
+        }
+        assert_eq!((found, n_pages), (n, 2), "{filter}");
+    }
+}
+
+/// Two workspaces with mailboxes of the same address, one of them deleted later; ours has so many more.
+fn all_messages_are_one_list(n_more: usize) -> Server {
     let server = Server::start();
     let (workspace, _) = server.add_workspace("Other", "bob@other.example");
     let other_key = server.add_key(&workspace, &["messages:read", "messages:write"]);
     let boxes = ["a@example.org", "b@example.org", "c@example.org"]
         .map(|address| server.add_mailbox(&server.workspace, address, None, None));
     let theirs = server.add_mailbox(&workspace, "a@example.org", None, None);
+    let tenant = server.db_number(&format!("SELECT tenant FROM mailboxes WHERE id = {}", boxes[0]));
+    let more = move |tx: &mut Tx<'_>| {
+        (0..n_more).try_for_each(|n| {
+            let address = format!("more{n}@example.org");
+            let new = NewMailbox {
+                workspace: 1,
+                tenant: Some(tenant),
+                address,
+                name: None,
+                daily_send_limit: None,
+            };
+            mailboxes::create(tx, &new).map(|_| ())
+        })
+    };
+    server.running().app.store.write(more).expect("mailboxes");
     for n in 0..9_usize {
         let new = json!({
             "message_id": format!("m{}", n / 3), "outcome": if n % 2 == 0 { "delivered" } else { "rate_limited" },
@@ -453,6 +498,7 @@ fn all_messages_of_a_workspace_are_one_list() {
     }
     see("?mailbox_id=x").status(422);
     see("?mailbox=1").status(422);
+    server
 }
 
 /// The base URL for the vendor's Python package: text where the package wants text, all else as it is.

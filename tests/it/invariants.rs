@@ -130,7 +130,7 @@ fn the_floor_never_names_a_slice() {
 fn the_store_and_the_tree_name_nothing_above_them() {
     let mut found = Vec::new();
     for (folder, known) in [
-        ("store", &["error", "ids", "mask", "metrics", "seldom", "time", "store", "tlog"][..]),
+        ("store", &["canonical", "error", "ids", "mask", "metrics", "seldom", "time", "store", "tlog"][..]),
         ("tlog", &["error", "ids", "time", "tlog"]),
     ] {
         for source in sources().iter().filter(|source| source.is_in(folder)) {

@@ -5,6 +5,8 @@ use std::io::Read;
 use std::process::{Command, Output, Stdio};
 
 use mailtrail::http::Method;
+use mailtrail::owners::projects;
+use mailtrail::store::Tx;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
@@ -52,7 +54,9 @@ fn on_a_terminal_of(columns: u16, server: &Server, arguments: &[&str]) -> String
 #[test]
 fn a_terminal_is_shown_what_it_would_obey() {
     let server = Server::start();
-    let project = server.add_project(&server.workspace, "invoice \u{202e}exe.gpj\u{2066}");
+    // A name that an older version took.
+    let hostile = |tx: &mut Tx<'_>| projects::create(tx, 1, "invoice \u{202e}exe.gpj\u{2066}");
+    let project = server.running().app.store.write(hostile).expect("a project").id.to_string();
     let log = format!("/api/v1/projects/{project}/audit-log");
     let user = "0190b3c8-5e4a-7cc1-8a1d-2f6f0c9b7e11";
     let activity = json!({ "user_id": user, "action": "site.publish", "metadata": { "title": HOSTILE } });
