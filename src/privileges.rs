@@ -232,30 +232,35 @@ mod tests {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
     }
 
+    /// Numbers that no user and no group of a machine has.
+    const BOB: u32 = 4_000_001;
+    const ANN: u32 = 4_000_002;
+    const CREW: u32 = 4_000_003;
+
     #[test]
     fn an_owner_is_believed_where_nobody_else_could_say_who_it_is() {
         as_root(|top| {
             let (own, bobs, shared) = (top.join("own"), top.join("bobs"), top.join("shared"));
-            make(&own, 1001, 0o700);
-            make(&bobs, 1001, 0o755);
-            make(&bobs.join("data"), 1001, 0o700);
-            make(&bobs.join("anns"), 1002, 0o700);
+            make(&own, BOB, 0o700);
+            make(&bobs, BOB, 0o755);
+            make(&bobs.join("data"), BOB, 0o700);
+            make(&bobs.join("anns"), ANN, 0o700);
             make(&bobs.join("roots"), 0, 0o700);
             make(&shared, 0, 0o777);
-            make(&shared.join("data"), 1001, 0o700);
+            make(&shared.join("data"), BOB, 0o700);
             let sticky = top.join("sticky");
             make(&sticky, 0, 0o1777);
-            make(&sticky.join("data"), 1001, 0o700);
+            make(&sticky.join("data"), BOB, 0o700);
             let group = top.join("group");
             make(&group, 0, 0o775);
-            chown(&group, None, Some(1003)).expect("a group");
-            make(&group.join("data"), 1001, 0o700);
+            chown(&group, None, Some(CREW)).expect("a group");
+            make(&group.join("data"), BOB, 0o700);
             symlink(&own, top.join("link")).expect("a link");
             symlink(top.join("roots own"), bobs.join("away")).expect("a link");
             make(&top.join("roots own"), 0, 0o700);
             symlink("../bobs/data", bobs.join("around")).expect("a link");
             symlink("loop", top.join("loop")).expect("a link");
-            let bob = Some(Owner { user: 1001, group: 1001 });
+            let bob = Some(Owner { user: BOB, group: BOB });
             for (path, expected) in [
                 ("own", bob),
                 ("own/new/er", bob),
@@ -276,7 +281,7 @@ mod tests {
                 assert!(owner_of(&top.join(path)).is_err(), "{path}");
             }
             chown(&own, None, Some(0)).expect("a group");
-            assert_eq!(owner_of(&own).expect("an owner"), Some(Owner { user: 1001, group: 65534 }));
+            assert_eq!(owner_of(&own).expect("an owner"), Some(Owner { user: BOB, group: 65534 }));
         });
     }
 }
