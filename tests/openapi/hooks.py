@@ -93,6 +93,8 @@ def settle(value):
         # Which characters look like others, or like nothing, no schema says.
         if name in ADDRESSES and isinstance(member, str) and misleads(member):
             value[name] = "nobody@example.net"
+        if name in NAMES and isinstance(member, str) and hides(member):
+            value[name] = "Nobody"
     for member in [*(value.get("senders") or []), value.get("match")] if isinstance(value.get("senders") or [], list) else []:
         settle(member)
 
@@ -107,11 +109,18 @@ def exact(value):
 
 
 ADDRESSES = ["address", "primary_smtp", "mailbox_address", "email"]
+NAMES = ["name", "tenant_name", "display_name", "holder"]
 
 
 def misleads(text):
     unseen = any(unicodedata.category(sign) in ["Cf", "Zs", "Zl", "Zp"] for sign in text)
     return unseen or unicodedata.normalize("NFKC", text) != unicodedata.normalize("NFC", text)
+
+
+def hides(name):
+    """Whether a name may hold what cannot be seen: marks and what is not assigned are left out with it."""
+    kinds = ["Cf", "Cn", "Mn", "Zs", "Zl", "Zp"]
+    return any(sign != " " and (unicodedata.category(sign) in kinds or sign in "\u115f\u1160\u3164\uffa0") for sign in name)
 
 
 def use_prepared(operation, value):
