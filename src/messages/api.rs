@@ -447,9 +447,8 @@ fn post_inbound(app: &App, caller: &Caller, request: &Request) -> Result<Respons
 fn show_policy(app: &App, caller: &Caller, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let mailbox = mailbox_of(app, caller.workspace, request)?;
-    let found =
-        app.store.read(|snapshot| guards::in_force(app, snapshot, mailbox.id, mailbox.policy_version))?;
-    let compiled = found.ok_or(Error::NotFound(Subject::Policy))?;
+    let found = app.store.read(|snapshot| guards::find(app, snapshot, mailbox.id, mailbox.policy_version))?;
+    let compiled = found.ok_or(Error::NotFound(Subject::Policy))?.ready(app, mailbox.id)?;
     Response::json(200, &shown_policy(mailbox.id, compiled.version, &compiled.policy))
 }
 

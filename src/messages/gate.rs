@@ -1,8 +1,9 @@
 //! The gate: decides an inbound message by the mailbox's policy and records it, in one transaction.
 //!
 //! In the vendor's order: the first sender rule that matches, else `rejected_at_policy`; its verification; the
-//! content guards, which refuse also what they cannot see to its end (`text_unreadable`); its rate limits; its token budgets; else `delivered`, with what the rule grants. Limits are
-//! counted from the log itself, so that they hold across restarts and cannot drift from what is shown.
+//! content guards, which refuse also what they cannot see to its end (`text_unreadable`) or cannot judge at a bounded
+//! cost (`guards_too_costly`); its rate limits; its token budgets; else `delivered`, with what the rule grants. Limits
+//! are counted from the log itself, so that they hold across restarts and cannot drift from what is shown.
 //!
 //! Guards run before the transaction, so that a long text never holds the writer; if the policy changed meanwhile,
 //! the decision starts over.
@@ -75,11 +76,12 @@ pub fn decide(
 ) -> Result<Response> {
     let workspace = caller.workspace;
     loop {
-        let (mailbox, compiled) = app.store.read(|snapshot| {
+        let (mailbox, found) = app.store.read(|snapshot| {
             let mailbox = super::api::find_living_mailbox(snapshot, workspace, mailbox_id)?;
-            let compiled = super::guards::in_force(app, snapshot, mailbox.id, mailbox.policy_version)?;
-            Ok((mailbox, compiled))
+            let found = super::guards::find(app, snapshot, mailbox.id, mailbox.policy_version)?;
+            Ok((mailbox, found))
         })?;
+        let compiled = found.map(|found| found.ready(app, mailbox.id)).transpose()?;
         let verdicts = match &compiled {
             Some(compiled) => judge(compiled, received)?,
             None => Verdicts::Refused(Outcome::RejectedAtPolicy, "no_matching_sender_rule".into()),

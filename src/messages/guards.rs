@@ -1,16 +1,13 @@
 //! Policies ready to match: their content guards compiled, and as many of them kept as a stated number of bytes holds.
 //!
-//! A pattern of a few characters may take a megabyte compiled, so each guard has a bound, all guards of a policy have
-//! one, and so has what is kept of all policies: past that the one that was used longest ago goes. What a search needs
-//! besides is made for it and given back after it.
+//! A pattern of a few characters may take a megabyte compiled, so each guard has a bound (`matching`), all guards of a
+//! policy have one, and so has what is kept of all policies: past that the one that was used longest ago goes. All guards
+//! together spend a bounded number of steps on a message.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use regex_automata::meta::{Config, Regex};
-use regex_automata::util::syntax;
-use regex_automata::{Input, MatchKind};
-
+use super::matching::{Pattern, Spent, Steps};
 use super::policy::{ContentGuard, Policy};
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -18,9 +15,6 @@ use crate::http::json;
 use crate::owners::mailboxes;
 use crate::store::Snapshot;
 
-/// Bytes of a compiled pattern, and how deep its groups may nest: deeper ones overflow a small stack.
-const LARGEST_PATTERN: usize = 1 << 20;
-const DEEPEST_PATTERN: u32 = 16;
 /// Bytes of all compiled patterns of a policy.
 pub const LARGEST_POLICY: usize = 8 << 20;
 /// Bytes of all policies that are kept compiled.
@@ -28,32 +22,12 @@ const MOST_KEPT: usize = 64 << 20;
 /// What a byte of a policy's document may take in memory: a list of one-letter words takes the most.
 const DOCUMENT_FACTOR: usize = 16;
 
-impl ContentGuard {
-    /// # Errors
-    /// What is wrong with the pattern, in words that go after its name.
-    fn compile(&self) -> std::result::Result<Regex, String> {
-        let limits = Config::new()
-            .match_kind(MatchKind::LeftmostFirst)
-            .nfa_size_limit(Some(LARGEST_PATTERN))
-            .hybrid_cache_capacity(LARGEST_PATTERN);
-        let syntax = syntax::Config::new().nest_limit(DEEPEST_PATTERN);
-        Regex::builder().configure(limits).syntax(syntax).build(&self.reject).map_err(|error| {
-            if error.size_limit().is_some() {
-                return "is too large once compiled; make the pattern smaller".into();
-            }
-            let text = error.syntax_error().map_or_else(|| error.to_string(), ToString::to_string);
-            let why = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            format!("cannot be used: {why} (patterns run in linear time: no look-around, no back-references)")
-        })
-    }
-}
-
 /// Whether all guards can be compiled within the bounds of a policy; else which cannot, and why. No more is compiled
 /// than up to that one.
 pub fn check(guards: &[ContentGuard]) -> std::result::Result<(), (usize, String)> {
     let mut taken = 0;
     for (at, guard) in guards.iter().enumerate() {
-        taken += guard.compile().map_err(|why| (at, why))?.memory_usage();
+        taken += Pattern::compile(&guard.reject).map_err(|why| (at, why))?.size();
         if taken > LARGEST_POLICY {
             let message = format!(
                 "takes the policy's guards past {LARGEST_POLICY} bytes once compiled; make the patterns smaller or fewer"
@@ -70,7 +44,7 @@ pub struct Compiled {
     pub policy: Policy,
     /// Of the content guards, from the first on, as many as a policy's bound allows. A policy of before that bound may
     /// have more: the others are compiled for each text.
-    guards: Vec<Regex>,
+    guards: Vec<Pattern>,
     bytes: usize,
 }
 
@@ -79,37 +53,44 @@ impl Compiled {
         let mut guards = Vec::with_capacity(policy.content_guards.len());
         let mut taken = 0;
         for guard in &policy.content_guards {
-            let regex = guard.compile()?;
-            taken += regex.memory_usage();
+            let pattern = Pattern::compile(&guard.reject)?;
+            taken += pattern.size();
             if taken > LARGEST_POLICY {
                 break;
             }
-            guards.push(regex);
+            guards.push(pattern);
         }
         let bytes = taken.min(LARGEST_POLICY) + DOCUMENT_FACTOR * document_bytes;
         Ok(Self { version, policy, guards, bytes })
     }
 
-    /// The reason of the first content guard that one of the texts runs into.
+    /// The reason of the first content guard that one of the texts runs into; `TOO_COSTLY` where that cannot be said at
+    /// a bounded cost.
     pub fn guard_hit(&self, texts: &[String]) -> Result<Option<&str>> {
+        let mut steps = Steps::of_a_message();
         for (at, guard) in self.policy.content_guards.iter().enumerate() {
-            let hit = match self.guards.get(at) {
-                Some(regex) => is_in(regex, texts),
-                None => is_in(&guard.compile().map_err(Error::Internal)?, texts),
+            let compiled;
+            let pattern = match self.guards.get(at) {
+                Some(pattern) => pattern,
+                None => {
+                    compiled = Pattern::compile(&guard.reject).map_err(Error::Internal)?;
+                    &compiled
+                }
             };
-            if hit {
-                return Ok(Some(&guard.reason));
+            for text in texts {
+                match pattern.is_in(text, &mut steps) {
+                    Ok(false) => {}
+                    Ok(true) => return Ok(Some(&guard.reason)),
+                    Err(Spent) => return Ok(Some(TOO_COSTLY)),
+                }
             }
         }
         Ok(None)
     }
 }
 
-/// The regex's own pool would keep what a search needed for ever, as often as there are threads.
-fn is_in(regex: &Regex, texts: &[String]) -> bool {
-    let mut cache = regex.create_cache();
-    texts.iter().any(|text| regex.search_half_with(&mut cache, &Input::new(text).earliest(true)).is_some())
-}
+/// The reason where guards would have to be run for too long over a text.
+pub const TOO_COSTLY: &str = "guards_too_costly";
 
 /// Policies that were used lately, by mailbox.
 #[derive(Default)]
@@ -168,23 +149,37 @@ impl Policies {
     }
 }
 
-/// The policy in force, compiled once for each version as long as it is kept; `None` when none was ever put.
-pub fn in_force(
-    app: &App,
-    snapshot: &Snapshot<'_>,
-    mailbox: i64,
-    version: i64,
-) -> Result<Option<Arc<Compiled>>> {
+/// A policy as it is found.
+pub enum Found {
+    Ready(Arc<Compiled>),
+    /// With its version and its document.
+    Stored(i64, String),
+}
+
+/// The policy in force; `None` when none was ever put.
+pub fn find(app: &App, snapshot: &Snapshot<'_>, mailbox: i64, version: i64) -> Result<Option<Found>> {
     if let Some(kept) = app.policies.get(mailbox, version) {
-        return Ok(Some(kept));
+        return Ok(Some(Found::Ready(kept)));
     }
-    let Some((version, document)) = mailboxes::policy(snapshot, mailbox)? else { return Ok(None) };
-    let broken = |error: String| Error::Internal(format!("the stored policy of mailbox {mailbox}: {error}"));
-    let (policy, _) = Policy::read_stored(json::parse_stored(document.as_bytes())?)
-        .map_err(|error| broken(error.to_string()))?;
-    let compiled = Arc::new(Compiled::new(version, policy, document.len()).map_err(broken)?);
-    app.policies.put(mailbox, Arc::clone(&compiled));
-    Ok(Some(compiled))
+    Ok(mailboxes::policy(snapshot, mailbox)?.map(|(version, document)| Found::Stored(version, document)))
+}
+
+impl Found {
+    /// Compiled once for each version as long as it is kept. It may take a second: not while a snapshot is held, since
+    /// those who read have few.
+    pub fn ready(self, app: &App, mailbox: i64) -> Result<Arc<Compiled>> {
+        let (version, document) = match self {
+            Self::Ready(compiled) => return Ok(compiled),
+            Self::Stored(version, document) => (version, document),
+        };
+        let broken =
+            |error: String| Error::Internal(format!("the stored policy of mailbox {mailbox}: {error}"));
+        let (policy, _) = Policy::read_stored(json::parse_stored(document.as_bytes())?)
+            .map_err(|error| broken(error.to_string()))?;
+        let compiled = Arc::new(Compiled::new(version, policy, document.len()).map_err(broken)?);
+        app.policies.put(mailbox, Arc::clone(&compiled));
+        Ok(compiled)
+    }
 }
 
 #[cfg(test)]
@@ -207,13 +202,13 @@ mod tests {
     #[test]
     fn the_guards_of_a_policy_have_one_bound_together() {
         assert_eq!(check(&guards("\\bwire the money\\b", 50)), Ok(()));
-        let (at, why) = check(&guards("\\pL{19}", 50)).unwrap_err();
+        let (at, why) = check(&guards("\\pL{40}", 50)).unwrap_err();
         assert!((2..20).contains(&at) && why.contains("past 8388608 bytes"), "{at}: {why}");
     }
 
     #[test]
     fn a_policy_of_before_the_bound_is_held_to_it_and_matches_as_before() {
-        let compiled = Compiled::new(1, policy(guards("\\pL{19}", 50)), 100).unwrap();
+        let compiled = Compiled::new(1, policy(guards("\\pL{40}", 50)), 100).unwrap();
         assert!(compiled.guards.len() < 20 && compiled.bytes <= LARGEST_POLICY + DOCUMENT_FACTOR * 100);
         for (text, hit) in [("x0", Some("guard 0")), ("-x49", Some("guard 4")), ("x-50", None)] {
             assert_eq!(compiled.guard_hit(&["-".to_owned(), text.to_owned()]).unwrap(), hit, "{text}");

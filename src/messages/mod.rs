@@ -9,6 +9,7 @@ pub mod across;
 pub mod api;
 pub mod gate;
 pub mod guards;
+mod matching;
 pub mod policy;
 pub mod shown;
 pub mod sql;

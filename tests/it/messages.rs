@@ -668,7 +668,7 @@ fn a_policy_whose_guards_take_too_much_compiled_is_refused_and_the_guard_is_name
     // Each of them would do alone.
     server.put_policy(mailbox, &guards("\\pL{19}", 1)).status(200);
     let refused = server.put_policy(mailbox, &guards("\\pL{19}", 50)).status(422).json();
-    let why = "contentGuards[9].reject: takes the policy's guards past 8388608 bytes once compiled; make the patterns smaller or fewer";
+    let why = "contentGuards[28].reject: takes the policy's guards past 8388608 bytes once compiled; make the patterns smaller or fewer";
     assert_eq!(refused, json!({ "errors": [why] }));
     assert_eq!(server.db_number("SELECT max(version) FROM policies"), 2);
 }
@@ -1044,6 +1044,26 @@ fn a_text_that_cannot_be_read_is_told_and_refused_where_there_are_guards() {
     let mut other = told(Some("delivered"));
     other["text_problem"] = Value::Null;
     server.post(&log(open), &other).status(409);
+}
+
+#[test]
+fn guards_that_would_take_minutes_refuse_the_message_and_say_why() {
+    let server = Server::start();
+    let mailbox = mailbox(&server);
+    let mut put = guarded();
+    put["contentGuards"] = json!([{ "reject": "[ab]*a[ab]{12800}c", "reason": "never" }]);
+    server.put_policy(mailbox, &put).status(200);
+    let path = format!("/v1/mailboxes/{mailbox}/inbound");
+    let refused =
+        ("rejected_at_content_guard".to_owned(), Some("guards_too_costly".to_owned()), "bounce".to_owned());
+    for (id, text) in [("long", "ab".repeat(500_000)), ("short", "ab".repeat(30_000))] {
+        let raw = from_bob(id, &format!("\r\n{text}"));
+        let decided = post_raw(&server, &path, raw.as_bytes()).status(201).json();
+        assert_eq!(decision(&decided), refused, "{id}");
+        assert!(decided["text_problem"].is_null() && decided["body_hash"].is_string(), "the text was read");
+    }
+    let decided = post_raw(&server, &path, from_bob("other", "\r\nHi").as_bytes()).status(201).json();
+    assert_eq!(decided["outcome"], "delivered");
 }
 
 #[test]
