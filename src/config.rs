@@ -104,7 +104,11 @@ pub const SETTINGS: &[Setting] = &[
         "64",
         "open connections of one address (IPv6: one /64); trusted proxies excepted",
     ),
-    setting("max_handlers", "64", "requests at work at once; one more waits shortly and gets a 503"),
+    setting(
+        "max_handlers",
+        "192",
+        "requests at work at once, in shares; one more waits shortly and gets a 503",
+    ),
     setting(
         "max_body_memory",
         "128MiB",

@@ -51,6 +51,7 @@ impl Service for Routes {
         Ok(Admitted {
             body_limit: guest.route.body.bytes(config.max_body, config.max_bulk_body),
             holder: guest.holder(),
+            is_brief: guest.route.is_brief,
             answer: Box::new(|body| guest.answer(body)),
         })
     }
@@ -79,7 +80,12 @@ impl Service for Watched {
             let response = answered.unwrap_or_else(|error| fail(&head.id, Dialect::Problem, &error));
             response.with("X-Request-Id", head.id)
         };
-        Ok(Admitted { body_limit: 0, holder: Holder::Stranger(None), answer: Box::new(answer) })
+        Ok(Admitted {
+            body_limit: 0,
+            holder: Holder::Stranger(None),
+            is_brief: false,
+            answer: Box::new(answer),
+        })
     }
 
     fn refuse(&self, refused: &Refused<'_>) -> Response {

@@ -20,6 +20,7 @@ use super::connections::{Connection, Phase, Place, Registry, Room, lock};
 use super::framing::{self, BodyLength, Fault, Glimpse, RequestHead, Version};
 use super::limits::{Counters, Limits};
 use super::server::{Manner, Persistence, Sent, write_answer};
+use super::turns::Turns;
 use super::wire::{Inlet, SocketOutlet};
 use super::{Admitted, Body, Holder, Line, Method, Peer, Refused, Request, Response, Service};
 use crate::error::{Error, Result};
@@ -120,22 +121,28 @@ impl Conversation<'_> {
             }
             working = Some(Working::begin(&shared.counters));
         }
-        let Some(turn) = shared.gate.enter(shared.limits.handler_wait) else {
+        let Some(at_door) = shared.doors.enter(shared.limits.handler_wait) else {
             return self.turn_down(self.busy(&about), &about, &announced, working);
         };
-        let mut turn = Some(turn);
         let admitted = self.guarded(&about, || shared.service.admit(request));
-        let Admitted { body_limit, holder, answer } = match admitted {
+        let Admitted { body_limit, holder, is_brief, answer } = match admitted {
             Ok(Ok(admitted)) => admitted,
             Ok(Err(response)) | Err(response) => {
-                drop(turn);
+                drop(at_door);
                 return self.turn_down(response, &about, &announced, working);
             }
         };
+        if is_brief && !has_body {
+            let response = self.guarded(&about, || answer(Vec::new())).unwrap_or_else(|refused| refused);
+            drop(at_door);
+            let after = self.reply(response, &about, about.keep_alive, Some(&holder));
+            drop(working);
+            return after;
+        }
+        drop(at_door);
         if has_body && coding == Coding::Unknown {
             let message = "this Content-Encoding is not accepted; accepted: gzip, or none";
             let error = Error::http(415, message);
-            drop(turn);
             let refused = about.refused(self.connection.peer, &error);
             let response = shared.worded(&refused).with("Accept-Encoding", coding::GZIP);
             shared.note_refusal(response.status, &refused);
@@ -144,23 +151,16 @@ impl Conversation<'_> {
         let mut held = Held::nothing(&shared.account, &holder);
         let mut body = Vec::new();
         if has_body {
-            // One that is here already is read and answered in the same turn.
-            if !self.is_here(announced.length) {
-                turn = None;
-            }
             body = match self.read_body(&announced, body_limit, &mut held) {
                 Ok(body) => body,
-                Err(fault) => {
-                    drop(turn);
-                    return self.refuse_body(fault, &about);
-                }
+                Err(fault) => return self.refuse_body(fault, &about),
             };
             if !self.connection.enter(Phase::Work) {
                 return After::Close;
             }
             working = Some(Working::begin(&shared.counters));
         }
-        let response = self.answer(&about, &holder, turn, body, answer);
+        let response = self.answer(&about, &holder, body, answer);
         held.become_answer(match &response.body {
             Body::Bytes(bytes) => bytes.len(),
             Body::Text(_) | Body::Stream(_) => 0,
@@ -225,7 +225,6 @@ impl Conversation<'_> {
         &self,
         about: &About,
         holder: &Holder,
-        turn: Option<Turn<'_>>,
         body: Vec<u8>,
         answer: Box<dyn FnOnce(Vec<u8>) -> Response + '_>,
     ) -> Response {
@@ -240,7 +239,7 @@ impl Conversation<'_> {
                 return self.unavailable(about, "too many large bodies are being recorded", 5);
             }
         }
-        let Some(turn) = turn.or_else(|| shared.gate.enter(shared.limits.handler_wait)) else {
+        let Some(turn) = shared.turns.enter(holder, shared.limits.handler_wait) else {
             return self.busy(about);
         };
         let response = self.guarded(about, || answer(body)).unwrap_or_else(|refused| refused);
@@ -467,8 +466,11 @@ pub(super) fn new_request_id() -> String {
     ids::random_hex::<16>()
 }
 
-/// One turn for streams beside so many for handlers: four with the default, half of the store's read connections.
-const STREAMS_SHARE: usize = 16;
+/// Requests whose head is looked at, at the same time: for so many callers the store has short reads at once, and as many
+/// wait.
+const DOORS: usize = 16;
+/// Streams that make their next piece at the same time: half of the store's connections for lists.
+const STREAMS: usize = 4;
 
 /// What acceptors and connections have in common.
 pub(super) struct Shared {
@@ -476,8 +478,11 @@ pub(super) struct Shared {
     pub limits: Limits,
     pub counters: Arc<Counters>,
     pub registry: Arc<Registry>,
+    /// The turns of those whose head is looked at, whoever they are; and of what is for anybody and done at once, such as
+    /// readiness. No handler holds these.
+    doors: Gate,
     /// The turns of handlers.
-    gate: Gate,
+    turns: Turns,
     /// The turns of streams that make their next piece: their own and few, or who reads many would have all of them.
     pub streams: Gate,
     pub account: Account,
@@ -502,8 +507,9 @@ impl Shared {
             })),
             account: Account::new(limits.memory),
             refusals: Seldom::new(1),
-            gate: Gate::new(limits.handlers),
-            streams: Gate::new(limits.handlers.div_ceil(STREAMS_SHARE)),
+            doors: Gate::new(DOORS),
+            turns: Turns::new(limits.handlers),
+            streams: Gate::new(STREAMS.min(limits.handlers)),
             service,
             limits,
             counters,
@@ -594,7 +600,7 @@ struct Crowd {
     waiting: usize,
 }
 
-pub(super) struct Turn<'a>(&'a Gate);
+pub(super) struct Entered<'a>(&'a Gate);
 
 impl Gate {
     fn new(places: usize) -> Self {
@@ -602,7 +608,7 @@ impl Gate {
     }
 
     /// `None` when nobody came out within `wait`.
-    pub fn enter(&self, wait: Duration) -> Option<Turn<'_>> {
+    pub fn enter(&self, wait: Duration) -> Option<Entered<'_>> {
         let mut crowd = lock(&self.crowd);
         if crowd.free == 0 {
             crowd.waiting += 1;
@@ -611,10 +617,10 @@ impl Gate {
             crowd.waiting -= 1;
         }
         crowd.free = crowd.free.checked_sub(1)?;
-        Some(Turn(self))
+        Some(Entered(self))
     }
 
-    pub fn enter_however_long(&self) -> Turn<'_> {
+    pub fn enter_however_long(&self) -> Entered<'_> {
         loop {
             if let Some(turn) = self.enter(Duration::from_secs(60)) {
                 return turn;
@@ -623,7 +629,7 @@ impl Gate {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let mut crowd = lock(&self.0.crowd);
         crowd.free += 1;

@@ -18,7 +18,7 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Reverse proxies and the like, which `connections_per_address` does not bind.
     pub exempt: Vec<IpNet>,
-    /// Handlers at work at the same time.
+    /// Handlers at work at the same time; `turns` has whose.
     pub handlers: usize,
     /// How long a whole request waits for its handler before it is answered with 503.
     pub handler_wait: Duration,
@@ -57,7 +57,7 @@ impl Default for Limits {
             connections: 1024,
             connections_per_address: 64,
             exempt: vec![IpAddr::from(Ipv4Addr::LOCALHOST).into(), IpAddr::from(Ipv6Addr::LOCALHOST).into()],
-            handlers: 64,
+            handlers: 192,
             handler_wait: Duration::from_secs(2),
             idle_time: Duration::from_secs(30),
             head_time: Duration::from_secs(10),

@@ -1,7 +1,7 @@
 //! The words of HTTP for the rest of the program: a request that was read whole, an answer that knows its status.
 //!
 //! `server` accepts and writes answers and is the only place that names tiny_http; `framing` turns bytes into requests,
-//! `conversation` takes a connection through them, `connections` says who may be connected, `wire` keeps the
+//! `conversation` takes a connection through them, `turns` says who is answered next, `connections` says who may be connected, `wire` keeps the
 //! deadlines; `coding` folds and unfolds gzip, `negotiate` reads what a client would like; `client` is the command line's way in, `remote` the way to other servers. `query` has the typed parameters;
 //! `route` says what a route is.
 //! Nothing here knows a log, an owner or a caller.
@@ -22,6 +22,7 @@ pub mod remote;
 pub mod route;
 pub mod server;
 pub mod stream;
+mod turns;
 mod wire;
 
 use std::net::IpAddr;
@@ -233,8 +234,10 @@ pub trait Service: Send + Sync + 'static {
 pub struct Admitted<'a> {
     /// The largest body it may have, in bytes.
     pub body_limit: usize,
-    /// Whose share its body and its answer take.
+    /// Whose share its body and its answer take, and whose turn it is answered in.
     pub holder: Holder,
+    /// Whether it is answered at once, and takes nobody's turn.
+    pub is_brief: bool,
     /// Answers it, with its body.
     pub answer: Box<dyn FnOnce(Vec<u8>) -> Response + 'a>,
 }

@@ -21,6 +21,8 @@ pub struct Route {
     pub has_tail: bool,
     /// Whether a retry with the same `Idempotency-Key` gets the first answer; otherwise one is refused.
     pub keeps_answers: bool,
+    /// Whether it is answered whatever others ask for: it looks at little, and waits for nothing.
+    pub is_brief: bool,
     pub handler: Handler,
 }
 
@@ -83,12 +85,17 @@ pub const fn route(method: Method, path: &'static str, dialect: Dialect, handler
         Method::Post | Method::Put | Method::Patch => BodyLimit::Setting,
     };
     let keeps_answers = !method.is_safe();
-    Route { method, path, dialect, body, has_tail: false, keeps_answers, handler }
+    Route { method, path, dialect, body, has_tail: false, keeps_answers, is_brief: false, handler }
 }
 
 /// A route that takes no `Idempotency-Key`: what it does is no other thing the second time.
 pub const fn unkept(route: Route) -> Route {
     Route { keeps_answers: false, ..route }
+}
+
+/// A route that is answered whatever others ask for.
+pub const fn brief(route: Route) -> Route {
+    Route { is_brief: true, ..route }
 }
 
 /// A route for strangers, who may send little.

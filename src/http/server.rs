@@ -30,7 +30,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::account::Held;
 use super::client::SocketPath;
 use super::connections::{Admission, Connection, Phase, lock};
-use super::conversation::{Shared, Turn, converse, new_request_id};
+use super::conversation::{Entered, Shared, converse, new_request_id};
 use super::framing::{self, Version};
 pub use super::limits::{Counters, Limits};
 use super::{Body, Holder, Peer, Refused, Response, SECURITY_HEADERS, Service};
@@ -665,7 +665,7 @@ impl StreamReader<'_> {
     }
 
     /// Makes the next piece that is not empty, or notes the end.
-    fn make_piece(&mut self, _turn: &Turn<'_>) -> Result<()> {
+    fn make_piece(&mut self, _turn: &Entered<'_>) -> Result<()> {
         while !self.ended && self.piece.position() == self.piece.get_ref().len() as u64 {
             // Set while the piece is being made, so that a panic cuts the answer as an error does.
             self.cut.set(true);

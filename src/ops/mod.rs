@@ -14,15 +14,15 @@ use serde_json::json;
 use crate::app::App;
 use crate::auth::{self, Admin};
 use crate::error::{Error, Result, Subject};
-use crate::http::route::{Dialect, Handler, Route, route};
+use crate::http::route::{Dialect, Handler, Route, brief, route};
 use crate::http::{Body, Method, Request, Response};
 use crate::metrics::Text;
 use crate::openapi;
 use crate::time::SECOND;
 
 pub const ROUTES: &[Route] = &[
-    route(Method::Get, "/healthz", Dialect::Problem, Handler::Open(healthz)),
-    route(Method::Get, "/readyz", Dialect::Problem, Handler::Open(readyz)),
+    brief(route(Method::Get, "/healthz", Dialect::Problem, Handler::Open(healthz))),
+    brief(route(Method::Get, "/readyz", Dialect::Problem, Handler::Open(readyz))),
     route(Method::Get, "/metrics", Dialect::Problem, Handler::Admin(metrics)),
     route(Method::Get, "/openapi.json", Dialect::Problem, Handler::Open(describe)),
 ];

@@ -46,6 +46,7 @@ impl Service for Witness {
         Ok(Admitted {
             body_limit: if is_submission { LONGEST } else { 0 },
             holder: Holder::Stranger(client.map(address::source)),
+            is_brief: false,
             answer: Box::new(move |body| {
                 let started = Instant::now();
                 let request = Request { body, ..head };

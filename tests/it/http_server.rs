@@ -51,12 +51,13 @@ impl Service for Echo {
             "/large" => 64 * 1024 * 1024,
             _ => 1024 * 1024,
         };
+        let is_ready = head.path == "/ready";
         let holder = match head.header("x-caller") {
             Some(name) => Holder::Known(name.to_owned()),
             None => Holder::Stranger(None),
         };
         let answer = Box::new(move |body| self.answer(Request { body, ..head }));
-        Ok(Admitted { body_limit, holder, answer })
+        Ok(Admitted { body_limit, holder, is_brief: is_ready, answer })
     }
 
     fn refuse(&self, refused: &Refused<'_>) -> Response {
@@ -685,6 +686,39 @@ fn requests_past_the_handlers_wait_shortly_and_get_a_503() {
     running.echo.latch.release();
     assert_eq!(working.next(false).unwrap().text(), "released");
     assert_eq!(client.get("/x").status, 200, "the connection is as good as before");
+}
+
+#[test]
+fn whoever_has_all_the_turns_they_may_keeps_nobody_else_from_theirs() {
+    let running = start(Limits { handlers: 16, handler_wait: millis(50), ..Limits::default() });
+    // Ten for the known: one caller may have five, the next three.
+    let mut greedy = Vec::new();
+    for (caller, most) in [("eve", 5), ("mallory", 3)] {
+        for n in 0..=most {
+            let mut client = running.connect();
+            client.send(&format!("GET /hold HTTP/1.1\r\nHost: a\r\nX-Caller: {caller}\r\n\r\n"));
+            if n == most {
+                assert_eq!(client.next(false).unwrap().status, 503, "{caller}");
+            } else {
+                running.echo.latch.await_held(greedy.len() + 1);
+                greedy.push(client);
+            }
+        }
+    }
+    let mut strangers = Vec::new();
+    let mut stranger = running.connect();
+    stranger.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    running.echo.latch.await_held(greedy.len() + 1);
+    strangers.push(stranger);
+    let mut client = running.connect();
+    assert_eq!(client.get("/x").status, 503, "strangers have two turns, and one of them alone the half");
+    assert_eq!(client.get("/ready").status, 200, "what is brief takes nobody's turn");
+    client.send("GET /x HTTP/1.1\r\nHost: a\r\nX-Caller: ada\r\n\r\n");
+    assert_eq!(client.next(false).unwrap().status, 200);
+    running.echo.latch.release();
+    for mut client in greedy.into_iter().chain(strangers) {
+        assert_eq!(client.next(false).unwrap().text(), "released");
+    }
 }
 
 #[test]

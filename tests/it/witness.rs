@@ -525,6 +525,7 @@ impl Service for Says {
         Ok(Admitted {
             body_limit: 1 << 20,
             holder: Holder::Stranger(None),
+            is_brief: false,
             answer: Box::new(|_| Response::new(self.0, "text/plain", self.1.clone())),
         })
     }
