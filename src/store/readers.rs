@@ -10,8 +10,8 @@
 //!   ends when the one who asked has gone.
 //!
 //! # Bounds
-//! An asker who is refused is told when to come again, and waits for nobody but themselves: those of their own lists
-//! that wait are few once one of them takes long. What they wait in is a handler's turn, which others need too.
+//! An asker who is refused is told when to come again. Those of their own lists that wait are few once one of them takes
+//! long: what they wait in is a handler's turn. Where connections are few, whoever looked through least goes first.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -221,6 +221,11 @@ impl Account {
         Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1))
     }
 
+    /// What is still to be paid back.
+    fn owes(&self, now: Instant) -> Duration {
+        self.paid_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
+    }
+
     fn says_nothing(&self, now: Instant) -> bool {
         self.running.is_empty() && self.waiting == 0 && self.paid_at.is_none_or(|at| at <= now)
     }
@@ -237,7 +242,7 @@ impl Turns {
         let mut waits = false;
         let outcome = loop {
             let now = Instant::now();
-            let has_room = accounts.n_running < LISTS;
+            let has_room = accounts.n_running < LISTS && !accounts.has_one_before(asker, now);
             let account = accounts.of.entry(asker).or_default();
             if let Some(retry_after) = account.overdrawn(now) {
                 let message =
@@ -274,6 +279,7 @@ impl Turns {
         match outcome {
             Ok(began) => {
                 accounts.n_running += 1;
+                accounts.call_next(began);
                 Ok(Turn { turns: self, asker, began, steps: Arc::default() })
             }
             Err(error) => {
@@ -286,7 +292,6 @@ impl Turns {
     fn leave(&self, turn: &Turn<'_>) {
         let now = Instant::now();
         let mut accounts = self.lock();
-        let was_full = accounts.n_running == LISTS;
         accounts.n_running -= 1;
         if let Some(account) = accounts.of.get_mut(&turn.asker) {
             if let Some(at) = account.running.iter().position(|began| *began == turn.began) {
@@ -297,17 +302,29 @@ impl Turns {
             }
             account.ended.notify_one();
         }
-        if was_full {
-            // Others had a turn of their own and found no connection.
-            for account in accounts.of.values().filter(|account| account.waiting > 0 && account.may_run()) {
-                account.ended.notify_one();
-            }
-        }
+        accounts.call_next(now);
         accounts.forget_idle(turn.asker);
     }
 }
 
 impl Accounts {
+    /// Whether another waits who could have a connection and owes less: where there are few, those who looked through
+    /// least go first.
+    fn has_one_before(&self, asker: Asker, now: Instant) -> bool {
+        let owed = self.of.get(&asker).map_or(Duration::ZERO, |account| account.owes(now));
+        let could = |account: &Account| account.waiting > 0 && account.may_run();
+        self.of.iter().any(|(other, account)| *other != asker && could(account) && account.owes(now) < owed)
+    }
+
+    /// Wakes whoever is next, where there is a connection.
+    fn call_next(&self, now: Instant) {
+        let waiting = self.of.values().filter(|account| account.waiting > 0 && account.may_run());
+        if let Some(next) = waiting.min_by_key(|account| account.owes(now)).filter(|_| self.n_running < LISTS)
+        {
+            next.ended.notify_one();
+        }
+    }
+
     fn forget_idle(&mut self, asker: Asker) {
         let now = Instant::now();
         if self.of.get(&asker).is_some_and(|account| account.says_nothing(now)) {
@@ -425,6 +442,33 @@ mod tests {
             drop(_long);
         });
         assert_eq!(refused.load(Ordering::Relaxed), 40 - WAITING_BEHIND_LONG, "the others had their turns");
+    }
+
+    #[test]
+    fn where_all_connections_are_taken_the_next_is_for_whoever_looked_through_least() {
+        let turns = Turns::default();
+        let spent = enter(&turns, EVE).expect("a connection");
+        spent.steps().store(100_000_000, Ordering::Relaxed);
+        drop(spent);
+        let mut others: Vec<_> =
+            (10..18).map(|key| enter(&turns, Asker::Key(key)).expect("a connection")).collect();
+        let turns = &turns;
+        std::thread::scope(|scope| {
+            let (done, order) = std::sync::mpsc::channel();
+            for (n_waiting, asker) in [(1, EVE), (2, ADA)] {
+                let done = done.clone();
+                scope.spawn(move || {
+                    let turn = turns.enter(asker, Patience::Some);
+                    let _ = done.send(turn.is_ok().then_some(asker));
+                });
+                while turns.lock().of.values().map(|account| account.waiting).sum::<usize>() < n_waiting {
+                    std::thread::yield_now();
+                }
+            }
+            drop(others.pop());
+            assert_eq!(order.recv(), Ok(Some(ADA)), "who came later and owes nothing");
+            assert_eq!(order.recv(), Ok(Some(EVE)));
+        });
     }
 
     #[test]
