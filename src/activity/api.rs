@@ -8,9 +8,9 @@ use rusqlite::Connection;
 use super::sql::{self, Filter};
 use super::{COLUMNS, Entry, NewEntry, OWN_ACTIONS, Place, one_spelling};
 use crate::app::App;
-use crate::auth::{self, Caller, Scope, Session, Standing, address};
+use crate::auth::{self, Caller, Scope, Session, address};
 use crate::error::{Error, Result, Subject};
-use crate::export::{self, Page};
+use crate::export::Page;
 use crate::follow;
 use crate::http::json::Fields;
 use crate::http::route::{Dialect, Handler, Route, bulk, route};
@@ -24,7 +24,6 @@ use crate::proofs;
 use crate::store::backup::last_seq;
 use crate::store::counts::Log;
 use crate::store::following::After;
-use crate::store::listing::{Cursor, Listing};
 use crate::store::{Snapshot, Tx};
 use crate::taken::Taker;
 
@@ -187,7 +186,7 @@ fn list(
         app.note_export(taker, request)?;
         let (list, last) =
             app.store.read_list(standing.asker, |snapshot| Ok((listing(snapshot)?, last_seq(snapshot)?)))?;
-        return stream_entries(app, &standing, (list, last), page.format);
+        return proofs::whole(app, &standing, (list, last), page.format, COLUMNS, sql::find);
     }
     let (entries, total) = app.store.read_list(standing.asker, |snapshot| {
         let list = listing(snapshot)?;
@@ -199,21 +198,6 @@ fn list(
     let tail = move |_| format!(r#"],"total":{total}}}"#);
     let response = entries.answer(&standing, r#"{"entries":["#, sql::find, tail);
     Ok(listing::link_next(response, request, last))
-}
-
-/// The rows of a list up to number `last`.
-fn stream_entries(
-    app: &App,
-    standing: &Standing,
-    (list, last): (Listing, i64),
-    format: Format,
-) -> Result<Response> {
-    let walk =
-        move |snapshot: &Snapshot<'_>, after: Option<&Cursor>| export::walk(snapshot, &list, after, last);
-    Ok(match format {
-        Format::Proof => proofs::stream(app, standing, export::numbers(standing, walk))?,
-        _ => export::rows(standing, format, COLUMNS, walk, sql::find),
-    })
 }
 
 fn find_living(connection: &Connection, workspace: i64, id: Uuid) -> Result<Project> {

@@ -8,9 +8,9 @@ use super::limits::{self, Send};
 use super::sql::{self, Filter};
 use super::{Action, COLUMNS, Event, NewEvent};
 use crate::app::App;
-use crate::auth::{Caller, Scope, Standing};
+use crate::auth::{Caller, Scope};
 use crate::error::{Error, Result, Subject};
-use crate::export::{self, Page};
+use crate::export::Page;
 use crate::follow;
 use crate::http::json::{self as body, Fields};
 use crate::http::route::{Dialect, Handler, Route, bulk, route};
@@ -22,7 +22,6 @@ use crate::owners::tenants;
 use crate::proofs;
 use crate::store::backup::last_seq;
 use crate::store::counts::Log;
-use crate::store::listing::{Cursor, Listing};
 use crate::store::{Snapshot, Tx};
 use crate::taken::Taker;
 
@@ -90,7 +89,7 @@ fn list_events(app: &App, caller: &Caller, request: &Request) -> Result<Response
         let (list, last) = app
             .store
             .read_list(caller.standing.asker, |snapshot| Ok((listing(snapshot)?.0, last_seq(snapshot)?)))?;
-        return stream_events(app, &caller.standing, (list, last), page.format);
+        return proofs::whole(app, &caller.standing, (list, last), page.format, COLUMNS, sql::find);
     }
     let (events, total, filter) = app.store.read_list(caller.standing.asker, |snapshot| {
         let (list, filter) = listing(snapshot)?;
@@ -124,21 +123,6 @@ fn echo(tenant_id: Option<&str>, filter: &Filter) -> Value {
         echoed["mailbox_address"] = address.as_str().into();
     }
     echoed
-}
-
-/// The rows of a list up to number `last`.
-fn stream_events(
-    app: &App,
-    standing: &Standing,
-    (list, last): (Listing, i64),
-    format: Format,
-) -> Result<Response> {
-    let walk =
-        move |snapshot: &Snapshot<'_>, after: Option<&Cursor>| export::walk(snapshot, &list, after, last);
-    Ok(match format {
-        Format::Proof => proofs::stream(app, standing, export::numbers(standing, walk))?,
-        _ => export::rows(standing, format, COLUMNS, walk, sql::find),
-    })
 }
 
 fn prove_event(app: &App, caller: &Caller, request: &Request) -> Result<Response> {

@@ -9,12 +9,18 @@ pub mod api;
 
 use std::collections::VecDeque;
 
+use rusqlite::Connection;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::app::{App, LOGS};
 use crate::auth::Standing;
 use crate::error::{Error, Result, Subject};
-use crate::http::{Response, stream};
+use crate::export;
+use crate::http::Response;
+use crate::http::stream::{self, Format};
+use crate::store::Snapshot;
+use crate::store::listing::{Cursor, Listing};
 use crate::tlog::merkle::Hash;
 use crate::tlog::note::Checkpoint;
 use crate::tlog::proof::Proof;
@@ -26,6 +32,23 @@ pub fn answer(app: &App, number: i64, subject: Subject) -> Result<Response> {
     let proof = app.store.read(|snapshot| Proof::of(snapshot, LOGS, number, &checkpoint))?;
     let proof = proof.ok_or(Error::NotFound(subject))?;
     Ok(text(proof.to_string()))
+}
+
+/// The whole of a list by time up to number `last`: its rows, or their proofs. `find` gives a row by its number.
+pub fn whole<R: Serialize + 'static>(
+    app: &App,
+    standing: &Standing,
+    (list, last): (Listing, i64),
+    format: Format,
+    columns: &'static [&'static str],
+    find: fn(&Connection, i64) -> Result<Option<R>>,
+) -> Result<Response> {
+    let walk =
+        move |snapshot: &Snapshot<'_>, after: Option<&Cursor>| export::walk(snapshot, &list, after, last);
+    Ok(match format {
+        Format::Proof => stream(app, standing, export::numbers(standing, walk))?,
+        _ => export::rows(standing, format, columns, walk, find),
+    })
 }
 
 /// A piece of a stream of proofs ends with the proof that takes it over so many bytes.

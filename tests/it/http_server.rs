@@ -696,7 +696,7 @@ fn whoever_has_all_the_turns_they_may_keeps_nobody_else_from_theirs() {
     for (caller, most) in [("eve", 5), ("mallory", 3)] {
         for n in 0..=most {
             let mut client = running.connect();
-            client.send(&format!("GET /hold HTTP/1.1\r\nHost: a\r\nX-Caller: {caller}\r\n\r\n"));
+            client.send(format!("GET /hold HTTP/1.1\r\nHost: a\r\nX-Caller: {caller}\r\n\r\n"));
             if n == most {
                 assert_eq!(client.next(false).unwrap().status, 503, "{caller}");
             } else {
