@@ -469,6 +469,8 @@ fn refusal(answer: Answer) -> Error {
         .unwrap_or_else(|| format!("the server answered {status}"));
     match (status, retry_after) {
         (400, _) => return Error::Malformed(message),
+        // This process was held up in the middle of its request, as by a machine that slept.
+        (408, _) => return Error::Unavailable { retry_after: 1, message },
         (413, _) => return Error::http(status, message),
         (429, Some(retry_after)) => return Error::TooMany { retry_after, message },
         (500.., Some(retry_after)) => return Error::Unavailable { retry_after, message },
@@ -503,6 +505,7 @@ mod tests {
             (503, Some("5"), "unavailable", "try again in 5 s"),
             (507, Some("60"), "unavailable", "try again in 60 s"),
             (503, None, "unavailable", "try again in 60 s"),
+            (408, None, "unavailable", "try again in 1 s"),
         ] {
             let headers = retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_owned()));
             let body = Box::new(&br#"{"detail":"why"}"#[..]);

@@ -147,8 +147,8 @@ impl List {
     }
 }
 
-/// Prints the last rows, then what is recorded from then on, in the order of recording. Where the server goes away, it
-/// waits for the next one and goes on behind the last number that it saw.
+/// Prints the last rows, then what is recorded from then on, in the order of recording. It lives until it is ended: over
+/// everything that passes (`patiently`) it goes on behind the last number that it saw.
 pub fn tail(context: &Context, tail: &Tail) -> Result<()> {
     let mut client = Client::open(context)?;
     if !client.stays_with_server() {
@@ -157,32 +157,22 @@ pub fn tail(context: &Context, tail: &Tail) -> Result<()> {
             "start `mailtrail serve` first",
         ));
     }
-    let list = List::of(&client, context, tail.log, &tail.filters)?;
+    let list = patiently(|| List::of(&client, context, tail.log, &tail.filters))?;
     // What was recorded up to here is the backlog's, the rest is followed.
-    let (_, mut last) = list.after(&client, i64::MAX)?;
-    let mut backlog = Vec::new();
-    list.pages(&client, usize::try_from(tail.lines).unwrap_or(usize::MAX), |rows| {
-        backlog.extend(rows);
-        Ok(())
+    let (_, mut last) = patiently(|| list.after(&client, i64::MAX))?;
+    let mut backlog = patiently(|| {
+        let mut rows = Vec::new();
+        list.pages(&client, usize::try_from(tail.lines).unwrap_or(usize::MAX), |page| {
+            rows.extend(page);
+            Ok(())
+        })?;
+        Ok(rows)
     })?;
     backlog.retain(|row| row["seq"].as_i64().is_none_or(|seq| seq <= last));
     backlog.reverse();
     show(context, list.columns, backlog, true)?;
-    let mut is_away = false;
     loop {
-        let (rows, next) = match list.after(&client, last) {
-            Ok(answer) => answer,
-            Err(error) if is_passing(&error) => {
-                if !is_away {
-                    tell("the server went away; waiting for the next one");
-                }
-                is_away = true;
-                std::thread::sleep(Duration::from_secs(1));
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        is_away = false;
+        let (rows, next) = patiently(|| list.after(&client, last))?;
         last = next;
         // Behind a full page there is more; behind one that large rows cut short there may be.
         let pause = match rows.len() {
@@ -195,15 +185,31 @@ pub fn tail(context: &Context, tail: &Tail) -> Result<()> {
     }
 }
 
-/// Whether a server that comes back does away with it.
+/// Asks until there is an answer, or a refusal that no waiting does away with. What it waits for is told once.
+fn patiently<T>(mut ask: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut is_told = false;
+    loop {
+        let error = match ask() {
+            Err(error) if is_passing(&error) => error,
+            answer => return answer,
+        };
+        if !is_told {
+            tell(&match error {
+                Error::Io { .. } => "the server went away; waiting for the next one".to_owned(),
+                error => format!("{error}; trying again"),
+            });
+        }
+        is_told = true;
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Whether the same question may be answered later: a server may be away, full, busy or in trouble, and another may come
+/// in its place. That this user may not reach it, or that what was asked for is unknown, stays so.
 fn is_passing(error: &Error) -> bool {
-    use ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof};
     match error {
-        Error::Unavailable { .. } => true,
-        Error::Io { source, .. } => matches!(
-            source.kind(),
-            NotFound | ConnectionRefused | ConnectionReset | UnexpectedEof | BrokenPipe
-        ),
+        Error::Unavailable { .. } | Error::TooMany { .. } | Error::Internal(_) => true,
+        Error::Io { source, .. } => source.kind() != ErrorKind::PermissionDenied,
         _ => false,
     }
 }

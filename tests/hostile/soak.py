@@ -47,7 +47,7 @@ def number(text, name):
 class Soak:
     def __init__(self, place, rate):
         settings = ["log=warn", "activity_retention_days=1", "retention_days=1", "max_requests_per_address=unlimited"]
-        self.directory, self.rate = Directory(place, settings), rate
+        self.place, self.directory, self.rate = place, Directory(place, settings), rate
         self.tenant = self.directory.json("tenant", "create", "--name", "Acme")["id"]
         self.mailbox = self.directory.json("mailbox", "create", "--address", "a@a.example")["id"]
         self.project = self.directory.json("project", "create", "--name", "Newsletter")["id"]
@@ -55,10 +55,18 @@ class Soak:
         self.counts, self.failures = {}, []
 
     def follow(self, log, *more):
-        command = [BINARY, *map(str, self.directory.flags), "--json", "tail", log, *map(str, more)]
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT
-        )
+        """A tail of one log, with the server's settings; what it says is kept, for the case that it ends."""
+        command = [BINARY, "--data", str(self.directory.data), "--json", "tail", log, *map(str, more)]
+        said = pathlib.Path(self.place, f"tail-{log}.stderr")
+        with said.open("wb") as stderr:
+            tail = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, env=ENVIRONMENT
+            )
+        return log, said, tail
+
+    def check_tails(self, tails):
+        for log, said, tail in tails:
+            assert tail.poll() is None, f"the tail of {log} ended with {tail.returncode}: {said.read_text()}"
 
     def work(self, server, seed):
         """One client: its share of the rate until it is told to stop."""
@@ -146,12 +154,13 @@ class Soak:
                 while time.monotonic() < end:
                     time.sleep(min(every, max(0.1, end - time.monotonic())))
                     samples.append(self.sample(server))
+                    self.check_tails(tails)
                     if len(samples) % 10 == 1:
                         print(json.dumps(samples[-1]), flush=True)
-                assert all(tail.poll() is None for tail in tails), "a tail has ended"
+                self.check_tails(tails)
             finally:
                 self.stopped.set()
-                for tail in tails:
+                for _, _, tail in tails:
                     tail.terminate()
                     tail.wait()
             for work in works:

@@ -671,6 +671,63 @@ fn tail_shows_the_last_rows_and_goes_on_with_the_next_server() {
     }
 }
 
+/// Between the tail and the server stands one that answers anything but what was asked for.
+#[test]
+fn tail_lives_on_over_whatever_heals_and_ends_with_what_does_not() {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+
+    let place = Place::new();
+    place.run(&["mailbox", "create", "--address", "a@example.org"]);
+    let record = |n: usize| {
+        let message = MESSAGE.replace("1@example.net", &format!("{n}@example.net"));
+        let output = place.output(&["record", "message", "--mailbox", "a@example.org"], &message);
+        assert!(output.status.success(), "{output:?}");
+    };
+    record(0);
+    let server = Serving::start(&place.data());
+    let mut tail = Lines::of(&place, &["tail", "messages"]);
+    assert_eq!(tail.next(), "0@example.net");
+    let (socket, aside) = (place.data().join("mailtrail.sock"), place.data().join("aside.sock"));
+    let between = |tail: &mut Lines, answers: &[&str]| {
+        std::fs::rename(&socket, &aside).expect("the server's socket");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        listener.set_nonblocking(true).expect("no waiting");
+        for answer in answers {
+            let mut asked = loop {
+                if let Ok((asked, _)) = listener.accept() {
+                    break asked;
+                }
+                assert_eq!(tail.child.try_wait().expect("a state"), None, "ended before {answer:?}");
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            };
+            asked.set_nonblocking(false).expect("waiting");
+            let _ = asked.read(&mut [0; 4096]);
+            let _ = asked.write_all(answer.as_bytes());
+        }
+        std::fs::rename(&aside, &socket).expect("the server's socket");
+    };
+    between(
+        &mut tail,
+        &[
+            "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 14\r\n\r\n{\"detail\":\"x\"}",
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}",
+            "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\n{}",
+            "HTTP/1.1 408 Request Timeout\r\nContent-Length: 2\r\n\r\n{}",
+            "",
+            "HTTP/1.1 200",
+            "HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n{\"items\":[",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"ite",
+            "not HTTP at all",
+        ],
+    );
+    record(1);
+    assert_eq!(tail.next(), "1@example.net");
+    between(&mut tail, &["HTTP/1.1 403 Forbidden\r\nContent-Length: 15\r\n\r\n{\"error\":\"no!\"}"]);
+    assert_eq!(tail.child.wait().expect("an end").code(), Some(1));
+    server.stop();
+}
+
 /// A quote that nothing closes makes one record of all that follows: so much is not held.
 #[test]
 fn a_record_that_never_ends_stops_an_import_and_what_was_before_it_is_recorded() {
