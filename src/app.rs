@@ -224,7 +224,7 @@ impl App {
     }
 
     /// For what reads the whole file: says when to end, since the client has gone or the program is to.
-    pub fn is_over(&self, request: &Request) -> impl FnMut() -> bool + Clone + Send + use<> {
+    pub fn is_over(&self, request: &Request) -> impl Fn() -> bool + Clone + Send + Sync + use<> {
         let (line, stopping) = (request.line.clone(), Arc::clone(&self.stopping));
         move || stopping.load(Ordering::Relaxed) || line.is_dead()
     }

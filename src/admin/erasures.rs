@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::http::json::{self, Fields};
 use crate::http::{Request, Response};
 
-/// `{address, why, dry_run?, workspace_id?}` → `{dry_run, removed, removed_of, longer_words, not_reached, certificates}`.
+/// `{address, why, dry_run?, workspace_id?}` → `{dry_run, removed, removed_of, longer_words, …, certificates, …}`.
 pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     request.query.only(&[])?;
     let mut fields = Fields::of(json::body(request)?, "")?;
@@ -27,7 +27,7 @@ pub fn post(app: &App, admin: &Admin, request: &Request) -> Result<Response> {
     fields.done()?;
     let erasure = Erasure { workspace, address, why };
     let outcome = match dry_run {
-        true => erasure::dry_run(app, &erasure)?,
+        true => erasure::dry_run(app, &erasure, app.is_over(request))?,
         false => erasure::run(app, admin, &erasure)?,
     };
     let mut shown = serde_json::Map::from_iter([("dry_run".to_owned(), json!(dry_run))]);

@@ -325,6 +325,7 @@ fn erased(told: &Value, dry_run: bool) -> Vec<String> {
         (&left["own_acts"], "rows say what callers did here, and stay"),
         (&left["policies"], "policy documents name it"),
         (&left["control"], "rows of control name it"),
+        (&left["unread"], "rows or names are wrapped in too many ways to be read in all, and may hold it"),
         (&left["backups"], "backups may hold it"),
         (&left["upgrade_copies"], "copies that an upgrade left may hold it"),
     ] {
@@ -342,6 +343,14 @@ fn erased(told: &Value, dry_run: bool) -> Vec<String> {
             "{:<12} {} rows hold {word}; is it the same person? Then erase that too",
             "look", longer["rows"]
         ));
+    }
+    for (n, what) in [
+        (&told["longer_words_left_out"], "rows hold further such words, too many to be told"),
+        (&told["certificates_left_out"], "certificates more: mailtrail proof control NUMBER"),
+    ] {
+        if *n != 0 {
+            lines.push(format!("{:<12} {n} {what}", "look"));
+        }
     }
     lines
 }

@@ -7,13 +7,19 @@
 //! Looked at is every reading of a text (`readings`), in its one form: full-width letters are letters, case and
 //! composition make no difference, what cannot be seen is not there, a domain is what DNS makes of it. Also read are the
 //! forms in which mail systems put one address into another (VERP, SRS, `%` and `!` routing).
+//!
+//! # Bounds
+//! A text costs what its readings do, and each byte of those a small number of looks. `Longer` keeps `MOST_WORDS` words of
+//! `LONGEST_WORD` bytes, whatever stands in the log; of the others it counts the rows.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde_json::Value;
+use memchr::memmem;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use unicode_normalization::UnicodeNormalization;
 
-use super::readings;
+use super::readings::{self, Looked};
 use crate::canonical::{self, fold, is_invisible};
 use crate::error::{Error, Result};
 use crate::mask::quoted;
@@ -28,37 +34,80 @@ pub struct Address {
     domains: Vec<String>,
 }
 
-/// Longer words that hold the address, and the rows that they stand in.
+/// Longer words that hold the address, and how many rows hold each.
 #[derive(Debug, Default)]
-pub struct Longer(BTreeMap<String, Vec<i64>>);
+pub struct Longer {
+    words: BTreeMap<String, u8>,
+    rows: Vec<i64>,
+    /// How many rows hold one that was one too many.
+    pub n_rows_left_out: i64,
+}
 
-/// Longer words that are remembered, and rows of each.
+/// What was seen of an address in a text, or in all texts of a row.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    pub is_in: bool,
+    /// Not in what was read, and it was too much to be read in every way.
+    pub is_unread: bool,
+    /// A bit for each word of `Longer`, and `LEFT_OUT`.
+    words: u128,
+}
+
+/// Longer words that are remembered.
 const MOST_WORDS: usize = 100;
-const MOST_ROWS: usize = 10_000;
+const LEFT_OUT: u128 = 1 << MOST_WORDS;
 /// Bytes of one that are shown.
 const LONGEST_WORD: usize = 400;
 /// Nested texts of JSON in JSON.
 const DEEPEST: usize = 4;
+/// Bytes of a domain that may be one of those looked for, which have 320, in another form.
+const LONGEST_DOMAIN: usize = 2000;
 
 impl Longer {
-    fn add(&mut self, word: &str, row: i64) {
+    /// The bit of a word.
+    fn bit(&mut self, word: &str) -> u128 {
         let word = word.get(..word.floor_char_boundary(LONGEST_WORD)).unwrap_or_default();
-        let has_room = self.0.len() < MOST_WORDS;
-        match self.0.get_mut(word) {
-            Some(rows) if rows.len() < MOST_ROWS && rows.last() != Some(&row) => rows.push(row),
-            Some(_) => {}
-            None if has_room => drop(self.0.insert(word.to_owned(), vec![row])),
-            None => {}
+        let number = match self.words.get(word) {
+            Some(number) => *number,
+            None if self.words.len() == MOST_WORDS => return LEFT_OUT,
+            None => {
+                let number = self.words.len() as u8;
+                self.words.insert(word.to_owned(), number);
+                self.rows.push(0);
+                number
+            }
+        };
+        1 << number
+    }
+
+    /// Counts a row in which this was seen.
+    pub fn count(&mut self, seen: Seen) {
+        if seen.words == 0 {
+            return;
         }
+        for (number, n) in self.rows.iter_mut().enumerate() {
+            *n += i64::from(seen.words >> number & 1 == 1);
+        }
+        self.n_rows_left_out += i64::from(seen.words & LEFT_OUT != 0);
     }
 
-    pub fn words(&self) -> impl Iterator<Item = (&str, &[i64])> {
-        self.0.iter().map(|(word, rows)| (word.as_str(), rows.as_slice()))
+    /// Those that a row that was counted holds.
+    pub fn words(&self) -> impl Iterator<Item = (&str, i64)> {
+        let words = self.words.iter().map(|(word, number)| (word.as_str(), self.rows[usize::from(*number)]));
+        words.filter(|(_, n)| *n > 0)
+    }
+}
+
+impl Seen {
+    pub fn is_nothing(self) -> bool {
+        self == Self::default()
     }
 
-    /// Adds those of a text that several rows name.
-    pub fn take_up(&mut self, words: &[String], row: i64) {
-        words.iter().for_each(|word| self.add(word, row));
+    /// Adds what was seen in another text of the row.
+    pub fn add(&mut self, other: Self) {
+        self.is_in |= other.is_in;
+        self.is_unread |= other.is_unread;
+        self.words |= other.words;
     }
 }
 
@@ -90,19 +139,14 @@ impl Address {
 
     /// Whether it stands by itself in a text, or in a text within it that is JSON.
     pub fn is_in(&self, text: &str) -> bool {
-        self.is_within(text, &mut |_| {}, 0)
+        self.is_within(text, &mut |_| {}, 0) == Looked::Found
     }
 
-    /// `is_in`; longer words that hold it are told as well.
-    pub fn find(&self, text: &str, longer: &mut Longer, row: i64) -> bool {
-        self.is_within(text, &mut |word| longer.add(word, row), 0)
-    }
-
-    /// `find`, for a text that several rows name.
-    pub fn find_words(&self, text: &str) -> (bool, Vec<String>) {
-        let mut words = Vec::new();
-        let is_in = self.is_within(text, &mut |word| words.push(word.to_owned()), 0);
-        (is_in, words)
+    /// `is_in`, also whether that is sure, and with which longer words hold it.
+    pub fn find(&self, text: &str, longer: &mut Longer) -> Seen {
+        let mut words = 0;
+        let looked = self.is_within(text, &mut |word| words |= longer.bit(word), 0);
+        Seen { is_in: looked == Looked::Found, is_unread: looked == Looked::NotThrough, words }
     }
 
     /// Whether two addresses are one.
@@ -112,34 +156,34 @@ impl Address {
                 .is_ok_and(|other| self.local == other.local && self.domains == other.domains)
     }
 
-    fn is_within(&self, text: &str, tell: &mut dyn FnMut(&str), depth: usize) -> bool {
+    fn is_within(&self, text: &str, tell: &mut dyn FnMut(&str), depth: usize) -> Looked {
         if text.len() < 3 {
-            return false;
+            return Looked::Through;
         }
         let looks_like_json = text.trim_start().starts_with(['{', '[', '"']);
-        if looks_like_json
-            && depth < DEEPEST
-            && let Ok(value) = serde_json::from_str::<Value>(text)
-        {
-            return self.is_in_value(&value, tell, depth);
+        if looks_like_json && depth < DEEPEST {
+            let mut looked = Looked::Through;
+            let is_json = each_text(text, |text| {
+                if looked != Looked::Found {
+                    match self.is_within(text, tell, depth + 1) {
+                        Looked::Through => {}
+                        other => looked = other,
+                    }
+                }
+            });
+            if is_json || looked == Looked::Found {
+                return looked;
+            }
         }
         readings::any(text, |reading| self.is_in_reading(reading, tell))
     }
 
-    /// In each text and each name of a member.
-    fn is_in_value(&self, value: &Value, tell: &mut dyn FnMut(&str), depth: usize) -> bool {
-        match value {
-            Value::String(text) => self.is_within(text, tell, depth + 1),
-            Value::Array(items) => items.iter().any(|item| self.is_in_value(item, tell, depth)),
-            Value::Object(members) => members.iter().any(|(name, value)| {
-                self.is_within(name, tell, depth + 1) || self.is_in_value(value, tell, depth)
-            }),
-            Value::Null | Value::Bool(_) | Value::Number(_) => false,
-        }
-    }
-
     fn is_in_reading(&self, reading: &str, tell: &mut dyn FnMut(&str)) -> bool {
         let text = in_one_form(reading);
+        let holds = |part: &str| memmem::find(text.as_bytes(), part.as_bytes()).is_some();
+        if !self.domains.iter().any(|domain| holds(domain)) && !holds("xn--") {
+            return false;
+        }
         let mut is_in = false;
         for (at, _) in text.match_indices('@') {
             let (left, right) = (skip_back(&text[..at]), skip(&text[at + 1..]));
@@ -172,7 +216,9 @@ impl Address {
         let is_of_domain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.');
         let end = text.find(|c| !is_of_domain(c)).unwrap_or(text.len());
         let domain = text[..end].trim_end_matches('.');
-        let is_it = domain.contains("xn--") && self.domains.contains(&canonical::domain(domain));
+        let is_it = domain.len() <= LONGEST_DOMAIN
+            && domain.contains("xn--")
+            && self.domains.contains(&canonical::domain(domain));
         is_it.then(|| &text[domain.len()..])
     }
 
@@ -231,6 +277,69 @@ enum Before {
     Nothing,
     /// A word that begins there.
     Word(usize),
+}
+
+/// Visits every text in a text that is JSON, names of members too, as they come: also one that a later member of the same
+/// name would replace. `false`: it was no JSON, which shows only in the end.
+fn each_text(text: &str, visit: impl FnMut(&str)) -> bool {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let visited = Texts(&mut { visit }).deserialize(&mut deserializer);
+    visited.is_ok() && deserializer.end().is_ok()
+}
+
+struct Texts<'v>(&'v mut dyn FnMut(&str));
+
+impl<'de> DeserializeSeed<'de> for Texts<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Texts<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_str<E>(self, text: &str) -> std::result::Result<(), E> {
+        (self.0)(text);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<(), A::Error> {
+        while items.next_element_seed(Texts(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<(), A::Error> {
+        while members.next_key_seed(Texts(self.0))?.is_some() {
+            members.next_value_seed(Texts(self.0))?;
+        }
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> std::result::Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> std::result::Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> std::result::Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> std::result::Result<(), E> {
+        Ok(())
+    }
 }
 
 /// A text in its one form.
@@ -316,8 +425,8 @@ fn goes_on(domain: &str, after: &str) -> usize {
 /// Where the quote opened that ends behind this text.
 fn opening_quote(text: &str) -> Option<usize> {
     text.char_indices().rev().take(LONGEST_WORD).find_map(|(at, c)| {
-        let n_backslashes = text[..at].chars().rev().take_while(|c| *c == '\\').count();
-        (c == '"' && n_backslashes % 2 == 0).then_some(at)
+        let before = text[..at].bytes().rev().take(2 * LONGEST_WORD);
+        (c == '"' && before.take_while(|c| *c == b'\\').count() % 2 == 0).then_some(at)
     })
 }
 
@@ -339,8 +448,10 @@ mod tests {
     /// What is told of a text: whether the address stands in it by itself, and the longer words.
     fn seen(address: &str, text: &str) -> (bool, Vec<String>) {
         let mut longer = Longer::default();
-        let is_in = Address::parse(address).expect("an address").find(text, &mut longer, 1);
-        (is_in, longer.words().map(|(word, _)| word.to_owned()).collect())
+        let seen = Address::parse(address).expect("an address").find(text, &mut longer);
+        longer.count(seen);
+        assert!(!seen.is_unread, "{text} is not read through");
+        (seen.is_in, longer.words().map(|(word, _)| word.to_owned()).collect())
     }
 
     #[track_caller]
@@ -544,8 +655,53 @@ mod tests {
             "\"@example.org".repeat(5_000),
             "[".repeat(65_536),
             format!("{}joann@example.org", "\u{301}".repeat(30_000)),
+            // Bytes that are no text, each with all that follow it.
+            "%FF".repeat(500_000),
+            "=FF".repeat(500_000),
+            "+FF".repeat(500_000),
+            "\\xFF".repeat(500_000),
+            "%C3%".repeat(500_000),
+            format!("{}{}", "\\".repeat(500_000), "\"@example.org".repeat(5_000)),
         ] {
             address.is_in(&text);
         }
+    }
+
+    #[test]
+    fn what_is_wrapped_in_too_many_ways_is_told() {
+        let address = Address::parse("ann@example.org").expect("an address");
+        let look = |text: &str| {
+            let seen = address.find(text, &mut Longer::default());
+            (seen.is_in, seen.is_unread)
+        };
+        let wrapped = r"%41=41&#65;\x41+41 ";
+        assert_eq!(look(wrapped), (false, false));
+        assert_eq!(look(&wrapped.repeat(3000)), (false, true));
+        assert_eq!(look(&format!("{}ann%40example.org", wrapped.repeat(3000))), (true, false));
+        // Deeper than anybody looks.
+        let deep = (0..60)
+            .fold("ann@example.org".to_owned(), |text, _| text.replace('%', "%25").replace('@', "%40"));
+        assert_eq!(look(&deep), (false, true));
+        assert_eq!(look(&serde_json::json!({ "a": [wrapped.repeat(3000)] }).to_string()), (false, true));
+    }
+
+    #[test]
+    fn of_two_members_of_one_name_both_are_read() {
+        found("ann@example.org", &[r#"{"to":"\u0061nn@example.org","to":"x"}"#]);
+    }
+
+    #[test]
+    fn so_many_longer_words_are_kept_and_the_rows_of_others_counted() {
+        let address = Address::parse("ann@example.org").expect("an address");
+        let mut longer = Longer::default();
+        for n in 0..1000 {
+            let row = address.find(&format!("x{n}ann@example.org x{}ann@example.org", n % 10), &mut longer);
+            assert!(!row.is_in);
+            longer.count(row);
+        }
+        assert_eq!((longer.words().count(), longer.n_rows_left_out), (MOST_WORDS, 900));
+        assert!(longer.words().any(|word| word == ("x3ann@example.org", 100)));
+        let row = address.find(&format!("{}ann@example.org", "x".repeat(100_000)), &mut Longer::default());
+        assert!(!row.is_in);
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! What callers did here, as mailtrail itself noted it, stays (GDPR Art. 17(3)(b), (e)): an admin who could have it
 //! erased could do anything. Only failed logins of accounts that are not known go. The answer says what stayed, and what
-//! was not reached: policies, names, backups, the copy of an upgrade.
+//! was not reached: policies, names, backups, the copy of an upgrade, and what was too much to be read in every way.
 //!
 //! # Who, before the first row goes
 //! An activity says who erases and why, then rows go, then another says how many. Broken off in between, the next start
@@ -18,14 +18,22 @@
 //! # Bounds
 //! - The whole log is read, a few seconds for a million rows; writes go on meanwhile. What is recorded of the person
 //!   during it is found by a second look, but somebody who goes on recording them will have to erase again.
+//! - Only rows of the workspace are looked at, and the texts that they name; of others' rows it takes the reading. A text
+//!   costs so many times its bytes at most, however it is wrapped (`readings`), and is looked at once, however many rows
+//!   name it, for as long as those that say anything are no more than `MOST_SEEN`.
+//! - A snapshot lasts for a piece, of so many rows or bytes. Between two pieces a dry run ends whose caller went away.
+//! - In memory are numbers of rows of a piece; of texts, a bit each and what was seen in `MOST_SEEN` of them; and, in a dry
+//!   run, a bit for each fact that goes with its entry.
 //! - A legal hold goes first: what it keeps stays, and the answer says how much.
-//! - So many longer words that hold the address are told, and rows of each counted (`address::Longer`).
+//! - So many longer words that hold the address are told (`address::Longer`), so many kinds of rows and certificates; the
+//!   answer says how much is left out.
 //! - Not reached are what others have fetched, and the log of the process.
 
 pub mod address;
 mod readings;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,15 +56,25 @@ use crate::tlog::proof::Proof;
 use crate::tlog::rows::{self, Column};
 use crate::tlog::{controls, leaf_of_number};
 use crate::{activity, enforcement, messages};
-use address::{Address, Longer};
+use address::{Address, Longer, Seen};
 
-/// Numbers looked at in one snapshot, and rows removed in one transaction.
+/// Numbers and bytes looked at in one snapshot, and rows removed in one transaction.
 const READ_AT_ONCE: i64 = 20_000;
+const BYTES_AT_ONCE: usize = 4 << 20;
 const REMOVED_AT_ONCE: usize = 1000;
+/// Texts that are asked for at once whether a row names them: that looks through all rows.
+const TEXTS_AT_ONCE: usize = 50_000;
+/// Texts that hold something like the address of which is remembered what.
+const MOST_SEEN: usize = 1 << 18;
 /// Looks at the log: the last ones for what was recorded during those before.
 const MOST_LOOKS: usize = 3;
 /// Numbers of rows of `control` that an activity names.
 const MOST_CONTROLS: usize = 1000;
+/// Certificates in an answer. Each is a few kilobytes, and can be had later.
+const MOST_CERTIFICATES: usize = 1000;
+/// Actions, outcomes or kinds of a log that are told by themselves, and where the others are counted.
+const MOST_KINDS: usize = 1000;
+const OTHER_KINDS: &str = "…";
 
 /// The row of `jobs` that says that one has begun, and the action that the log says it with.
 pub const JOB: &str = "erasure";
@@ -88,15 +106,19 @@ pub struct Outcome {
     pub removed_of: BTreeMap<&'static str, BTreeMap<String, i64>>,
     /// Addresses that the given one is a part of, for a person to decide.
     pub longer_words: Vec<LongerWord>,
+    /// Rows that hold one which was one too many to be told.
+    pub longer_words_left_out: i64,
     pub not_reached: NotReached,
     /// Proofs of the rows of `control` that say so.
     pub certificates: Vec<String>,
+    /// How many there are besides.
+    pub certificates_left_out: usize,
 }
 
 #[derive(Debug, Serialize)]
 pub struct LongerWord {
     pub word: String,
-    /// How many of the workspace's rows hold it.
+    /// How many of the workspace's rows hold it, and not the address itself.
     pub rows: i64,
 }
 
@@ -109,6 +131,8 @@ pub struct NotReached {
     pub policies: i64,
     /// Rows of `control`, for what was once given as a reason.
     pub control: i64,
+    /// Rows, policies, names and rows of `control` with a text that was too much to be read in every way.
+    pub unread: i64,
     pub names: Vec<Named>,
     /// Files that may hold it: backups in their directories, and what upgrades left.
     pub backups: usize,
@@ -116,25 +140,32 @@ pub struct NotReached {
 }
 
 /// What would be removed.
-pub fn dry_run(app: &App, erasure: &Erasure) -> Result<Outcome> {
+///
+/// # Errors
+/// `Unavailable` once it `is_over`, since nobody waits for it.
+pub fn dry_run(
+    app: &App,
+    erasure: &Erasure,
+    is_over: impl Fn() -> bool + Send + Sync + 'static,
+) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    let mut longer = Longer::default();
-    let reading = Reading::begin(app)?;
-    let look = Look::begin(&reading, erasure, 1)?;
+    let reading = Reading::begin(app, is_over)?;
+    let mut search = Search::new(&reading, erasure);
     // Facts that go with their entry: those that name the person themselves come again.
-    let mut counted = HashSet::<i64>::new();
-    look.each_piece(&mut longer, |door, piece| {
+    let mut counted = Numbers::default();
+    search.look(1, |door, piece| {
         reading.read(|snapshot| {
-            let piece: Vec<i64> = piece.iter().copied().filter(|number| !counted.remove(number)).collect();
+            let piece: Vec<i64> = piece.iter().copied().filter(|number| !counted.holds(*number)).collect();
             let erasable = (door.erasable)(snapshot, erasure.workspace, &piece)?;
             let kinds = (door.kinds)(snapshot, &erasable.free)?;
             outcome.add(door, &erasable, kinds);
             let with_others = erasable.free.iter().filter(|number| piece.binary_search(number).is_err());
-            counted.extend(with_others);
+            with_others.for_each(|number| counted.insert(*number));
             Ok(())
         })
     })?;
-    look_around(&reading, erasure, &longer, &mut outcome)?;
+    search.tell(&mut outcome);
+    look_around(&reading, erasure, &mut outcome)?;
     Ok(outcome)
 }
 
@@ -144,7 +175,8 @@ pub fn dry_run(app: &App, erasure: &Erasure) -> Result<Outcome> {
 /// `Conflict` while a mailbox or a person of the workspace has the address: they go first. `Unavailable` when the process
 /// ends meanwhile.
 pub fn run(app: &App, admin: &Admin, erasure: &Erasure) -> Result<Outcome> {
-    let reading = Reading::begin(app)?;
+    let stopping = Arc::clone(&app.stopping);
+    let reading = Reading::begin(app, move || stopping.load(Ordering::Relaxed))?;
     note_broken_off(app)?;
     app.store.read(|snapshot| must_be_gone(snapshot, erasure))?;
     let (begun, by) = (erasure.clone(), admin.by.clone());
@@ -163,32 +195,24 @@ fn remove_all(reading: &Reading<'_>, admin: &Admin, erasure: &Erasure) -> Result
     let app = reading.app;
     app.checkpoints.seal_before_removal(&app.store)?;
     let (mut outcome, mut controls, mut first) = (Outcome::default(), Vec::new(), 1);
-    let mut longer = Longer::default();
+    let mut search = Search::new(reading, erasure);
     for _ in 0..MOST_LOOKS {
-        let look = Look::begin(reading, erasure, first)?;
         let n_before = outcome.removed.rows.total();
-        look.each_piece(&mut longer, |door, piece| {
+        let last = search.look(first, |door, piece| {
             let (erasable, kinds, control) = remove(app, door, erasure, piece)?;
             outcome.add(door, &erasable, kinds);
             controls.extend(control);
             Ok(())
         })?;
-        first = look.last + 1;
+        first = last + 1;
         if outcome.removed.rows.total() == n_before {
             break;
         }
     }
-    // No row names them up to this number; in the write only the rest has to be looked at.
-    let (texts, looked_at) = reading.read(|snapshot| {
-        let texts = texts::search(snapshot, |text| erasure.address.is_in(text))?;
-        Ok((unnamed(snapshot, texts, 0)?, backup::last_seq(snapshot)?))
-    })?;
+    search.tell(&mut outcome);
+    remove_texts(reading, &erasure.address)?;
     let ended = erasure.clone();
-    app.store.write_as(Sharing::Alone, move |tx| {
-        let unnamed = unnamed(tx, texts, looked_at)?;
-        tx.remove_texts(&unnamed)?;
-        forget_names(tx, &ended)
-    })?;
+    app.store.write_as(Sharing::Alone, move |tx| forget_names(tx, &ended))?;
     // What was removed stands in the WAL still, and in pages that it once stood in.
     app.store.scrub(|| reading.must_go_on())?;
     let (removed, noted) = (outcome.removed, controls.clone());
@@ -198,11 +222,15 @@ fn remove_all(reading: &Reading<'_>, admin: &Admin, erasure: &Erasure) -> Result
         jobs::note(tx, JOB, started_at, &json!({ "removed": removed }))?;
         note(tx, &by, &ended, "done", totals(&removed, &noted))
     })?;
-    look_around(reading, erasure, &longer, &mut outcome)?;
+    look_around(reading, erasure, &mut outcome)?;
     let Some(last) = controls.last() else { return Ok(outcome) };
     let checkpoint = app.checkpoints.covering(&app.store, leaf_of_number(*last) + 1)?;
+    outcome.certificates_left_out = controls.len().saturating_sub(MOST_CERTIFICATES);
     outcome.certificates = reading.read(|snapshot| {
-        let proofs = controls.iter().map(|number| Proof::of(snapshot, LOGS, *number, &checkpoint));
+        let proofs = controls
+            .iter()
+            .take(MOST_CERTIFICATES)
+            .map(|number| Proof::of(snapshot, LOGS, *number, &checkpoint));
         proofs.filter_map(Result::transpose).map(|proof| Ok(proof?.to_string())).collect::<Result<_>>()
     })?;
     Ok(outcome)
@@ -285,77 +313,97 @@ const IDS: [&str; 2] = ["message_id", "thread_id"];
 struct Reading<'a> {
     app: &'a App,
     under_way: UnderWay<'a>,
+    is_over: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl<'a> Reading<'a> {
+    /// It ends when it `is_over`: a dry run when its caller went away, which does not matter to an erasure.
+    ///
     /// # Errors
     /// `Conflict` while another erasure is under way.
-    fn begin(app: &'a App) -> Result<Self> {
-        Ok(Self { app, under_way: app.store.begin_whole(Whole::Erasure)? })
+    fn begin(app: &'a App, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Result<Self> {
+        Ok(Self { app, under_way: app.store.begin_whole(Whole::Erasure)?, is_over: Arc::new(is_over) })
     }
 
-    /// On a connection of its own. Nobody waits for it but the end of the process: that the caller went away does not
-    /// matter.
+    /// On a connection of its own.
     fn read<T>(&self, query: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
-        let stopping = Arc::clone(&self.app.stopping);
-        self.app.store.read_under_way(&self.under_way, move || stopping.load(Ordering::Relaxed), query)
+        let is_over = Arc::clone(&self.is_over);
+        self.app.store.read_under_way(&self.under_way, move || is_over(), query)
     }
 
     /// Between two pieces.
     fn must_go_on(&self) -> Result<()> {
-        if self.app.stopping.load(Ordering::Relaxed) {
-            let message =
-                "mailtrail is stopping; the erasure was broken off, and goes on when it is asked for again";
-            return Err(Error::Unavailable { retry_after: 60, message: message.into() });
+        if !(self.is_over)() {
+            return Ok(());
         }
-        Ok(())
+        let message = match self.app.stopping.load(Ordering::Relaxed) {
+            true => {
+                "mailtrail is stopping; the erasure was broken off, and goes on when it is asked for again"
+            }
+            false => "it was broken off: nobody waits for the answer",
+        };
+        Err(Error::Unavailable { retry_after: 60, message: message.into() })
     }
 }
 
-/// One look at the log, from a number on to the last that there is when it begins: what is recorded later may name texts
-/// that it does not know.
-struct Look<'e> {
+/// A set of numbers that are close to one another: a bit each.
+#[derive(Default)]
+struct Numbers(HashMap<i64, u64>);
+
+impl Numbers {
+    fn insert(&mut self, number: i64) {
+        *self.0.entry(number >> 6).or_default() |= 1 << (number & 63);
+    }
+
+    fn holds(&self, number: i64) -> bool {
+        self.0.get(&(number >> 6)).is_some_and(|bits| bits >> (number & 63) & 1 == 1)
+    }
+}
+
+/// Looks at the log for the rows of one workspace that hold the address.
+struct Search<'e> {
     reading: &'e Reading<'e>,
     erasure: &'e Erasure,
-    first: i64,
-    last: i64,
-    /// Texts that hold the address, and longer words that do.
-    texts: HashMap<i64, (bool, Vec<String>)>,
+    longer: Longer,
+    /// Rows in which the address was not found, and which were too much to be read in every way.
+    n_unread: i64,
+    /// What was seen in texts, and those in which nothing was. A text keeps its number until `remove_texts`.
+    seen: HashMap<i64, Seen>,
+    plain: Numbers,
+    /// Whose mailboxes are.
+    workspaces: HashMap<i64, Option<i64>>,
 }
 
-impl<'e> Look<'e> {
-    fn begin(reading: &'e Reading<'_>, erasure: &'e Erasure, first: i64) -> Result<Self> {
-        reading.read(|snapshot| {
-            let mut found = HashMap::new();
-            texts::each(snapshot, |number, text| {
-                let (is_in, words) = erasure.address.find_words(text);
-                if is_in || !words.is_empty() {
-                    found.insert(number, (is_in, words));
-                }
-            })?;
-            Ok(Self { reading, erasure, first, last: backup::last_seq(snapshot)?, texts: found })
-        })
+impl<'e> Search<'e> {
+    fn new(reading: &'e Reading<'e>, erasure: &'e Erasure) -> Self {
+        Self {
+            reading,
+            erasure,
+            longer: Longer::default(),
+            n_unread: 0,
+            seen: HashMap::new(),
+            plain: Numbers::default(),
+            workspaces: HashMap::new(),
+        }
     }
 
-    /// Hands out the rows that hold the address, up to so many of one log at once.
+    /// Hands out the rows that hold the address, up to so many of one log at once, from a number on to the last that there
+    /// is when it begins; says which that was.
     ///
     /// # Errors
-    /// `Unavailable` when the process is to end.
-    fn each_piece(
-        &self,
-        longer: &mut Longer,
-        mut take: impl FnMut(&'static Door, &[i64]) -> Result<()>,
-    ) -> Result<()> {
+    /// `Unavailable` when the process is to end, or a dry run.
+    fn look(&mut self, first: i64, mut take: impl FnMut(&'static Door, &[i64]) -> Result<()>) -> Result<i64> {
+        let reading = self.reading;
+        let last = reading.read(|snapshot| backup::last_seq(snapshot))?;
         let mut pending: [Vec<i64>; DOORS.len()] = Default::default();
-        let mut from = self.first;
-        while from <= self.last {
-            self.reading.must_go_on()?;
-            let to = self.last.min(from + READ_AT_ONCE - 1);
-            self.reading.read(|snapshot| self.find(snapshot, (from, to), longer, &mut pending))?;
-            from = to + 1;
+        let mut from = first;
+        while from <= last {
+            reading.must_go_on()?;
+            let to = last.min(from + READ_AT_ONCE - 1);
+            from = reading.read(|snapshot| self.find(snapshot, (from, to), &mut pending))?;
             for (door, numbers) in DOORS.iter().zip(&mut pending) {
                 while numbers.len() >= REMOVED_AT_ONCE {
-                    self.reading.must_go_on()?;
+                    reading.must_go_on()?;
                     let rest = numbers.split_off(REMOVED_AT_ONCE);
                     take(door, &std::mem::replace(numbers, rest))?;
                 }
@@ -363,47 +411,139 @@ impl<'e> Look<'e> {
         }
         for (door, numbers) in DOORS.iter().zip(pending) {
             if !numbers.is_empty() {
-                self.reading.must_go_on()?;
+                reading.must_go_on()?;
                 take(door, &numbers)?;
             }
         }
-        Ok(())
+        Ok(last)
     }
 
+    /// Looks at one piece; says where the next one begins.
     fn find(
-        &self,
+        &mut self,
         snapshot: &Snapshot<'_>,
-        range: (i64, i64),
-        longer: &mut Longer,
+        (from, to): (i64, i64),
         pending: &mut [Vec<i64>; DOORS.len()],
-    ) -> Result<()> {
-        rows::walk(snapshot, LOGS, range, |rows, number, row| {
-            let Some(door) = Door::of(rows.log) else { return Ok(()) };
-            let (mut is_in, mut is_id) = (false, false);
+    ) -> Result<i64> {
+        let (mut next, mut room) = (to + 1, BYTES_AT_ONCE);
+        rows::walk_while(snapshot, LOGS, (from, to), |rows, number, row| {
+            let Some(door) = Door::of(rows.log) else { return Ok(true) };
+            let is_meant = self.workspace_of(snapshot, rows, row)? == Some(self.erasure.workspace);
+            let (mut seen, mut is_id) = (Seen::default(), false);
             rows.each(row, |column, value| {
                 match (column, value) {
                     (Column::Word("kind", _), ValueRef::Integer(kind)) => {
                         is_id = kind == messages::Kind::Thread as i64;
                     }
-                    (Column::Value(name), ValueRef::Text(text)) if !is_id && !IDS.contains(name) => {
-                        let text = String::from_utf8_lossy(text);
-                        is_in |= self.erasure.address.find(&text, longer, number);
-                    }
-                    (Column::Text(..), ValueRef::Integer(text)) => {
-                        if let Some((is_in_text, words)) = self.texts.get(&text) {
-                            is_in |= is_in_text;
-                            longer.take_up(words, number);
+                    (Column::Value(name), ValueRef::Text(text)) => {
+                        room = room.saturating_sub(text.len());
+                        if is_meant && !is_id && !IDS.contains(name) {
+                            let text = String::from_utf8_lossy(text);
+                            seen.add(self.erasure.address.find(&text, &mut self.longer));
                         }
+                    }
+                    (Column::Text(..), ValueRef::Integer(text)) if is_meant => {
+                        seen.add(self.text(snapshot, text, &mut room)?);
                     }
                     _ => {}
                 }
                 Ok(())
             })?;
-            if is_in {
+            if seen.is_in {
                 pending[door].push(number);
+            } else {
+                self.longer.count(seen);
+                self.n_unread += i64::from(seen.is_unread);
             }
-            Ok(())
-        })
+            if room == 0 {
+                next = number + 1;
+            }
+            Ok(room > 0)
+        })?;
+        Ok(next)
+    }
+
+    fn workspace_of(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        rows: &rows::Rows,
+        row: &rusqlite::Row<'_>,
+    ) -> Result<Option<i64>> {
+        if rows.log != messages::sql::FACTS.log {
+            return Ok(row.get("workspace")?);
+        }
+        let mailbox: i64 = row.get("mailbox")?;
+        if let Some(workspace) = self.workspaces.get(&mailbox) {
+            return Ok(*workspace);
+        }
+        let workspace = mailboxes::find_anywhere(snapshot, mailbox)?.map(|mailbox| mailbox.workspace);
+        self.workspaces.insert(mailbox, workspace);
+        Ok(workspace)
+    }
+
+    /// What a text holds that has a number.
+    fn text(&mut self, snapshot: &Snapshot<'_>, number: i64, room: &mut usize) -> Result<Seen> {
+        if self.plain.holds(number) {
+            return Ok(Seen::default());
+        }
+        if let Some(seen) = self.seen.get(&number) {
+            return Ok(*seen);
+        }
+        let text = texts::of(snapshot, number)?.unwrap_or_default();
+        *room = room.saturating_sub(text.len());
+        let seen = self.erasure.address.find(&text, &mut self.longer);
+        if seen.is_nothing() {
+            self.plain.insert(number);
+            return Ok(seen);
+        }
+        if self.seen.len() == MOST_SEEN {
+            self.seen.clear();
+        }
+        self.seen.insert(number, seen);
+        Ok(seen)
+    }
+
+    /// What it saw besides the rows.
+    fn tell(self, outcome: &mut Outcome) {
+        let words = self.longer.words().map(|(word, rows)| LongerWord { word: word.to_owned(), rows });
+        outcome.longer_words = words.collect();
+        outcome.longer_words_left_out = self.longer.n_rows_left_out;
+        outcome.not_reached.unread = self.n_unread;
+    }
+}
+
+/// Removes the texts that hold the address and that no row names any more.
+fn remove_texts(reading: &Reading<'_>, address: &Address) -> Result<()> {
+    let store = &reading.app.store;
+    let (mut after, mut found) = (0, Vec::new());
+    loop {
+        reading.must_go_on()?;
+        let is_through = reading.read(|snapshot| {
+            let (mut goes_on, mut room) = (true, BYTES_AT_ONCE);
+            texts::each(snapshot, after, |number, text| {
+                after = number;
+                room = room.saturating_sub(text.len());
+                if address.is_in(text) {
+                    found.push(number);
+                }
+                goes_on = room > 0 && found.len() < TEXTS_AT_ONCE;
+                goes_on
+            })?;
+            Ok(goes_on)
+        })?;
+        if !found.is_empty() && (is_through || found.len() == TEXTS_AT_ONCE) {
+            let found = std::mem::take(&mut found);
+            // No row names them up to this number; in the write only the rest has to be looked at.
+            let (found, looked_at) =
+                reading.read(|snapshot| Ok((unnamed(snapshot, found, 0)?, backup::last_seq(snapshot)?)))?;
+            store.write_as(Sharing::Alone, move |tx| {
+                let unnamed = unnamed(tx, found, looked_at)?;
+                tx.remove_texts(&unnamed)
+            })?;
+        }
+        if is_through {
+            return Ok(());
+        }
     }
 }
 
@@ -413,7 +553,9 @@ impl Outcome {
         self.not_reached.own_acts += erasable.n_own_acts;
         self.removed.rows.add(door.log, erasable.free.len() as i64);
         for (kind, n) in kinds {
-            *self.removed_of.entry(door.log.word()).or_default().entry(kind).or_default() += n;
+            let of = self.removed_of.entry(door.log.word()).or_default();
+            let has_room = of.len() < MOST_KINDS || of.contains_key(&kind);
+            *of.entry(if has_room { kind } else { OTHER_KINDS.to_owned() }).or_default() += n;
         }
     }
 }
@@ -479,28 +621,16 @@ fn forget_names(tx: &Tx<'_>, Erasure { workspace, address, .. }: &Erasure) -> Re
     Ok(())
 }
 
-/// Longer words, and what is not reached.
-fn look_around(
-    reading: &Reading<'_>,
-    erasure: &Erasure,
-    longer: &Longer,
-    outcome: &mut Outcome,
-) -> Result<()> {
+/// What is not reached.
+fn look_around(reading: &Reading<'_>, erasure: &Erasure, outcome: &mut Outcome) -> Result<()> {
     let Erasure { workspace, address, .. } = erasure;
-    let is_meant = |text: &str| address.is_in(text);
+    let n_unread = Cell::new(0);
+    let is_meant = |text: &str| {
+        let seen = address.find(text, &mut Longer::default());
+        n_unread.set(n_unread.get() + i64::from(seen.is_unread));
+        seen.is_in
+    };
     reading.read(|snapshot| {
-        for (word, numbers) in longer.words() {
-            let mut n = 0;
-            for door in &DOORS {
-                let Erasable { free, n_on_hold, n_own_acts } =
-                    (door.erasable)(snapshot, *workspace, numbers)?;
-                let own = free.iter().filter(|number| numbers.binary_search(number).is_ok());
-                n += own.count() as i64 + n_on_hold + n_own_acts;
-            }
-            if n > 0 {
-                outcome.longer_words.push(LongerWord { word: word.to_owned(), rows: n });
-            }
-        }
         let left = &mut outcome.not_reached;
         left.policies = mailboxes::count_policies(snapshot, *workspace, is_meant)?;
         left.control = controls::count(snapshot, is_meant)?;
@@ -512,7 +642,8 @@ fn look_around(
                 name: license.holder,
             });
         }
-        left.names.retain(|named| address.is_in(&named.name));
+        left.names.retain(|named| is_meant(&named.name));
+        left.unread += n_unread.get();
         Ok(())
     })?;
     let config = &reading.app.config;

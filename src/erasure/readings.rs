@@ -5,41 +5,70 @@
 //! that changes nothing costs no more than a look.
 //!
 //! # Bounds
-//! At most `MOST` readings of a text, the shallow ones first: what is wrapped deeper than a few times is not found.
+//! Of one text at most `MOST` readings are unwrapped further, and all that are made take no more bytes than `room`, the
+//! shallow ones first. What is wrapped in more ways than that is not looked through, and `any` says so. Every unwrapping
+//! looks at each byte a small number of times.
 
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use memchr::{memchr, memmem};
 
-/// Readings of one text, itself among them.
+/// Readings of one text that are unwrapped, itself among them.
 const MOST: usize = 48;
+/// Bytes of all readings of a text, for each of its own; what a short one has besides; what a long one has at most.
+const ROOM_A_BYTE: usize = 16;
+const LEAST_ROOM: usize = 16 << 10;
+const MOST_ROOM: usize = 16 << 20;
 /// Shorter runs of letters and digits are words: the shortest address takes so many in base64.
 const SHORTEST_BASE64: usize = 12;
 
+/// How far a look at all readings of a text came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    Found,
+    /// To the end.
+    Through,
+    /// There are readings that nobody looked at.
+    NotThrough,
+}
+
 /// Looks at every reading of a text, the text itself first, until `look` says that it has seen enough.
-pub fn any(text: &str, mut look: impl FnMut(&str) -> bool) -> bool {
+pub fn any(text: &str, mut look: impl FnMut(&str) -> bool) -> Looked {
     if look(text) {
-        return true;
+        return Looked::Found;
     }
     if !may_be_wrapped(text) {
-        return false;
+        return Looked::Through;
     }
+    let mut room = room(text.len());
     let mut readings = vec![text.to_owned()];
-    let mut at = 0;
+    let (mut at, mut looked) = (0, Looked::Through);
     while at < readings.len() {
         for unwrap in UNWRAP {
             let Some(reading) = unwrap(&readings[at]) else { continue };
-            if readings.len() == MOST || readings.contains(&reading) {
+            let Some(rest) = room.checked_sub(reading.len()) else { return Looked::NotThrough };
+            room = rest;
+            if readings.contains(&reading) {
                 continue;
             }
             if look(&reading) {
-                return true;
+                return Looked::Found;
             }
-            readings.push(reading);
+            match may_be_wrapped(&reading) {
+                true if readings.len() < MOST => readings.push(reading),
+                true => looked = Looked::NotThrough,
+                false => {}
+            }
         }
         at += 1;
     }
-    false
+    looked
+}
+
+/// Bytes that the readings of a text of this length may take together.
+fn room(length: usize) -> usize {
+    length.saturating_mul(ROOM_A_BYTE).saturating_add(LEAST_ROOM).min(MOST_ROOM)
 }
 
 /// Each gives what a text is once it is unwrapped; `None`: as it was.
@@ -55,55 +84,78 @@ fn may_be_wrapped(text: &str) -> bool {
     })
 }
 
-/// Puts something in place of what `part` finds at a mark: it says with what, and how many bytes that takes away behind
-/// the mark. Bytes that are no text together are left as they were.
-fn replaced(text: &str, mark: u8, part: impl Fn(&[u8]) -> Option<(Vec<u8>, usize)>) -> Option<String> {
+/// What a mark stands for, a byte of a character or a whole one, and how many bytes behind the mark say so.
+struct Part {
+    bytes: [u8; 4],
+    length: usize,
+    taken: usize,
+}
+
+impl Part {
+    fn byte(byte: u8, taken: usize) -> Option<Self> {
+        Some(Self { bytes: [byte, 0, 0, 0], length: 1, taken })
+    }
+
+    fn nothing(taken: usize) -> Option<Self> {
+        Some(Self { bytes: [0; 4], length: 0, taken })
+    }
+
+    fn character(c: char, taken: usize) -> Option<Self> {
+        let mut bytes = [0; 4];
+        let length = c.encode_utf8(&mut bytes).len();
+        Some(Self { bytes, length, taken })
+    }
+}
+
+/// Puts something in place of what `part` finds behind each mark. Bytes that are no text together are left as they were.
+fn replaced(text: &str, mark: u8, part: impl Fn(&[u8]) -> Option<Part>) -> Option<String> {
     let bytes = text.as_bytes();
-    let mut out = String::with_capacity(text.len());
-    let (mut at, mut kept, mut is_changed) = (0, 0, false);
-    while at < bytes.len() {
-        if bytes[at] != mark {
-            at += 1;
-            continue;
-        }
-        // As many as follow one another: a character may take several.
-        let (start, mut run, mut ends) = (at, Vec::new(), Vec::new());
-        while bytes.get(at) == Some(&mark)
-            && let Some((more, n)) = part(&bytes[at + 1..])
-        {
-            run.extend(more);
-            at += 1 + n;
-            ends.push((run.len(), at));
-        }
-        // The longest part of it that is text; what follows is looked at again.
-        let valid = match std::str::from_utf8(&run) {
-            Ok(_) => run.len(),
-            Err(error) => error.valid_up_to(),
-        };
-        let end = ends.iter().rev().find(|(n, _)| *n <= valid);
-        match end {
-            Some(&(n, end)) => {
+    let mut out = String::new();
+    let (mut at, mut kept) = (0, 0);
+    while let Some(n) = memchr(mark, &bytes[at..]) {
+        let start = at + n;
+        match character_at(&bytes[start..], mark, &part) {
+            Some((made, length, taken)) => {
                 out.push_str(&text[kept..start]);
-                out.push_str(std::str::from_utf8(&run[..n]).unwrap_or_default());
-                (at, kept, is_changed) = (end, end, true);
+                out.push_str(std::str::from_utf8(&made[..length]).unwrap_or_default());
+                (at, kept) = (start + taken, start + taken);
             }
             None => at = start + 1,
         }
     }
-    if !is_changed {
+    if kept == 0 {
         return None;
     }
     out.push_str(&text[kept..]);
     Some(out)
 }
 
+/// The character that the first marks of a text make, several of them where each stands for a byte of it; its length,
+/// and how many bytes of the text make it.
+fn character_at(
+    text: &[u8],
+    mark: u8,
+    part: impl Fn(&[u8]) -> Option<Part>,
+) -> Option<([u8; 8], usize, usize)> {
+    let (mut made, mut length, mut at) = ([0; 8], 0, 0);
+    while text.get(at) == Some(&mark) {
+        let part = part(&text[at + 1..])?;
+        made[length..length + part.length].copy_from_slice(&part.bytes[..part.length]);
+        length += part.length;
+        at += 1 + part.taken;
+        match std::str::from_utf8(&made[..length]) {
+            Ok(_) => return Some((made, length, at)),
+            Err(error) if error.error_len().is_some() => return None,
+            // Up to three bytes of one that is not whole.
+            Err(_) => {}
+        }
+    }
+    None
+}
+
 fn hex_pair(bytes: &[u8]) -> Option<u8> {
     let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
     u8::try_from(digit(0)? * 16 + digit(1)?).ok()
-}
-
-fn character(code: Option<u32>) -> Option<Vec<u8>> {
-    code.and_then(char::from_u32).map(|c| c.to_string().into_bytes())
 }
 
 /// The number in so many hex digits.
@@ -115,14 +167,13 @@ fn hex_number(bytes: &[u8]) -> Option<u32> {
 fn backslashes(text: &str) -> Option<String> {
     replaced(text, b'\\', |rest| {
         let &first = rest.first()?;
-        let plain = |c: u8| Some((vec![c], 1));
         match first {
-            b'n' => plain(b'\n'),
-            b't' => plain(b'\t'),
-            b'r' => plain(b'\r'),
+            b'n' => Part::byte(b'\n', 1),
+            b't' => Part::byte(b'\t', 1),
+            b'r' => Part::byte(b'\r', 1),
             b'u' if rest.get(1) == Some(&b'{') => {
                 let n = rest.iter().take(10).position(|byte| *byte == b'}')?;
-                Some((character(hex_number(&rest[2..n]))?, n + 1))
+                Part::character(char::from_u32(hex_number(&rest[2..n])?)?, n + 1)
             }
             b'u' => {
                 let unit = |at: usize| hex_number(rest.get(at..at + 4)?);
@@ -130,17 +181,17 @@ fn backslashes(text: &str) -> Option<String> {
                 match (high, rest.get(5..7), unit(7)) {
                     (0xD800..=0xDBFF, Some(b"\\u"), Some(low @ 0xDC00..=0xDFFF)) => {
                         let code = 0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-                        Some((character(Some(code))?, 11))
+                        Part::character(char::from_u32(code)?, 11)
                     }
-                    _ => Some((character(Some(high))?, 5)),
+                    _ => Part::character(char::from_u32(high)?, 5),
                 }
             }
-            b'U' => Some((character(hex_number(rest.get(1..9)?))?, 9)),
-            b'x' => Some((vec![hex_pair(&rest[1..])?], 3)),
+            b'U' => Part::character(char::from_u32(hex_number(rest.get(1..9)?)?)?, 9),
+            b'x' => Part::byte(hex_pair(&rest[1..])?, 3),
             _ => match hex_pair(rest) {
-                Some(byte) => Some((vec![byte], 2)),
+                Some(byte) => Part::byte(byte, 2),
                 None if first.is_ascii() => {
-                    Some((vec![if first == b'b' || first == b'f' { b' ' } else { first }], 1))
+                    Part::byte(if first == b'b' || first == b'f' { b' ' } else { first }, 1)
                 }
                 None => None,
             },
@@ -150,7 +201,7 @@ fn backslashes(text: &str) -> Option<String> {
 
 /// URLs: `%40`.
 fn percent(text: &str) -> Option<String> {
-    replaced(text, b'%', |rest| Some((vec![hex_pair(rest)?], 2)))
+    replaced(text, b'%', |rest| Part::byte(hex_pair(rest)?, 2))
 }
 
 /// A form's fields, where a `+` stands for a blank; its own `+` and `@` are encoded then.
@@ -162,40 +213,39 @@ fn form(text: &str) -> Option<String> {
 /// Quoted-printable: `=40`, and lines that go on on the next.
 fn quoted_printable(text: &str) -> Option<String> {
     replaced(text, b'=', |rest| match rest {
-        [b'\r', b'\n', ..] => Some((Vec::new(), 2)),
-        [b'\n', ..] => Some((Vec::new(), 1)),
-        rest => Some((vec![hex_pair(rest)?], 2)),
+        [b'\r', b'\n', ..] => Part::nothing(2),
+        [b'\n', ..] => Part::nothing(1),
+        rest => Part::byte(hex_pair(rest)?, 2),
     })
 }
 
 /// A recipient in a delivery report (RFC 3461, `+40`), and the `@` of UTF-7.
 fn xtext(text: &str) -> Option<String> {
     replaced(text, b'+', |rest| match rest {
-        [b'A', b'E', b'A', b'-', ..] => Some((vec![b'@'], 4)),
-        rest => Some((vec![hex_pair(rest)?], 2)),
+        [b'A', b'E', b'A', b'-', ..] => Part::byte(b'@', 4),
+        rest => Part::byte(hex_pair(rest)?, 2),
     })
 }
 
 /// HTML and XML: `&#64;`, `&#x40;`, `&commat;`.
 fn entities(text: &str) -> Option<String> {
-    const NAMES: [(&str, &str); 17] = [
-        ("amp", "&"),
-        ("apos", "'"),
-        ("commat", "@"),
-        ("equals", "="),
-        ("gt", ">"),
-        ("hyphen", "-"),
-        ("lowbar", "_"),
-        ("lt", "<"),
-        ("nbsp", " "),
-        ("NewLine", "\n"),
-        ("num", "#"),
-        ("percnt", "%"),
-        ("period", "."),
-        ("plus", "+"),
-        ("quot", "\""),
-        ("shy", ""),
-        ("Tab", "\t"),
+    const NAMES: [(&str, char); 16] = [
+        ("amp", '&'),
+        ("apos", '\''),
+        ("commat", '@'),
+        ("equals", '='),
+        ("gt", '>'),
+        ("hyphen", '-'),
+        ("lowbar", '_'),
+        ("lt", '<'),
+        ("nbsp", ' '),
+        ("NewLine", '\n'),
+        ("num", '#'),
+        ("percnt", '%'),
+        ("period", '.'),
+        ("plus", '+'),
+        ("quot", '"'),
+        ("Tab", '\t'),
     ];
     replaced(text, b'&', |rest| {
         let semicolon = |n: usize| n + usize::from(rest.get(n) == Some(&b';'));
@@ -206,16 +256,20 @@ fn entities(text: &str) -> Option<String> {
                 rest[start..].iter().take(7).take_while(|byte| char::from(**byte).is_digit(radix)).count();
             let digits = std::str::from_utf8(&rest[start..start + n]).ok()?;
             let code = u32::from_str_radix(digits, radix).ok();
-            return Some((character(code)?, semicolon(start + n)));
+            return Part::character(char::from_u32(code?)?, semicolon(start + n));
         }
         let n = rest.iter().take(9).position(|byte| *byte == b';')?;
-        let (_, text) = NAMES.iter().find(|(name, _)| name.as_bytes() == &rest[..n])?;
-        Some((text.as_bytes().to_vec(), n + 1))
+        if &rest[..n] == b"shy" {
+            return Part::nothing(n + 1);
+        }
+        let (_, c) = NAMES.iter().find(|(name, _)| name.as_bytes() == &rest[..n])?;
+        Part::character(*c, n + 1)
     })
 }
 
 /// Headers of mail: `=?utf-8?q?bob=40example.org?=`. In whatever charset: an address is ASCII in nearly all of them.
 fn encoded_words(text: &str) -> Option<String> {
+    memmem::find(text.as_bytes(), b"=?")?;
     let mut out = String::with_capacity(text.len());
     let (mut rest, mut is_changed) = (text, false);
     while let Some(start) = rest.find("=?") {

@@ -48,25 +48,16 @@ impl Texts {
     }
 }
 
-/// Visits every text with its number.
-pub fn each(connection: &Connection, mut visit: impl FnMut(i64, &str)) -> Result<()> {
-    let mut statement = connection.prepare("SELECT id, text FROM texts")?;
-    let mut rows = statement.query([])?;
+/// Visits the texts with larger numbers than `after`, in the order of their numbers, for as long as `visit` says so.
+pub fn each(connection: &Connection, after: i64, mut visit: impl FnMut(i64, &str) -> bool) -> Result<()> {
+    let mut statement = connection.prepare_cached("SELECT id, text FROM texts WHERE id > ?1 ORDER BY id")?;
+    let mut rows = statement.query([after])?;
     while let Some(row) = rows.next()? {
-        visit(row.get("id")?, row.get_ref("text")?.as_str().unwrap_or_default());
+        if !visit(row.get("id")?, row.get_ref("text")?.as_str().unwrap_or_default()) {
+            break;
+        }
     }
     Ok(())
-}
-
-/// The numbers of the texts that `is_meant`.
-pub fn search(connection: &Connection, is_meant: impl Fn(&str) -> bool) -> Result<Vec<i64>> {
-    let mut numbers = Vec::new();
-    each(connection, |number, text| {
-        if is_meant(text) {
-            numbers.push(number);
-        }
-    })?;
-    Ok(numbers)
 }
 
 /// No text has this number, and no row.

@@ -117,8 +117,18 @@ fn number(name: &str, value: ValueRef<'_>) -> Result<i64> {
 pub fn walk(
     connection: &Connection,
     logs: &[Rows],
-    (from, to): (i64, i64),
+    range: (i64, i64),
     mut visit: impl FnMut(&Rows, i64, &Row<'_>) -> Result<()>,
+) -> Result<()> {
+    walk_while(connection, logs, range, |rows, number, row| visit(rows, number, row).map(|()| true))
+}
+
+/// `walk`, for as long as `visit` says so.
+pub fn walk_while(
+    connection: &Connection,
+    logs: &[Rows],
+    (from, to): (i64, i64),
+    mut visit: impl FnMut(&Rows, i64, &Row<'_>) -> Result<bool>,
 ) -> Result<()> {
     let version = super::schema_version(connection)?;
     let mut statements = Vec::with_capacity(logs.len());
@@ -135,8 +145,10 @@ pub fn walk(
     }
     while let Some(at) = (0..cursors.len()).min_by_key(|at| cursors[*at].0) {
         let (seq, rows, cursor) = &mut cursors[at];
-        if let Some(row) = cursor.get() {
-            visit(rows, *seq, row)?;
+        if let Some(row) = cursor.get()
+            && !visit(rows, *seq, row)?
+        {
+            return Ok(());
         }
         match cursor.next()? {
             Some(row) => *seq = row.get(0)?,

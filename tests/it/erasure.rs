@@ -6,6 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use mailtrail::activity::redact::Metadata;
 use mailtrail::activity::{self, NewEntry, Place};
 use mailtrail::enforcement::{self, Action, NewEvent};
+use mailtrail::erasure::address::Address;
+use mailtrail::erasure::{self, Erasure};
+use mailtrail::error::Error;
 use mailtrail::http::Method;
 use mailtrail::ids::Uuid;
 use mailtrail::messages::{self, Kind, Outcome};
@@ -14,7 +17,7 @@ use mailtrail::tlog::note::Verifier;
 use mailtrail::tlog::proof::Proof;
 use serde_json::{Value, json};
 
-use crate::support::process::{Serving, mailtrail};
+use crate::support::process::{Serving, mailtrail, run_json};
 use crate::support::{OWNER, Server, time};
 
 const ANN: &str = "Ann@Example.net";
@@ -87,7 +90,9 @@ impl Scene {
     }
 
     fn erase(&self, address: &str) -> Value {
-        let body = json!({ "address": address, "why": "on their wish, Art. 17 GDPR" });
+        let workspace = &self.server.workspace;
+        let body =
+            json!({ "workspace_id": workspace, "address": address, "why": "on their wish, Art. 17 GDPR" });
         self.server.operator(Method::Post, "/api/v1/admin/erasures", &body).good().json()
     }
 
@@ -783,4 +788,157 @@ fn it_goes_on_when_the_caller_goes_away() {
         std::thread::yield_now();
     }
     assert_eq!(scene.told()[1], json!(["done", "key test", "Art. 17", 5000]));
+}
+
+// ---------------------------------------------------------------------------------------------- what somebody planted
+
+impl Scene {
+    /// An activity for each of these, with this user agent and this target.
+    fn plant(&self, project: &str, activities: impl IntoIterator<Item = (String, String)>) {
+        let project = Uuid::parse(project).expect("a UUID");
+        let activities: Vec<_> = activities.into_iter().collect();
+        let app = &self.server.running().app;
+        let planted = app.store.write(move |tx| {
+            let project = projects::find(tx, project)?.expect("the project");
+            let place = Place { workspace: project.workspace, project: Some((project.key, project.id)) };
+            for (agent, target) in activities {
+                let new = NewEntry {
+                    action: "a.b".into(),
+                    user_agent: Some(agent),
+                    target_id: Some(target),
+                    ..NewEntry::default()
+                };
+                activity::sql::record(tx, place, new, "key test")?;
+            }
+            Ok(())
+        });
+        planted.expect("rows");
+    }
+
+    fn dry_run(&self, address: &str) -> Value {
+        let workspace = &self.server.workspace;
+        let body = json!({ "workspace_id": workspace, "address": address, "why": "x", "dry_run": true });
+        self.server.operator(Method::Post, "/api/v1/admin/erasures", &body).good().json()
+    }
+}
+
+/// Wrapped in many ways, and in nothing else.
+const WRAPPED: &str = r"%41=41&#65;\x41+41 ";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_somebody_planted_costs_neither_memory_nor_minutes() {
+    const MOST_MEMORY: u64 = 256 << 10;
+    let mut scene = Scene::new();
+    let agents = |at: usize| {
+        (0..1000).map(move |n| {
+            let words: String = (0..55).map(|word| format!("{word}x{at}a@b.cd ")).collect();
+            (format!("{n}.{at} {WRAPPED}{words}"), format!("{n}"))
+        })
+    };
+    (0..6).for_each(|at| scene.plant(&scene.project, agents(at)));
+    let no_text = (0..40).map(|n| (String::new(), format!("{n}{}", "%FF".repeat(20_000))));
+    scene.plant(&scene.project, no_text);
+    scene.server.stop();
+    let data = scene.server.config().data;
+    let serving = Serving::start(&data);
+    for more in [&["--dry-run"][..], &[]] {
+        let arguments = [&["erase", "--address", "a@b.cd", "--why", "on their wish"], more].concat();
+        let told = run_json(&data, &arguments);
+        assert_eq!(told["removed"]["activity"], 0, "{more:?}");
+        assert_eq!(told["longer_words"].as_array().map(Vec::len), Some(100), "{more:?}");
+        // The first thousand has 55 words, of the second 45 are told.
+        assert_eq!(told["longer_words_left_out"], 5000, "{more:?}");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", serving.process.id())).expect("a process");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+        let peak: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+        assert!(peak < MOST_MEMORY, "{peak} KiB {more:?}");
+    }
+}
+
+#[test]
+fn words_of_another_workspace_leave_their_room_to_those_of_this_one() {
+    let scene = Scene::new();
+    let server = &scene.server;
+    let (other, _) = server.add_workspace("Other", "eve@example.net");
+    let theirs = server.add_project(&other, "Theirs");
+    scene.plant(&theirs, (0..300).map(|n| (format!("x{n}{BOB}"), format!("y{n}{BOB}"))));
+    scene.plant(&theirs, [(WRAPPED.repeat(3000), WRAPPED.repeat(3000))]);
+    scene.plant(&scene.project, [(format!("jo{BOB}"), "x".into()), (format!("jo{BOB}"), BOB.into())]);
+    for told in [scene.dry_run(BOB), scene.erase(BOB)] {
+        let words = json!([{ "word": format!("jo{BOB}"), "rows": 1 }]);
+        assert_eq!((&told["longer_words"], &told["longer_words_left_out"]), (&words, &json!(0)), "{told}");
+        assert_eq!(
+            (&told["removed"]["activity"], &told["not_reached"]["unread"]),
+            (&json!(1), &json!(0)),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn what_was_not_read_in_every_way_is_told() {
+    let scene = Scene::new();
+    let wrapped = WRAPPED.repeat(3000);
+    scene.plant(
+        &scene.project,
+        [
+            (String::new(), wrapped.clone()),
+            (wrapped.clone(), wrapped.clone()),
+            (wrapped.clone(), BOB.into()),
+            (BOB.into(), wrapped.clone()),
+            (WRAPPED.into(), WRAPPED.into()),
+        ],
+    );
+    for told in [scene.dry_run(BOB), scene.erase(BOB)] {
+        assert_eq!(
+            (&told["removed"]["activity"], &told["not_reached"]["unread"]),
+            (&json!(2), &json!(2)),
+            "{told}"
+        );
+    }
+}
+
+/// Each action of its own is told, up to a thousand of them.
+#[test]
+fn kinds_without_end_are_counted_together() {
+    let scene = Scene::new();
+    let project = Uuid::parse(&scene.project).expect("a UUID");
+    let app = &scene.server.running().app;
+    let planted = app.store.write(move |tx| {
+        let project = projects::find(tx, project)?.expect("the project");
+        let place = Place { workspace: project.workspace, project: Some((project.key, project.id)) };
+        for n in 0..1500 {
+            let new =
+                NewEntry { action: format!("a.x{n}"), target_id: Some(BOB.into()), ..NewEntry::default() };
+            activity::sql::record(tx, place, new, "key test")?;
+        }
+        Ok(())
+    });
+    planted.expect("rows");
+    for told in [scene.dry_run(BOB), scene.erase(BOB)] {
+        assert_eq!(told["removed"]["activity"], 1500);
+        let kinds = told["removed_of"]["activity"].as_object().expect("kinds");
+        assert_eq!((kinds.len(), &kinds["…"]), (1001, &json!(500)));
+    }
+}
+
+#[test]
+fn a_dry_run_ends_when_nobody_waits_for_it() {
+    let scene = Scene::new();
+    let app = &scene.server.running().app;
+    let erasure = Erasure {
+        workspace: 1,
+        address: Address::parse(BOB).expect("an address"),
+        why: "on their wish".into(),
+    };
+    // Large enough for several pieces: it ends between two.
+    scene.plant(&scene.project, (0..200).map(|n| (n.to_string(), "x ".repeat(60_000))));
+    let n_asked = std::sync::atomic::AtomicUsize::new(0);
+    let ended = erasure::dry_run(app, &erasure, move || {
+        n_asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 2
+    });
+    assert!(matches!(ended, Err(Error::Unavailable { .. })), "{ended:?}");
+    erasure::dry_run(app, &erasure, || false).expect("the next one");
 }
