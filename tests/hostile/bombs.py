@@ -6,8 +6,9 @@ and halves of bodies; in a cgroup of the unit's MemoryMax where the machine lets
     tests/hostile/bombs.py --only TEXT   the cases whose name holds the text
     tests/hostile/bombs.py --small       the same in half of the memory, with the settings that the unit names for it
 
-Each case sends the same request over 64 connections at once. Meanwhile a caller with a key of its own records rows and
-mail comes in over the Unix socket, and both have to be served each time: no refusal, whatever the others do. The process
+Each case sends the same request over 64 connections at once. Meanwhile a caller with a key of its own records rows, mail
+comes in over the Unix socket and somebody asks whether the server is ready, and all have to be served each time: no
+refusal, whatever the others do. The process
 has to live, and its resident memory at most (VmHWM, begun anew with each case) has to stay under 600 MiB. How long the
 served ones took is printed and not asserted: that is the machine's, too.
 
@@ -442,6 +443,43 @@ def mail_cases(served, long):
                 yield Case(f"POST {path} (mail)", who, shape, head, body)
 
 
+def slow_cases(served, long):
+    """What takes long where a byte is looked at again and again: each request has to be answered within `PATIENCE`."""
+    guarded = served.run("mailbox", "create", "--address", "guarded@a.example")["id"]
+    policy = {
+        "senders": [{"domain": "a.example"}],
+        "contentGuards": [
+            {"reject": "[ab]*a[ab]{12800}c", "reason": "never"}, {"reject": "(?i)wire.{1,500}transfer", "reason": "fraud"},
+        ],
+    }
+    path = f"/v1/mailboxes/{guarded}/policy"
+    status, _, answer = served.ask("PUT", path, key=served.victim, body=json.dumps(policy).encode())
+    assert status == 200, answer
+    start = b"Message-ID: <%d@slow.example>\r\nFrom: a@a.example\r\n"
+    words = b"References: " + b"a@" * 28_000 + b"\r\n"
+    mails = [
+        (served.entries, "References of words", start % 1 + words * 160 + b"\r\ntext"),
+        (served.entries, "a run of CR", start % 2 + b"Subject: a" + b"\r" * 8_000_000 + b"\n b\r\n\r\ntext"),
+        (f"/v1/mailboxes/{guarded}/inbound", "dear guards, short", start % 3 + b"\r\n" + b"ab" * 30_000),
+        (f"/v1/mailboxes/{guarded}/inbound", "dear guards", start % 4 + b"\r\n" + b"ab" * 500_000),
+        (f"/v1/mailboxes/{guarded}/inbound", "dear guards, wires", start % 5 + b"\r\n" + b"wire" * 250_000),
+    ]
+    for path, shape, body in mails:
+        for who in ["greedy", "socket"] if long else ["greedy"]:
+            head = served.head(who, "POST", path, len(body), "message/rfc822")
+            yield Case(f"POST {path} (slow)", who, shape, head, body)
+    path = f"/api/v1/projects/{served.project}/audit-log"
+    for shape, metadata in [
+        ("a name of passes", {"pass-" * 12_000 + "dkim": "x"}),
+        ("assignments", {"text": "a=" * 30_000}),
+        ("keys that do not end", {"text": "-----BEGIN PRIVATE KEY-----" * 2000}),
+        ("schemes", {"text": "a://a:" * 10_000}),
+    ]:
+        row = json.dumps(served.activity(metadata=metadata)).encode()
+        body = fitted(served.limit_of("POST", path), b'{"entries":[', row, b"]}")
+        yield Case(f"POST {path} (slow)", "greedy", shape, served.head("greedy", "POST", path, len(body)), body)
+
+
 def head_cases(served, long):
     """Heads as large as they may be."""
     for who in ["stranger", "greedy"]:
@@ -510,6 +548,7 @@ class Others:
             ("mail", lambda at: served.ask(
                 "POST", served.entries, who="socket", body=mail % (os.getpid(), at), media_type="message/rfc822")),
             ("list", lambda _: served.ask("GET", "/v1/enforcement/events?limit=1", key=served.victim)),
+            ("ready", lambda _: served.ask("GET", "/readyz")),
         ]
         self.threads = [threading.Thread(target=self.work, args=work) for work in works]
         for thread in self.threads:
@@ -620,7 +659,7 @@ def main():
     print(f"{served.held_in}; at rest {served.status_of('VmRSS'):.0f} MiB", flush=True)
     hold = 10 if options.long else 2
     results = []
-    for cases in (half_cases, head_cases, answer_cases, mail_cases, bulk_cases, body_cases):
+    for cases in (half_cases, head_cases, answer_cases, mail_cases, slow_cases, bulk_cases, body_cases):
         for case in cases(served, options.long):
             if options.only not in case.name:
                 continue
