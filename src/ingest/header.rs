@@ -146,11 +146,15 @@ fn is_envelope(line: &[u8]) -> bool {
     line.starts_with(b"From ") || line.starts_with(b">From ")
 }
 
+/// What stands before the first run of CR that no LF ends.
 fn before_bare_cr(value: &[u8]) -> &[u8] {
-    for at in memchr::memchr_iter(b'\r', value) {
-        let end = value[at..].iter().position(|byte| *byte != b'\r');
-        if end.is_some_and(|end| value[at + end] != b'\n') {
-            return &value[..at];
+    let mut at = 0;
+    while let Some(offset) = memchr::memchr(b'\r', &value[at..]) {
+        let start = at + offset;
+        let Some(length) = value[start..].iter().position(|byte| *byte != b'\r') else { break };
+        at = start + length;
+        if value[at] != b'\n' {
+            return &value[..start];
         }
     }
     value
@@ -211,6 +215,19 @@ mod tests {
             let end = read(raw.as_bytes(), 0, of, &mut found);
             assert_eq!((&found.0[..], &raw[end.body..]), (fields.map_owned().as_slice(), body), "{raw:?}");
             assert_eq!((end.has_strange_lines, end.has_fields), (strange, raw.contains(": ")), "{raw:?}");
+        }
+    }
+
+    /// Looked at from each of them to their end, this many would take hours.
+    #[test]
+    fn a_run_of_crs_is_looked_at_once() {
+        let crs = "\r".repeat(1 << 21);
+        for (end, kept) in [("\n b", crs.len() + 5), ("b", 2)] {
+            let raw = format!("Subject: a{crs}{end}\n\n");
+            let mut found = Fields::default();
+            read(raw.as_bytes(), 0, Of::Message, &mut found);
+            let lengths: Vec<usize> = found.0.iter().map(|field| field.len() - "Subject:".len()).collect();
+            assert_eq!(lengths, [kept]);
         }
     }
 
