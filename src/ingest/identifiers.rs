@@ -14,6 +14,8 @@ use super::words::{Spans, utf8};
 pub const MAX_ID: usize = 998;
 /// Identifiers that are kept of a message's references: of more, the first and the last 999 (RFC 5537 section 3.4.4).
 pub const MAX_REFERENCES: usize = 1000;
+/// Fields of one name that are looked at: a message may have one.
+const MAX_FIELDS: usize = 100;
 /// Pairs of brackets with nothing in them that are passed over before an identifier.
 const MAX_EMPTY: usize = 100;
 /// Bytes of a field without angle brackets, and of one in encoded words, up to which it is looked at.
@@ -36,16 +38,21 @@ pub fn first(value: &[u8]) -> Option<String> {
     found
 }
 
-/// The first identifier of all fields of one name, and the last ones.
+/// The first identifier of the fields of one name, and the last ones.
 #[derive(Default)]
 pub struct Identifiers<'a> {
     first: Option<Cow<'a, [u8]>>,
     last: VecDeque<Cow<'a, [u8]>>,
+    n_fields: usize,
 }
 
 impl<'a> Identifiers<'a> {
     /// Takes up those of one field more.
     pub fn add(&mut self, value: &'a [u8]) {
+        self.n_fields += 1;
+        if self.n_fields > MAX_FIELDS {
+            return;
+        }
         each(value, |id| {
             if self.first.is_none() {
                 self.first = Some(id);
@@ -101,19 +108,9 @@ fn bracketed_or_words<'a>(value: &'a [u8], mut found: impl FnMut(&'a [u8]) -> Co
     if bracketed(value, &mut found) || value.len() > MAX_PROSE {
         return;
     }
-    let text = without_comments(value);
-    let words = || text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    if words().count() > 1 && !words().all(|word| word.contains(&b'@')) {
-        return;
-    }
-    // The same words, in the value itself, which outlives what was made of it.
-    for word in words() {
-        let at = memchr::memmem::find(value, word);
-        if let Some(word) = at.and_then(|at| value.get(at..at + word.len()))
-            && found(word).is_break()
-        {
-            return;
-        }
+    let words = words(value);
+    if words.len() == 1 || words.iter().all(|word| word.contains(&b'@')) {
+        let _ = words.into_iter().try_for_each(found);
     }
 }
 
@@ -151,22 +148,27 @@ fn bracketed<'a>(value: &'a [u8], found: &mut impl FnMut(&'a [u8]) -> ControlFlo
     any
 }
 
-fn without_comments(value: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(value.len());
+/// What stands between white space and comments.
+fn words(value: &[u8]) -> Vec<&[u8]> {
+    let mut words = Vec::new();
     let mut spans = Spans::default();
-    let mut at = 0;
+    let (mut start, mut at) = (0, 0);
     while let Some(byte) = value.get(at) {
-        if *byte == b'('
-            && let Some(end) = spans.end(value, at)
-        {
-            text.push(b' ');
-            at = end;
-            continue;
+        let gap = match byte {
+            b'(' => spans.end(value, at),
+            byte if byte.is_ascii_whitespace() => Some(at + 1),
+            _ => None,
+        };
+        if gap.is_some() && start < at {
+            words.push(&value[start..at]);
         }
-        text.push(*byte);
-        at += 1;
+        at = gap.unwrap_or(at + 1);
+        start = gap.unwrap_or(start);
     }
-    text
+    if start < at {
+        words.push(&value[start..at]);
+    }
+    words
 }
 
 /// Without white space and comments outside quoted strings (RFC 8621 section 4.1.2.5), and without control characters;
@@ -242,6 +244,33 @@ mod tests {
         }
         assert_eq!(first(b"(<x@y>) <> <caf\xe9@b> <c@d>").as_deref(), Some("caf%E9@b"));
         assert_ne!(first(b"<caf\xe9@b>"), first(b"<caf\xea@b>"));
+    }
+
+    /// Words of two letters, all much alike: looked for from the beginning of the field, each would be held against all
+    /// that stand before it, and these fields would take minutes.
+    #[test]
+    fn words_are_found_where_they_stand() {
+        let word = |n: usize| -> String {
+            (0..14).map(|bit| if n >> bit & 1 == 1 { 'a' } else { '@' }).chain(['@']).collect()
+        };
+        let words: Vec<String> = (0..MAX_PROSE / 16).map(word).collect();
+        let value = words.join(" ");
+        let mut last = Identifiers::default();
+        for _ in 0..1500 {
+            last = Identifiers::default();
+            last.add(value.as_bytes());
+        }
+        let together = Identifiers::together(&last, &Identifiers::default());
+        assert_eq!((&together[..1], &together[1..]), (&words[..1], &words[words.len() - 999..]));
+    }
+
+    #[test]
+    fn of_many_fields_the_first_are_read() {
+        let fields: Vec<String> = (0..2 * MAX_FIELDS).map(|n| format!("<{n}@x>")).collect();
+        let mut ids = Identifiers::default();
+        fields.iter().for_each(|field| ids.add(field.as_bytes()));
+        let together = Identifiers::together(&ids, &Identifiers::default());
+        assert_eq!((together.len(), &*together[MAX_FIELDS - 1]), (MAX_FIELDS, "99@x"));
     }
 
     #[test]

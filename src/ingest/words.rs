@@ -190,7 +190,10 @@ pub fn utf8(bytes: &[u8]) -> String {
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         for byte in chunk.invalid() {
-            text.push_str(&format!("%{byte:02X}"));
+            text.push('%');
+            text.extend(
+                [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])),
+            );
         }
     }
     text
@@ -234,6 +237,6 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_utf8_stay_apart() {
-        assert_eq!(utf8(b"caf\xc3\xa9 \xe9\xff%"), "café %E9%FF%");
+        assert_eq!(utf8(b"caf\xc3\xa9 \xe9\xff\x80%"), "café %E9%FF%80%");
     }
 }
