@@ -678,6 +678,19 @@ mod tests {
         }
     }
 
+    /// Looked at for each multipart around it, or for each field of its name, this much white space would take minutes.
+    #[test]
+    fn white_space_is_looked_at_once() {
+        let blanks = " ".repeat(2 << 20);
+        let multipart = "Content-Type: multipart/mixed; boundary=b\n\n--b\n".repeat(parts::MAX_PARTS - 2);
+        let lines = format!("--bx{blanks}\n").repeat(8);
+        let nested = facts(&format!("{multipart}a: b\n\n{lines}"));
+        assert_eq!(nested.texts.body, Err(TextProblem::Structure));
+        let types = "Content-Type:text/plain\n".repeat(300_000);
+        let typed = facts(&format!("Content-Type:{blanks}text/plain{blanks}\n{types}\nbody"));
+        assert_eq!(typed.texts.body, Err(TextProblem::Structure), "longer than is looked at");
+    }
+
     /// What this thread has computed so far, in nanoseconds: whatever else the machine does is not in it.
     fn computed() -> i64 {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

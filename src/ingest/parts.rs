@@ -40,12 +40,18 @@ pub struct Texts {
     pub others_problem: Option<TextProblem>,
 }
 
+/// The value of a field, as it came and without the white space around it.
+struct Value<'a> {
+    whole: &'a [u8],
+    trimmed: &'a [u8],
+}
+
 /// The `Content-…` fields of one header.
 #[derive(Default)]
 pub struct Mime<'a> {
-    content_type: Option<&'a [u8]>,
-    disposition: Option<&'a [u8]>,
-    encoding: Option<&'a [u8]>,
+    content_type: Option<Value<'a>>,
+    disposition: Option<Value<'a>>,
+    encoding: Option<Value<'a>>,
     /// A field stands there twice, and differs.
     is_doubtful: bool,
     read_type: OnceCell<Content>,
@@ -59,22 +65,24 @@ impl<'a> Mime<'a> {
             Name::ContentTransferEncoding => &mut self.encoding,
             _ => return,
         };
+        let trimmed = value.trim_ascii();
         match known {
-            None => *known = Some(value),
-            Some(known) => self.is_doubtful |= known.trim_ascii() != value.trim_ascii(),
+            None => *known = Some(Value { whole: value, trimmed }),
+            Some(known) => self.is_doubtful |= known.trimmed != trimmed,
         }
     }
 
     /// Of the type as it stands; it does not change any more once it is there.
     fn content(&self) -> Option<&Content> {
-        let value = self.content_type?;
-        Some(self.read_type.get_or_init(|| content::media_type(value)))
+        let value = self.content_type.as_ref()?;
+        Some(self.read_type.get_or_init(|| content::media_type(value.whole)))
     }
 
     /// Whether a line is a delimiter of the multipart that this is the header of.
     pub fn is_delimiter(&self, line: &[u8]) -> bool {
         let content = self.content().filter(|content| content.main == "multipart");
         let boundary = content.and_then(|content| content.boundary.as_deref());
+        let line = line.trim_ascii_end();
         boundary
             .is_some_and(|boundary| matches!(relation(line, boundary), Relation::Opens | Relation::Closes))
     }
@@ -157,9 +165,9 @@ enum Relation {
     Closes,
 }
 
+/// Of a line without the white space at its end, which no boundary has either.
 fn relation(line: &[u8], boundary: &[u8]) -> Relation {
-    let behind = line.strip_prefix(b"--").and_then(|text| text.strip_prefix(boundary));
-    match behind.map(<[u8]>::trim_ascii_end) {
+    match line.strip_prefix(b"--").and_then(|text| text.strip_prefix(boundary)) {
         None => Relation::None,
         Some(b"") => Relation::Opens,
         Some(b"--") => Relation::Closes,
@@ -173,6 +181,7 @@ impl Open {
         if !line.starts_with(b"--") || self.is_exhausted() {
             return Found::Nothing;
         }
+        let line = line.trim_ascii_end();
         let mut found = Found::Nothing;
         for (level, (_, boundary)) in self.levels.iter().enumerate().rev() {
             self.n_comparisons.set(self.n_comparisons.get() + 1);
@@ -340,8 +349,10 @@ impl Parts {
     fn add(&mut self, mime: &Mime<'_>, body: (usize, usize), default_kind: Kind, open: &mut Open) {
         let default = Content::default();
         let content = mime.content().unwrap_or(&default);
-        let disposition = mime.disposition.map(content::word).unwrap_or_default();
-        let encoding = mime.encoding.map(content::word).unwrap_or_default();
+        let word = |value: &Option<Value<'_>>| {
+            value.as_ref().map(|value| content::word(value.whole)).unwrap_or_default()
+        };
+        let (disposition, encoding) = (word(&mime.disposition), word(&mime.encoding));
         let kind = match (&*content.main, &*content.sub) {
             ("text", "plain") => Kind::Plain,
             ("text", "html") => Kind::Html,
