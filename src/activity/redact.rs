@@ -10,8 +10,9 @@
 //! What tells *about* a secret stays: `password_changed_at`, `tokens_consumed`, `api_key_id`, any boolean.
 //!
 //! # Bounds
-//! Every pattern is linear in the text. JSON within a text is read three texts deep; `redacted` holds at most
-//! `MOST_NAMES` names of at most `LONGEST_NAME` characters.
+//! The time is linear in the length of texts, which each pattern passes once, and in that of names, of which each word is
+//! looked at by itself. A name is read to its end, however long: in what is not read a secret might hide. JSON within a
+//! text is read three texts deep; `redacted` holds at most `MOST_NAMES` names of at most `LONGEST_NAME` characters.
 //!
 //! # What it cannot know
 //! A secret under an innocent name, or in a sentence, is recorded as it was given.
@@ -24,6 +25,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::decompose_compatible;
 
 use crate::mask::{holds_key, masked};
 
@@ -201,7 +203,7 @@ fn hide(value: &mut Value) {
 fn is_secret(name: &str, value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) => false,
-        Value::Number(_) if words(name).last().is_some_and(|word| word.ends_with('s')) => false,
+        Value::Number(_) if lowered(name).ends_with('s') => false,
         _ => says_secret(name),
     }
 }
@@ -317,58 +319,76 @@ const ABOUT: [&str; 48] = [
 const COUNTING: [&str; 9] = ["n", "num", "number", "count", "total", "max", "min", "has", "is"];
 
 fn says_secret(name: &str) -> bool {
-    let words = words(name);
-    let is_about =
-        |end: Option<&String>, list: &[&str]| end.is_some_and(|word| list.contains(&word.as_str()));
-    if words.len() > 1 && (is_about(words.last(), &ABOUT) || is_about(words.first(), &COUNTING)) {
+    let lowered = lowered(name);
+    let words = || lowered.split('_');
+    if let Some((first, rest)) = lowered.split_once('_')
+        && (COUNTING.contains(&first) || rest.rsplit('_').next().is_some_and(|last| ABOUT.contains(&last)))
+    {
         return false;
     }
-    words.iter().enumerate().any(|(at, word)| {
-        let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    let mut before = "";
+    let mut has_pass = false;
+    for whole in words() {
+        let word = whole.trim_end_matches(|c: char| c.is_ascii_digit());
         let single = word.strip_suffix('s').unwrap_or(word);
-        let before = at.checked_sub(1).and_then(|at| words.get(at)).map(String::as_str);
-        match single {
+        let is_secret = match single {
             _ if word.ends_with("pass") => {
-                let is_verdict = words.iter().any(|word| CHECKS.contains(&word.as_str()));
-                !ORDINARY.contains(&word) && !is_verdict
+                has_pass |= !ORDINARY.contains(&word);
+                false
             }
-            "key" => before.is_some_and(|kind| KEY_KINDS.contains(&kind)),
-            "code" => before.is_some_and(|kind| CODE_KINDS.contains(&kind)),
+            "key" => KEY_KINDS.contains(&before),
+            "code" => CODE_KINDS.contains(&before),
             _ => {
                 SHORT_SECRETS.contains(&word)
                     || SHORT_SECRETS.contains(&single)
                     || SECRETS.iter().any(|secret| single.ends_with(secret))
             }
+        };
+        if is_secret {
+            return true;
         }
-    })
-}
-
-/// A name as the lists above have it.
-fn lowered(name: &str) -> String {
-    words(name).join("_")
-}
-
-/// The words of a name, in small letters; compatible forms such as full-width letters are read as what they stand for.
-/// `APIKeys`, `apiKeys` and `api-keys` are the same two.
-fn words(name: &str) -> Vec<String> {
-    let letters: Vec<char> = name.nfkc().collect();
-    let mut words = vec![String::new()];
-    for (at, &c) in letters.iter().enumerate() {
-        let before = at.checked_sub(1).and_then(|at| letters.get(at));
-        let follows_small = before.is_some_and(|c| c.is_lowercase() || c.is_numeric());
-        let begins_word = before.is_some_and(|c| c.is_uppercase())
-            && letters.get(at + 1).is_some_and(|next| next.is_lowercase());
-        if !c.is_alphanumeric() || (c.is_uppercase() && (follows_small || begins_word)) {
-            words.push(String::new());
-        }
-        if c.is_alphanumeric()
-            && let Some(word) = words.last_mut()
-        {
-            word.extend(c.to_lowercase());
-        }
+        before = whole;
     }
-    words.retain(|word| !word.is_empty());
-    words
+    has_pass && !words().any(|word| CHECKS.contains(&word))
+}
+
+/// A name as the lists above have it: its words in small letters, with a `_` between any two. Compatible forms such as
+/// full-width letters are read as what they stand for. `APIKeys`, `apiKeys` and `api-keys` are one.
+fn lowered(name: &str) -> String {
+    let mut lowered = String::with_capacity(name.len());
+    let mut letters = name.chars().flat_map(compatible).nfc().peekable();
+    let mut before: Option<char> = None;
+    let mut is_between = false;
+    while let Some(c) = letters.next() {
+        let follows_small = before.is_some_and(|c| c.is_lowercase() || c.is_numeric());
+        let begins_word =
+            before.is_some_and(char::is_uppercase) && letters.peek().is_some_and(|next| next.is_lowercase());
+        is_between |= !c.is_alphanumeric() || (c.is_uppercase() && (follows_small || begins_word));
+        if c.is_alphanumeric() {
+            if is_between && !lowered.is_empty() {
+                lowered.push('_');
+            }
+            is_between = false;
+            lowered.extend(c.to_lowercase());
+        }
+        before = Some(c);
+    }
+    lowered
+}
+
+/// Characters that one is read as, if it stands for several. None of them that is one for ASCII letters stands for more.
+const MOST_FOR_ONE: usize = 4;
+
+/// What a character stands for, as NFKC has it but for its length: of `ﷺ`, which would be eighteen, the beginning.
+fn compatible(c: char) -> impl Iterator<Item = char> {
+    let mut letters = [None; MOST_FOR_ONE];
+    let mut places = letters.iter_mut();
+    decompose_compatible(c, |letter| {
+        if let Some(place) = places.next() {
+            *place = Some(letter);
+        }
+    });
+    letters.into_iter().flatten()
 }
 
 /// A pattern of ours, which is right or fails in the first test.
@@ -541,6 +561,18 @@ mod tests {
         assert!(!is_secret("password", &true.into()), "a boolean holds none");
         assert!(!is_secret("tokens", &900.into()), "how many there are");
         assert!(is_secret("pin", &1234.into()));
+    }
+
+    /// Looked for a verdict at each of its words, this name would take an hour.
+    #[test]
+    fn a_long_name_is_read_once_and_to_its_end() {
+        let passes = "pass-".repeat(1 << 18);
+        assert!(goes(&passes));
+        assert!(!goes(&format!("{passes}dkim")));
+        assert!(goes(&format!("{passes}dkim-token")));
+        assert!(goes(&format!("{}smtp-password", "a-".repeat(1 << 18))));
+        // What stands for eighteen characters is read as four.
+        assert_eq!(lowered("\u{fdfa}Ⅷ").chars().count(), 8);
     }
 
     /// What is left of an object, and the names that are told.
