@@ -210,7 +210,7 @@ fn remove_all(reading: &Reading<'_>, admin: &Admin, erasure: &Erasure) -> Result
         }
     }
     search.tell(&mut outcome);
-    remove_texts(reading, &erasure.address)?;
+    search.remove_texts()?;
     let ended = erasure.clone();
     app.store.write_as(Sharing::Alone, move |tx| forget_names(tx, &ended))?;
     // What was removed stands in the WAL still, and in pages that it once stood in.
@@ -483,11 +483,8 @@ impl<'e> Search<'e> {
 
     /// What a text holds that has a number.
     fn text(&mut self, snapshot: &Snapshot<'_>, number: i64, room: &mut usize) -> Result<Seen> {
-        if self.plain.holds(number) {
-            return Ok(Seen::default());
-        }
-        if let Some(seen) = self.seen.get(&number) {
-            return Ok(*seen);
+        if let Some(seen) = self.known(number) {
+            return Ok(seen);
         }
         let text = texts::of(snapshot, number)?.unwrap_or_default();
         *room = room.saturating_sub(text.len());
@@ -503,46 +500,50 @@ impl<'e> Search<'e> {
         Ok(seen)
     }
 
+    fn known(&self, number: i64) -> Option<Seen> {
+        if self.plain.holds(number) { Some(Seen::default()) } else { self.seen.get(&number).copied() }
+    }
+
     /// What it saw besides the rows.
-    fn tell(self, outcome: &mut Outcome) {
+    fn tell(&self, outcome: &mut Outcome) {
         let words = self.longer.words().map(|(word, rows)| LongerWord { word: word.to_owned(), rows });
         outcome.longer_words = words.collect();
         outcome.longer_words_left_out = self.longer.n_rows_left_out;
         outcome.not_reached.unread = self.n_unread;
     }
-}
 
-/// Removes the texts that hold the address and that no row names any more.
-fn remove_texts(reading: &Reading<'_>, address: &Address) -> Result<()> {
-    let store = &reading.app.store;
-    let (mut after, mut found) = (0, Vec::new());
-    loop {
-        reading.must_go_on()?;
-        let is_through = reading.read(|snapshot| {
-            let (mut goes_on, mut room) = (true, BYTES_AT_ONCE);
-            texts::each(snapshot, after, |number, text| {
-                after = number;
-                room = room.saturating_sub(text.len());
-                if address.is_in(text) {
-                    found.push(number);
-                }
-                goes_on = room > 0 && found.len() < TEXTS_AT_ONCE;
-                goes_on
+    /// Removes the texts that hold the address and that no row names any more; last, for others may get their numbers.
+    fn remove_texts(&self) -> Result<()> {
+        let (reading, address) = (self.reading, &self.erasure.address);
+        let (mut after, mut found) = (0, Vec::new());
+        loop {
+            reading.must_go_on()?;
+            let is_through = reading.read(|snapshot| {
+                let (mut goes_on, mut room) = (true, BYTES_AT_ONCE);
+                texts::each(snapshot, after, |number, text| {
+                    after = number;
+                    room = room.saturating_sub(text.len());
+                    if self.known(number).map_or_else(|| address.is_in(text), |seen| seen.is_in) {
+                        found.push(number);
+                    }
+                    goes_on = room > 0 && found.len() < TEXTS_AT_ONCE;
+                    goes_on
+                })?;
+                Ok(goes_on)
             })?;
-            Ok(goes_on)
-        })?;
-        if !found.is_empty() && (is_through || found.len() == TEXTS_AT_ONCE) {
-            let found = std::mem::take(&mut found);
-            // No row names them up to this number; in the write only the rest has to be looked at.
-            let (found, looked_at) =
-                reading.read(|snapshot| Ok((unnamed(snapshot, found, 0)?, backup::last_seq(snapshot)?)))?;
-            store.write_as(Sharing::Alone, move |tx| {
-                let unnamed = unnamed(tx, found, looked_at)?;
-                tx.remove_texts(&unnamed)
-            })?;
-        }
-        if is_through {
-            return Ok(());
+            if !found.is_empty() && (is_through || found.len() == TEXTS_AT_ONCE) {
+                let found = std::mem::take(&mut found);
+                // No row names them up to this number; in the write only the rest has to be looked at.
+                let (found, looked_at) = reading
+                    .read(|snapshot| Ok((unnamed(snapshot, found, 0)?, backup::last_seq(snapshot)?)))?;
+                reading.app.store.write_as(Sharing::Alone, move |tx| {
+                    let unnamed = unnamed(tx, found, looked_at)?;
+                    tx.remove_texts(&unnamed)
+                })?;
+            }
+            if is_through {
+                return Ok(());
+            }
         }
     }
 }
