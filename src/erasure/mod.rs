@@ -21,6 +21,8 @@
 //! - Only rows of the workspace are looked at, and the texts that they name; of others' rows it takes the reading. A text
 //!   costs so many times its bytes at most, however it is wrapped (`readings`), and is looked at once, however many rows
 //!   name it, for as long as those that say anything are no more than `MOST_SEEN`.
+//! - An erasure looks once at every other text too, whosever it is: one that nobody names any more goes if it holds the
+//!   address. What is in it is not told.
 //! - A snapshot lasts for a piece, of so many rows or bytes. Between two pieces a dry run ends whose caller went away.
 //! - In memory are numbers of rows of a piece; of texts, a bit each and what was seen in `MOST_SEEN` of them; and, in a dry
 //!   run, a bit for each fact that goes with its entry.
