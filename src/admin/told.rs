@@ -118,7 +118,7 @@ impl Told {
         let mut hashes = self.owners.get(&owner).copied().unwrap_or_default();
         for (hash, name) in hashes.iter_mut().zip(SETTINGS) {
             if let Some(value) = settings.get(name) {
-                *hash = self.hash(value);
+                *hash = self.hash(name, value);
             }
         }
         self.owners.insert(owner, hashes);
@@ -140,7 +140,7 @@ impl Told {
             for (name, value) in values {
                 let at = SETTINGS.iter().position(|setting| setting == name).unwrap_or_default();
                 let is_passed_over = hashes[at] == 0 || is_erasable && matches!(*name, "name" | "address");
-                if !is_passed_over && !self.is(hashes[at], name, value) {
+                if !is_passed_over && self.hash(name, value) != hashes[at] {
                     let id = match kind {
                         "mailbox" => id.to_string(),
                         "policy" => format!("{} of mailbox {}", id as u64, id >> 64),
@@ -153,14 +153,10 @@ impl Told {
         })
     }
 
-    /// Whether a value is the one that was noted; what looks like a secret is not noted as it is.
-    fn is(&self, hash: u64, name: &str, value: &Value) -> bool {
-        let noted = || Some(self.hash(&as_noted(name, value)?));
-        self.hash(value) == hash || noted() == Some(hash)
-    }
-
-    fn hash(&self, value: &Value) -> u64 {
-        self.hasher.hash_one(value.to_string()).max(1)
+    /// Of a setting as a note has it, also one of before something counted as a secret: what looks like one is left out.
+    fn hash(&self, name: &str, value: &Value) -> u64 {
+        let noted = as_noted(name, value);
+        self.hasher.hash_one(noted.as_ref().unwrap_or(value).to_string()).max(1)
     }
 }
 
