@@ -447,7 +447,9 @@ def slow_cases(served, long):
     """What takes long where a byte is looked at again and again: each request has to be answered within `PATIENCE`."""
     guarded = served.run("mailbox", "create", "--address", "guarded@a.example")["id"]
     policy = {
-        "senders": [{"domain": "a.example"}],
+        "defaultAction": "bounce",
+        "senders": [{"match": {"domain": "a.example"}, "capabilities": []}],
+        "auditLog": {"retentionDays": 30},
         "contentGuards": [
             {"reject": "[ab]*a[ab]{12800}c", "reason": "never"}, {"reject": "(?i)wire.{1,500}transfer", "reason": "fraud"},
         ],
