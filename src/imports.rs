@@ -10,7 +10,8 @@
 //! number to begin (`after`), so that a million equal lines are not counted a million times. Lines with the `id` of an
 //! export are counted by themselves, each id once; where the row has the `seq` that the line says, that is it.
 //!
-//! Most is looked for in a snapshot, and in the write only what was recorded since: the writer is not held meanwhile.
+//! Most is looked for in a snapshot, then what was recorded during that in another, and in the write only what came since:
+//! the writer is not held meanwhile.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -136,6 +137,22 @@ struct Wanted {
     n_found: usize,
 }
 
+impl Wanted {
+    /// One of the equal rows stands under this number.
+    fn see(&mut self, number: i64, found: &mut [Option<i64>]) {
+        if number <= self.after {
+            return;
+        }
+        self.n_seen += 1;
+        while let Some((_, line)) =
+            self.lines.get(self.n_found).filter(|(occurrence, _)| *occurrence <= self.n_seen)
+        {
+            found[*line] = Some(number);
+            self.n_found += 1;
+        }
+    }
+}
+
 impl<K: Eq + Hash> Search<K> {
     /// `number` gives the number of a line's row where it has the number that the line says.
     pub fn of<'a, R: 'a>(
@@ -213,15 +230,8 @@ impl<K: Eq + Hash> Search<K> {
             let (piece, mut n_told, mut last) = (most - n_looked_at, 0, after);
             each_like(line, (after, through), piece, &mut |number, identity| {
                 (n_told, last) = (n_told + 1, number);
-                let Some(wanted) = wanted.get_mut(&identity).filter(|wanted| number > wanted.after) else {
-                    return;
-                };
-                wanted.n_seen += 1;
-                while let Some((_, line)) =
-                    wanted.lines.get(wanted.n_found).filter(|(occurrence, _)| *occurrence <= wanted.n_seen)
-                {
-                    found[*line] = Some(number);
-                    wanted.n_found += 1;
+                if let Some(wanted) = wanted.get_mut(&identity) {
+                    wanted.see(number, found);
                 }
             })?;
             // To find that there is none is work too.
@@ -237,15 +247,23 @@ impl<K: Eq + Hash> Search<K> {
         Ok(true)
     }
 
-    /// Looks at what was recorded since.
+    /// Looks at what was recorded since, up to number `through`. `each_since` tells number and identity of all rows after
+    /// the first of two numbers and up to the second, whatever their place: they are few, and the places may be many.
     pub fn look_on(
         &mut self,
         through: i64,
-        each_like: impl FnMut(usize, (i64, i64), usize, &mut dyn FnMut(i64, Identity)) -> Result<()>,
+        each_since: impl FnOnce((i64, i64), &mut dyn FnMut(i64, Identity)) -> Result<()>,
     ) -> Result<()> {
-        let since = self.looked_through;
-        self.left = self.places.values().map(|(line, after)| (*line, (*after).max(since))).collect();
-        self.look(through, usize::MAX, each_like).map(|_| ())
+        if through > self.looked_through {
+            let Self { found, wanted, .. } = self;
+            each_since((self.looked_through, through), &mut |number, identity| {
+                if let Some(wanted) = wanted.get_mut(&identity) {
+                    wanted.see(number, found);
+                }
+            })?;
+            self.looked_through = through;
+        }
+        Ok(())
     }
 
     /// The next line, in their order: counts it, or records it by `record`, which gives its number.

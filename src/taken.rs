@@ -4,6 +4,9 @@
 //! takes as much. So there is one note when a caller has read more than `MOST` rows of one filter within an hour, and one
 //! more when their other filters together come to as many. Times and the order count as ways to page, not as filters.
 //!
+//! A note takes room for good, so who may only read could fill the disk with exports: of one caller there are
+//! `MOST_EXPORTS` in an hour, and those past it are refused rather than not noted.
+//!
 //! The counts are kept in memory, in a fixed number of places (`auth::places`). A restart forgets those of the hour.
 
 use std::sync::{Mutex, PoisonError};
@@ -12,13 +15,16 @@ use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::auth::places::{Places, Remembered};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::{Method, Request};
-use crate::store::{By, Note};
+use crate::store::{Asker, By, Note};
 use crate::time::Timestamp;
 
 /// Rows that a caller may read in an hour before it counts as taking the log away.
 pub const MOST: u64 = 1000;
+
+/// Exports of one caller in an hour.
+pub const MOST_EXPORTS: u64 = 1000;
 
 /// The parameters that say which page, and not of what.
 const PAGING: [&str; 8] = ["limit", "offset", "cursor", "after", "from", "to", "order", "format"];
@@ -43,6 +49,8 @@ struct Counts {
     filters: Places<Read>,
     /// By caller and log of a workspace: the rows that no note of a filter covers.
     rest: Places<Read>,
+    /// By caller: not rows, but exports.
+    exports: Places<Read>,
 }
 
 #[derive(Default)]
@@ -98,6 +106,21 @@ impl Pages {
         counts.rest.at(taker, now).of(now.hour()).add(n_rows).then_some(Due::ManyFilters)
     }
 
+    /// Counts an export.
+    ///
+    /// # Errors
+    /// `TooMany` past those of the hour.
+    fn add_export(&self, taker: &str, now: Timestamp) -> Result<()> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let exports = counts.exports.at(taker, now).of(now.hour());
+        if exports.n_rows == MOST_EXPORTS {
+            let message = format!("more than {MOST_EXPORTS} exports in an hour; ask for pages, or later");
+            return Err(Error::TooMany { retry_after: now.seconds_to_next_hour(), message });
+        }
+        exports.n_rows += 1;
+        Ok(())
+    }
+
     /// As a restart does.
     pub fn forget(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Counts::default();
@@ -119,6 +142,9 @@ impl App {
     pub fn note_export(&self, taker: Taker<'_>, request: &Request) -> Result<()> {
         if request.method == Method::Head {
             return Ok(());
+        }
+        if request.asker != Asker::Operator {
+            self.pages.add_export(&taker.id, self.clock.now())?;
         }
         let asked: Map<String, Value> =
             request.query.pairs().map(|(name, value)| (name.to_owned(), value.into())).collect();
@@ -169,6 +195,19 @@ impl App {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_one_caller_there_are_so_many_exports_in_an_hour() {
+        let pages = Pages::default();
+        let at = |seconds: i64| Timestamp::from_seconds(1_777_557_600 + seconds);
+        for n in 0..MOST_EXPORTS {
+            pages.add_export("key 1", at(600)).unwrap_or_else(|error| panic!("{n}: {error}"));
+        }
+        let refused = pages.add_export("key 1", at(601)).map_err(|error| error.retry_after());
+        assert_eq!(refused, Err(Some(2999)));
+        assert!(pages.add_export("key 2", at(601)).is_ok(), "another's");
+        assert!(pages.add_export("key 1", at(3600)).is_ok(), "the next hour");
+    }
 
     #[test]
     fn one_note_a_filter_and_hour_and_one_for_the_rest() {

@@ -59,6 +59,11 @@ impl Timestamp {
         self.seconds().div_euclid(3600)
     }
 
+    /// Until the next of `hour`: 1 to 3600.
+    pub const fn seconds_to_next_hour(self) -> u32 {
+        3600 - self.seconds().rem_euclid(3600) as u32
+    }
+
     pub const fn plus_seconds(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds.saturating_mul(SECOND)))
     }

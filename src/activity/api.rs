@@ -241,12 +241,13 @@ fn import_entries(app: &App, caller: &Caller, request: &Request, id: Uuid) -> Re
             sql::each_like(snapshot, owner, &lines[at], (numbers, most), tell)
         })
     })? {}
+    app.store.read_list(asker, |snapshot| {
+        search.look_on(last_seq(snapshot)?, |numbers, tell| sql::each_since(snapshot, owner, numbers, tell))
+    })?;
     app.record(workspace, request, move |tx| {
         let project = find_living(tx, workspace, id)?;
         let place = Place { workspace, project: Some((project.key, project.id)) };
-        search.look_on(tx.last_number(), |at, numbers, most, tell| {
-            sql::each_like(tx, owner, &lines[at], (numbers, most), tell)
-        })?;
+        search.look_on(tx.last_number(), |numbers, tell| sql::each_since(tx, owner, numbers, tell))?;
         batch.record(|Line { row: mut new, .. }| {
             search.next(|| {
                 new.check(tx.now)?;

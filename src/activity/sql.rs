@@ -428,6 +428,29 @@ pub fn each_like(
     Ok(())
 }
 
+/// Tells the activities of an owner after the first of two numbers and up to the second, as `each_like` does: one without a
+/// time of its own also as what it is without it.
+pub fn each_since(
+    connection: &Connection,
+    owner: i64,
+    (after, through): (i64, i64),
+    tell: &mut dyn FnMut(i64, Identity),
+) -> Result<()> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS}, recorded_at IS NULL AS is_undated FROM activity
+         WHERE seq > ?1 AND seq <= ?2 AND owner = ?3 ORDER BY seq"
+    ))?;
+    let mut rows = statement.query((after, through, owner))?;
+    while let Some(row) = rows.next()? {
+        let entry = Entry::from_row(row)?;
+        tell(entry.seq, entry.identity(true));
+        if row.get("is_undated")? {
+            tell(entry.seq, entry.identity(false));
+        }
+    }
+    Ok(())
+}
+
 /// Records one activity: the row, its counts, its number, and who `recorded_by` says recorded it.
 pub fn record(tx: &mut Tx<'_>, place: Place, new: NewEntry, recorded_by: &str) -> Result<Entry> {
     new.check(tx.now)?;

@@ -172,10 +172,12 @@ fn import_events(app: &App, caller: &Caller, request: &Request) -> Result<Respon
             sql::each_like(snapshot, workspace, &lines[at], (numbers, most), tell)
         })
     })? {}
+    app.store.read_list(asker, |snapshot| {
+        search
+            .look_on(last_seq(snapshot)?, |numbers, tell| sql::each_since(snapshot, workspace, numbers, tell))
+    })?;
     app.record(workspace, request, move |tx| {
-        search.look_on(tx.last_number(), |at, numbers, most, tell| {
-            sql::each_like(tx, workspace, &lines[at], (numbers, most), tell)
-        })?;
+        search.look_on(tx.last_number(), |numbers, tell| sql::each_since(tx, workspace, numbers, tell))?;
         batch.record(|Line { row: new, .. }| {
             search.next(|| {
                 let tenant = tenants::find_living_key(tx, workspace, new.tenant_id)?;

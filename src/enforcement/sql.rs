@@ -307,6 +307,29 @@ pub fn each_like(
     Ok(())
 }
 
+/// Tells the events of a workspace after the first of two numbers and up to the second, as `each_like` does: one without a
+/// time of its own also as what it is without it.
+pub fn each_since(
+    connection: &Connection,
+    workspace: i64,
+    (after, through): (i64, i64),
+    tell: &mut dyn FnMut(i64, Identity),
+) -> Result<()> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS}, recorded_at IS NULL AS is_undated FROM enforcement_events
+         WHERE seq > ?1 AND seq <= ?2 AND workspace = ?3 ORDER BY seq"
+    ))?;
+    let mut rows = statement.query((after, through, workspace))?;
+    while let Some(row) = rows.next()? {
+        let event = Event::from_row(row)?;
+        tell(event.seq, event.identity(true));
+        if row.get("is_undated")? {
+            tell(event.seq, event.identity(false));
+        }
+    }
+    Ok(())
+}
+
 /// The number of a workspace's event. Ids have no index: one of ours begins with the millisecond in which its row was
 /// recorded, and between two steps of the clock numbers rise with that time.
 pub fn number_of(connection: &Connection, workspace: i64, id: Uuid) -> Result<Option<i64>> {
