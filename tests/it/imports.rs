@@ -316,6 +316,39 @@ fn a_batch_over_http_says_that_it_is_an_import() {
     }
 }
 
+/// What one records between the look of another and its write is known again in the write.
+#[test]
+fn those_who_import_the_same_at_once_record_it_once() {
+    let server = Server::start();
+    let project = server.add_project(&server.workspace, "News");
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let dated = |row: &Value, at: usize| {
+        let mut row = row.clone();
+        if at % 2 == 0 {
+            row["created_at"] = json!(START);
+        }
+        row
+    };
+    for round in 0..5 {
+        let entry = json!({ "user_id": USER, "action": "smtp.update", "metadata": { "round": round } });
+        let event = json!({ "tenant_id": tenant, "mailbox_address": format!("{round}@example.org"),
+                            "action_taken": "blocked", "sent_count": 26, "limit_value": 25 });
+        let entries: Vec<Value> = (0..300).map(|at| dated(&entry, at)).collect();
+        let events: Vec<Value> = (0..300).map(|at| dated(&event, at)).collect();
+        for (path, body) in [
+            (format!("/api/v1/projects/{project}/audit-log?import=true"), json!({ "entries": entries })),
+            ("/v1/enforcement/events?import=true".to_owned(), json!({ "events": events })),
+        ] {
+            let n_new: u64 = std::thread::scope(|scope| {
+                let send = || server.post(&path, &body).good().json()["count"].as_u64().expect("a number");
+                let sent: Vec<_> = (0..4).map(|_| scope.spawn(send)).collect();
+                sent.into_iter().map(|sent| sent.join().expect("an answer")).sum()
+            });
+            assert_eq!(n_new, 300, "{path} {round}");
+        }
+    }
+}
+
 #[test]
 fn a_message_is_known_again_by_its_id() {
     let server = Server::start();
