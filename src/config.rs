@@ -19,6 +19,7 @@ use jiff::tz::TimeZone;
 use crate::error::{Error, Result};
 use crate::http::remote::Prefix;
 use crate::http::server::Limits;
+use crate::small;
 use crate::time::Timestamp;
 use crate::tlog::note::{Kind, Verifier};
 
@@ -415,13 +416,13 @@ fn resolve(
 
 /// A value in a file of its own, without the line end that an editor puts there.
 fn read_value(path: &Path) -> std::io::Result<String> {
-    std::fs::read_to_string(path).map(|value| value.trim_end_matches(['\r', '\n']).to_owned())
+    small::read_file(path).map(|value| value.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// A TOML file of `key = value` lines; lists become comma-separated text.
 fn read_file(path: &Path, bad: &mut Vec<(String, Error)>) -> Vec<(String, String)> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = small::read_file(path).map_err(|error| {
         Error::refused(format!("cannot read {name}: {error}"), "name a readable file with --config")
     });
     let table = text.and_then(|text| {

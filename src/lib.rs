@@ -26,6 +26,7 @@ pub mod imports;
 pub mod canonical;
 pub mod mask;
 pub mod seldom;
+pub mod small;
 pub mod config;
 pub mod metrics;
 pub mod privileges;

@@ -14,6 +14,7 @@ use super::terminal::tell;
 use crate::data_directory::{SERVED_WITH, put, read};
 use crate::error::{Error, Result};
 use crate::http::client::is_answered;
+use crate::small;
 
 /// What the packages put there, and the directory that their unit serves.
 const MACHINES: &str = "/etc/mailtrail/mailtrail.toml";
@@ -61,7 +62,7 @@ impl Found {
 /// Whether it is the data directory that the machine's file is for: the one named there, else the service's. Without a
 /// name only a file that names one counts.
 fn is_machines(named: Option<&Path>) -> bool {
-    let text = std::fs::read_to_string(MACHINES).unwrap_or_default();
+    let text = small::read_file(Path::new(MACHINES)).unwrap_or_default();
     let table: toml::Table = text.parse().unwrap_or_default();
     let own = table.get("data").and_then(toml::Value::as_str);
     let Some(named) = named else { return own.is_some() };

@@ -1,7 +1,5 @@
 //! The owners' commands: workspaces, people, tenants, mailboxes, projects, keys, licenses.
 
-use std::io::Read;
-
 use serde_json::{Map, Value, json};
 
 use super::Context;
@@ -15,6 +13,7 @@ use super::table::{Column, card, cell};
 use crate::auth::password;
 use crate::error::{Error, Result};
 use crate::http::Method;
+use crate::small;
 
 const ADMIN: &str = "/api/v1/admin";
 
@@ -402,13 +401,11 @@ fn map(rows: &[Value]) -> String {
 }
 
 fn read_json(file: &std::path::Path) -> Result<Value> {
-    let mut text = String::new();
-    let read = if file.as_os_str() == "-" {
-        std::io::stdin().read_to_string(&mut text)
-    } else {
-        std::fs::File::open(file).and_then(|mut file| file.read_to_string(&mut text))
+    let read = match file.as_os_str() == "-" {
+        true => small::read(std::io::stdin().lock()),
+        false => small::read_file(file),
     };
-    read.map_err(|error| {
+    let text = read.map_err(|error| {
         Error::usage(format!("cannot read {}: {error}", file.display()), "name a readable file")
     })?;
     crate::http::json::parse(text.as_bytes())

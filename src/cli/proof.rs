@@ -19,6 +19,7 @@ use crate::checkpoints;
 use crate::data_directory::{self, PATIENCE};
 use crate::error::{Error, Result};
 use crate::http::Method;
+use crate::small;
 use crate::store::migrate;
 use crate::tlog::note::{Checkpoint, Note, Verifier};
 use crate::tlog::proof::Proof;
@@ -226,7 +227,7 @@ fn read_pins(path: &Path) -> Result<Vec<String>> {
 }
 
 fn read(path: &Path, hint: &str) -> Result<String> {
-    std::fs::read_to_string(path)
+    small::read_file(path)
         .map_err(|error| Error::usage(format!("cannot read {}: {error}", path.display()), hint))
 }
 

@@ -1,7 +1,7 @@
 //! From nothing to serving, and keeping it safe: init, serve, health, config, backup, check, stats (`restore`,
 //! `retention` and which configuration counts are in files of their own).
 
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -44,9 +44,15 @@ pub fn read_line(what: &str) -> Result<String> {
 
 /// The next line of standard input, when there is one with something in it.
 pub fn read_another_line() -> Result<Option<String>> {
+    const LONGEST: u64 = 64 * 1024;
     let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line);
-    read.map_err(Error::io("cannot read standard input"))?;
+    let read = std::io::stdin().lock().take(LONGEST).read_line(&mut line);
+    if read.map_err(Error::io("cannot read standard input"))? as u64 == LONGEST {
+        return Err(Error::usage(
+            format!("the line on standard input is longer than {LONGEST} bytes"),
+            "pipe in a secret in one line",
+        ));
+    }
     Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned()).filter(|line| !line.is_empty()))
 }
 

@@ -728,6 +728,28 @@ fn tail_lives_on_over_whatever_heals_and_ends_with_what_does_not() {
     server.stop();
 }
 
+#[test]
+fn a_file_without_an_end_is_refused_and_not_held() {
+    let place = Place::new();
+    place.run(&["mailbox", "create", "--address", "a@example.org"]);
+    for command in [
+        &["verify", "--proof", "/dev/zero"][..],
+        &["verify", "--pin", "/dev/zero"],
+        &["mailbox", "policy", "a@example.org", "/dev/zero"],
+        &["--config", "/dev/zero", "config"],
+    ] {
+        let output = place.output(command, "");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{command:?}");
+        assert!(said.contains("/dev/zero") && said.contains("longer than 16 MiB"), "{command:?}: {said}");
+        assert!(said.contains("\nhint: "), "{command:?}: {said}");
+    }
+    let endless = "x".repeat(1 << 20);
+    let said = place.output(&["key", "create", "--name", "k", "--scope", "admin", "--key-stdin"], &endless);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("longer than 65536 bytes"), "{said}");
+}
+
 /// A quote that nothing closes makes one record of all that follows: so much is not held.
 #[test]
 fn a_record_that_never_ends_stops_an_import_and_what_was_before_it_is_recorded() {

@@ -324,7 +324,7 @@ fn those_who_import_the_same_at_once_record_it_once() {
     let tenant = server.add_tenant(&server.workspace, "Acme");
     let dated = |row: &Value, at: usize| {
         let mut row = row.clone();
-        if at % 2 == 0 {
+        if at.is_multiple_of(2) {
             row["created_at"] = json!(START);
         }
         row
