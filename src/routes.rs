@@ -220,8 +220,8 @@ fn authorise(app: &App, route: &Route, request: &Request, name: &mut String) -> 
         }
         Handler::Tree(handle) if app.config.public_tlog => {
             stranger(app, request)?;
-            let address = address::client(request, &app.config.trusted_proxies);
-            let asker = address.map_or(Asker::Operator, |address| Asker::Address(address::bits(address)));
+            let source = address::of(request.peer, &request.headers, &app.config.trusted_proxies).source();
+            let asker = source.map_or(Asker::Operator, |source| Asker::Address(address::bits(source)));
             Door::Tree(asker, handle)
         }
         Handler::Tree(handle) => {
@@ -235,15 +235,16 @@ fn authorise(app: &App, route: &Route, request: &Request, name: &mut String) -> 
 /// Counts a request of nobody that is known.
 fn stranger(app: &App, request: &Request) -> Result<()> {
     let trusted = &app.config.trusted_proxies;
-    app.rates.stranger(address::client(request, trusted), trusted)
+    app.rates.stranger(address::of(request.peer, &request.headers, trusted), trusted)
 }
 
 impl Guest<'_> {
     fn holder(&self) -> Holder {
         match self.name.as_str() {
             STRANGER => {
-                let client = address::client(&self.request, &self.app.config.trusted_proxies);
-                Holder::Stranger(client.map(address::source))
+                let request = &self.request;
+                let client = address::of(request.peer, &request.headers, &self.app.config.trusted_proxies);
+                Holder::Stranger(client.source())
             }
             auth::OPERATOR => Holder::Operator,
             name => Holder::Known(name.to_owned()),

@@ -1,10 +1,13 @@
 //! The address of the client, through the proxies we trust.
 //!
 //! `X-Forwarded-For` is whatever the client wrote, with one entry added by each proxy on the right. It counts only
-//! when the peer itself is a trusted proxy, and is read from the right: the first address that is not a trusted
+//! when the peer itself is a trusted proxy, and is read from the right: the first entry that is not a trusted
 //! proxy's is the client. Reading from the left would believe the client.
+//!
+//! Where that entry is no address (`unknown`, `_hidden`, nonsense), nobody knows who asks. It is not the proxy, which
+//! is exempt from much: all who come so are counted together, as if they had one address.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -13,33 +16,76 @@ use crate::http::{Peer, Request};
 /// Entries looked at, from the right.
 const HOPS: usize = 20;
 
-/// `None` where there is no address: a Unix socket without a proxy's word, or the same process.
-pub fn client(request: &Request, trusted: &[IpNet]) -> Option<IpAddr> {
-    of(request.peer, &request.headers, trusted)
+/// Where a request came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// A Unix socket without a proxy's word, or the same process.
+    Local,
+    /// An address: also a trusted proxy's own, where it speaks for nobody.
+    At(IpAddr),
+    /// A trusted proxy at this address speaks for somebody, and does not say for whom.
+    For(IpAddr),
 }
 
-/// `client`, of what has headers and is no whole request.
-pub fn of(peer: Peer, headers: &[(String, String)], trusted: &[IpNet]) -> Option<IpAddr> {
+impl Client {
+    /// The nearest address to the client that is known.
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::At(address) | Self::For(address) => Some(address),
+            Self::Local => None,
+        }
+    }
+
+    /// Its own address, where that is known.
+    pub fn own(self) -> Option<IpAddr> {
+        match self {
+            Self::At(address) => Some(address),
+            Self::Local | Self::For(_) => None,
+        }
+    }
+
+    /// What its requests, failures and memory are counted under. The nameless share the address that nobody has.
+    pub fn source(self) -> Option<IpAddr> {
+        match self {
+            Self::Local => None,
+            Self::At(address) => Some(source(address)),
+            Self::For(_) => Some(Ipv4Addr::UNSPECIFIED.into()),
+        }
+    }
+}
+
+/// The nearest address to the client that is known; `None` where there is none.
+pub fn client(request: &Request, trusted: &[IpNet]) -> Option<IpAddr> {
+    of(request.peer, &request.headers, trusted).address()
+}
+
+pub fn of(peer: Peer, headers: &[(String, String)], trusted: &[IpNet]) -> Client {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let peer = match peer {
-        Peer::Tcp(address) => Some(address.to_canonical()),
-        Peer::Unix { .. } | Peer::Local => None,
+        Peer::Tcp(address) => Client::At(address.to_canonical()),
+        Peer::Unix { .. } | Peer::Local => Client::Local,
     };
-    if peer.is_some_and(|peer| !is_trusted(&peer)) {
+    if peer.address().is_some_and(|peer| !is_trusted(&peer)) {
         return peer;
     }
     let fields: Vec<&str> = headers
         .iter()
         .filter(|(name, _)| name == "x-forwarded-for")
-        .flat_map(|(_, value)| value.split(','))
-        // RFC 9110 section 5.6.1.2: an empty element is none.
-        .filter(|entry| !entry.trim().is_empty())
+        .map(|(_, value)| value.as_str())
         .collect();
-    let mut client = peer;
-    for entry in fields.into_iter().rev().take(HOPS) {
-        let Some(address) = written(entry) else { break };
-        client = Some(address);
-        if !is_trusted(&address) {
+    if fields.is_empty() {
+        return peer;
+    }
+    let nameless = |client: Client| client.address().map_or(client, Client::For);
+    let mut client = nameless(peer);
+    let entries = fields.into_iter().rev().flat_map(|value| value.rsplit(','));
+    // RFC 9110 section 5.6.1.2: an empty element is none.
+    for (at, entry) in entries.filter(|entry| !entry.trim().is_empty()).enumerate() {
+        match written(entry) {
+            Some(address) if at < HOPS => client = Client::At(address),
+            _ => return nameless(client),
+        }
+        if client.address().is_some_and(|address| !is_trusted(&address)) {
             break;
         }
     }
@@ -99,13 +145,24 @@ mod tests {
     fn the_first_untrusted_address_from_the_right_is_the_client() {
         let trusted: Vec<IpNet> =
             ["127.0.0.1/32", "10.0.0.0/8"].iter().map(|n| n.parse().expect("a network")).collect();
+        // More proxies than are looked at.
+        let long = "10.0.0.7,".repeat(HOPS + 1);
         for (peer, forwarded, expected) in [
             ("127.0.0.1", None, "127.0.0.1"),
             ("127.0.0.1", Some("203.0.113.42"), "203.0.113.42"),
             ("127.0.0.1", Some("1.1.1.1, 203.0.113.42"), "203.0.113.42"),
             ("127.0.0.1", Some("1.1.1.1, 203.0.113.42, 10.0.0.7"), "203.0.113.42"),
-            ("127.0.0.1", Some("nonsense, 10.0.0.7"), "10.0.0.7"),
-            ("127.0.0.1", Some("nonsense"), "127.0.0.1"),
+            ("127.0.0.1", Some("10.0.0.7"), "10.0.0.7"),
+            ("127.0.0.1", Some("1.1.1.1, nonsense, 10.0.0.7"), "somebody behind 10.0.0.7"),
+            ("127.0.0.1", Some("nonsense"), "somebody behind 127.0.0.1"),
+            ("127.0.0.1", Some("unknown"), "somebody behind 127.0.0.1"),
+            ("127.0.0.1", Some("_hidden"), "somebody behind 127.0.0.1"),
+            ("127.0.0.1", Some("203.0.113.42:port"), "somebody behind 127.0.0.1"),
+            ("127.0.0.1", Some("[2001:db8::1"), "somebody behind 127.0.0.1"),
+            ("127.0.0.1", Some(""), "somebody behind 127.0.0.1"),
+            ("127.0.0.1", Some(" , "), "somebody behind 127.0.0.1"),
+            ("127.0.0.1", Some(long.as_str()), "somebody behind 10.0.0.7"),
+            ("198.51.100.9", Some("nonsense"), "198.51.100.9"),
             ("127.0.0.1", Some("203.0.113.42:5050"), "203.0.113.42"),
             ("127.0.0.1", Some("[2001:db8::1]:443"), "2001:db8::1"),
             ("127.0.0.1", Some("::ffff:203.0.113.42"), "203.0.113.42"),
@@ -127,8 +184,12 @@ mod tests {
                 asker: crate::store::Asker::default(),
                 line: Line::default(),
             };
-            let client = client(&request, &trusted).map(|ip| ip.to_string());
-            assert_eq!(client.as_deref(), Some(expected), "{peer} {forwarded:?}");
+            let client = match of(request.peer, &request.headers, &trusted) {
+                Client::At(address) => address.to_string(),
+                Client::For(proxy) => format!("somebody behind {proxy}"),
+                Client::Local => "ourselves".into(),
+            };
+            assert_eq!(client, expected, "{peer} {forwarded:?}");
         }
     }
 }

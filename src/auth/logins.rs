@@ -19,6 +19,7 @@ use crate::store::{By, Note, Tx};
 pub struct Turn {
     /// The living account of the address.
     pub user: Option<User>,
+    /// From where, where that is known.
     pub source: Option<IpAddr>,
     email: String,
     attempt: Attempt,
@@ -29,7 +30,9 @@ impl Turn {
     /// # Errors
     /// `TooMany` after failures, `Unavailable` when too many wait.
     pub fn take(app: &App, request: &Request, email: &str) -> Result<Self> {
-        let source = address::client(request, &app.config.trusted_proxies).map(address::source);
+        let client = address::of(request.peer, &request.headers, &app.config.trusted_proxies);
+        // The nameless are many: none of them makes a place known for the others.
+        let source = client.own().map(address::source);
         let now = app.now();
         let (user, is_known) = app.store.read(|snapshot| {
             let user = users::find_by_email(snapshot, email)?;
@@ -39,7 +42,7 @@ impl Turn {
             };
             Ok((user, is_known))
         })?;
-        let attempt = Attempt::new(email, source, is_known);
+        let attempt = Attempt::new(email, client.source(), is_known);
         let place = password::place(is_known)?;
         app.throttle.attempt(&attempt, app.clock.now())?;
         Ok(Self { user, source, email: email.to_owned(), attempt, place })

@@ -4,7 +4,8 @@
 //! A bucket is one number, the time at which it will be full again; a request puts it off by the rate's interval, and
 //! is refused when that would be further ahead than the burst. Time is the monotonic one: a clock that is set locks
 //! nobody out. Whoever has a valid key is never refused for the address that others share with it. The operator, the
-//! command line and trusted proxies themselves have no bucket; whom a proxy names has.
+//! command line and trusted proxies themselves have no bucket; whom a proxy names has, and those that it speaks for
+//! without naming them have one together.
 //!
 //! # Memory
 //!
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
-use crate::auth::address;
+use crate::auth::address::{self, Client};
 use crate::config::Rate;
 use crate::error::{Error, Result};
 
@@ -52,12 +53,13 @@ impl Rates {
     }
 
     /// A request of nobody that is known, from this address.
-    pub fn stranger(&self, client: Option<IpAddr>, trusted: &[IpNet]) -> Result<()> {
-        let Some(address) = client else { return Ok(()) };
-        if trusted.iter().any(|network| network.contains(&address)) {
+    pub fn stranger(&self, client: Client, trusted: &[IpNet]) -> Result<()> {
+        let Some(source) = client.source() else { return Ok(()) };
+        let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
+        if client.own().is_some_and(is_trusted) {
             return Ok(());
         }
-        self.addresses.take(0, address::bits(address), Instant::now(), "this address")
+        self.addresses.take(0, address::bits(source), Instant::now(), "this address")
     }
 
     /// Requests refused so far: with a key or a session, and without.

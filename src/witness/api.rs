@@ -38,14 +38,14 @@ pub const LINES: u32 = 20;
 
 impl Service for Witness {
     fn admit(&self, head: Request) -> Result<Admitted<'_>, Response> {
-        let client = address::client(&head, &self.trusted);
+        let client = address::of(head.peer, &head.headers, &self.trusted);
         if let Err(error) = self.rates.stranger(client, &self.trusted) {
             return Err(self.finish(&head, Err(error), Instant::now()));
         }
         let is_submission = head.method == Method::Post && head.path == ADD_CHECKPOINT;
         Ok(Admitted {
             body_limit: if is_submission { LONGEST } else { 0 },
-            holder: Holder::Stranger(client.map(address::source)),
+            holder: Holder::Stranger(client.source()),
             is_brief: false,
             answer: Box::new(move |body| {
                 let started = Instant::now();

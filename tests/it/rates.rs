@@ -116,3 +116,37 @@ fn a_refusal_ends_the_connection_and_what_was_sent_ahead_on_it() {
         assert!(text.contains("HTTP/1.1 429 ") && text.contains("\r\nConnection: close\r\n"), "{text}");
     }
 }
+
+/// The proxy itself is not limited; whoever it speaks for is, also where it does not say who that is.
+#[test]
+fn those_whom_a_proxy_does_not_name_are_limited_together() {
+    let server = Server::start_with(&[("max_requests_per_address", ONE)]);
+    let body = json!({
+        "type": "about:blank", "title": "Too Many Requests", "status": 429,
+        "detail": "too many requests; this address may make 1/h", "code": "too_many_requests",
+    });
+    from(&server, "unknown", "/healthz").status(200);
+    for name in ["unknown", "nonsense", "_hidden", "", ",", "203.0.113.7, unknown", "unknown, 127.0.0.1"] {
+        assert_limited(&from(&server, name, "/healthz"), &body);
+    }
+    let two = server.request(Method::Get, "/healthz").header("x-forwarded-for", "203.0.113.7");
+    assert_limited(&two.header("x-forwarded-for", "unknown").send(), &body);
+    from(&server, "203.0.113.7", "/healthz").status(200);
+    for _ in 0..3 {
+        server.request(Method::Get, "/healthz").send().status(200);
+    }
+    // Nor is a guess at a password one of the proxy's.
+    let server = Server::start();
+    let login = json!({ "email": OWNER, "password": "not the right password" });
+    let guess = |name: &str| {
+        server
+            .request(Method::Post, "/api/v1/auth/login")
+            .header("x-forwarded-for", name)
+            .json(&login)
+            .send()
+            .status
+    };
+    assert_eq!((0..6).map(|n| guess(&format!("_{n}"))).filter(|status| *status == 401).count(), 6);
+    assert_eq!(guess("unknown"), 429);
+    assert_eq!(guess("203.0.113.7"), 401);
+}
