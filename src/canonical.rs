@@ -56,6 +56,13 @@ pub fn address(text: &str) -> String {
     }
 }
 
+/// Whether an address is written in one way but for the case of ASCII letters, as nearly all are.
+pub fn has_one_spelling(address: &str) -> bool {
+    let mut labels = address.split(['@', '.']);
+    address.is_ascii()
+        && !labels.any(|label| label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("xn--")))
+}
+
 /// Whether two addresses are one.
 pub fn is_same_address(one: &str, other: &str) -> bool {
     one == other || address(one) == address(other)

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Value, json};
 
 use super::{Action, Event, NewEvent, sentence};
-use crate::canonical::other_form;
+use crate::canonical::{self, has_one_spelling, other_form, unbracketed};
 use crate::error::Result;
 use crate::ids::Uuid;
 use crate::imports::{Identity, Line};
@@ -85,8 +85,9 @@ impl Filter {
     }
 }
 
-/// The list, of an address also where an older version took it in angle brackets. No index leads to both forms in the
-/// order of time; so where a workspace has it so, the rows of the owner are looked through.
+/// The list, of an address however it was written (`canonical`), also in the angle brackets that an older version took. No
+/// index leads to several forms in the order of time; so where there may be several, the rows of the owner are looked
+/// through.
 pub fn listing(
     connection: &Connection,
     filter: &Filter,
@@ -94,11 +95,13 @@ pub fn listing(
     to: Option<Timestamp>,
     newest_first: bool,
 ) -> Result<Listing> {
-    let has_bracketed = match &filter.mailbox_address {
-        Some(address) => has_address(connection, filter.workspace, &other_form(address))?,
+    let has_several = match &filter.mailbox_address {
+        Some(address) => {
+            !has_one_spelling(address) || has_address(connection, filter.workspace, &other_form(address))?
+        }
         None => false,
     };
-    let forms = if has_bracketed { Forms::Both } else { Forms::One };
+    let forms = if has_several { Forms::Any } else { Forms::One };
     Ok(list(filter, (from, to), newest_first, forms))
 }
 
@@ -116,7 +119,7 @@ fn has_address(connection: &Connection, workspace: i64, address: &str) -> Result
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Forms {
     One,
-    Both,
+    Any,
 }
 
 fn list(
@@ -137,12 +140,11 @@ fn list(
         equals.push(Equal { condition: "action = ", value, is_indexed: !by_mailbox });
     }
     if let Some(address) = &filter.mailbox_address {
-        let value = SqlValue::from(address.clone());
-        let condition = match forms {
-            Forms::One => "mailbox_address COLLATE NOCASE = ",
-            Forms::Both => "trim(mailbox_address, '<>') COLLATE NOCASE = ",
+        let (condition, value) = match forms {
+            Forms::One => ("mailbox_address COLLATE NOCASE = ", address.clone()),
+            Forms::Any => ("one_form(mailbox_address) = ", canonical::address(unbracketed(address))),
         };
-        equals.push(Equal { condition, value, is_indexed: by_mailbox });
+        equals.push(Equal { condition, value: SqlValue::from(value), is_indexed: by_mailbox });
         if by_mailbox && filter.tenant.is_some() {
             let value = SqlValue::from(filter.workspace);
             equals.push(Equal { condition: "workspace = ", value, is_indexed: true });

@@ -10,7 +10,7 @@ use super::{
     Verdict, in_order, n_tokens, sum,
 };
 use crate::app::{MOST_AHEAD, check_not_ahead};
-use crate::canonical::{other_form, unbracketed};
+use crate::canonical::{self, has_one_spelling, other_form, unbracketed};
 use crate::error::{Error, Result, Subject};
 use crate::ids::hex;
 use crate::mask::quoted;
@@ -282,21 +282,27 @@ impl Filter {
             }
         };
         let text = |text: &Option<String>| text.clone().map(Sql::from);
-        for (of, as_stored, in_both_forms, address) in [
+        for (of, as_stored, in_any_form, address) in [
             (
                 "messages_sender",
                 "sender_address COLLATE NOCASE = ?",
-                "trim(sender_address, '<>') COLLATE NOCASE = ?",
+                "one_form(sender_address) = ?",
                 &self.sender_address,
             ),
             (
                 "messages_recipient",
                 "recipient_address COLLATE NOCASE = ?",
-                "trim(recipient_address, '<>') COLLATE NOCASE = ?",
+                "one_form(recipient_address) = ?",
                 &self.recipient_address,
             ),
         ] {
-            add(of, if index == of { as_stored } else { in_both_forms }, text(address));
+            match index == of {
+                true => add(of, as_stored, text(address)),
+                false => {
+                    let address = address.as_deref().map(|address| canonical::address(unbracketed(address)));
+                    add(of, in_any_form, address.map(Sql::from));
+                }
+            }
         }
         add("messages_reason", "reason = ?", text(&self.reason));
         add("messages_outcome", "outcome = ?", self.outcome.map(|outcome| (outcome as i64).into()));
@@ -326,15 +332,15 @@ impl Filter {
         (indexed, others)
     }
 
-    /// The index that leads to the rarest, all of them in the order of ids. None leads in that order to an address in
-    /// both of its forms, where an older version stored some in angle brackets.
+    /// The index that leads to the rarest, all of them in the order of ids. None leads in that order to an address that is
+    /// written in several ways, also where an older version stored some in angle brackets.
     fn index(&self, connection: &Connection) -> Result<&'static str> {
         Ok(if self.message_id.is_some() {
             "messages_message"
         } else if self.thread_id.is_some() {
             "messages_mailbox"
         } else if let Some(sender) = &self.sender_address
-            && !self.has_bracketed(connection, HAS_SENDER, sender)?
+            && !self.has_several(connection, HAS_SENDER, sender)?
         {
             "messages_sender"
         } else if self.reason.is_some() {
@@ -342,7 +348,7 @@ impl Filter {
         } else if self.outcome.is_some() {
             "messages_outcome"
         } else if let Some(recipient) = &self.recipient_address
-            && !self.has_bracketed(connection, HAS_RECIPIENT, recipient)?
+            && !self.has_several(connection, HAS_RECIPIENT, recipient)?
         {
             "messages_recipient"
         } else {
@@ -350,7 +356,10 @@ impl Filter {
         })
     }
 
-    fn has_bracketed(&self, connection: &Connection, sql: &str, address: &str) -> Result<bool> {
+    fn has_several(&self, connection: &Connection, sql: &str, address: &str) -> Result<bool> {
+        if !has_one_spelling(address) {
+            return Ok(true);
+        }
         let mut statement = connection.prepare_cached(sql)?;
         Ok(statement.exists((self.mailbox, other_form(address)))?)
     }

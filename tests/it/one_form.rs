@@ -21,6 +21,44 @@ fn ids(server: &Server, path: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_filter_finds_an_address_however_it_is_written() {
+    let server = Server::start();
+    let mailbox = server.add_mailbox(&server.workspace, "agent@example.org", None, None);
+    let tenant = server.add_tenant(&server.workspace, "Acme");
+    let path = format!("/v1/mailboxes/{mailbox}/audit-logs");
+    let written = ["Jörg@müller.example", "JÖRG@MÜLLER.example", "jo\u{308}rg@xn--mller-kva.EXAMPLE"];
+    for (at, address) in written.into_iter().enumerate() {
+        let event = json!({ "tenant_id": tenant, "mailbox_address": address, "action_taken": "blocked",
+                            "sent_count": 26, "limit_value": 25 });
+        server.post("/v1/enforcement/events", &event).status(201);
+        let entry = json!({ "message_id": format!("{at}@x"), "outcome": "delivered", "sender_address": address,
+                            "recipient_address": address });
+        server.post(&path, &entry).status(201);
+    }
+    for address in written.into_iter().chain(["<jörg@MÜLLER.example>", "j%C3%B6rg@xn--mller-kva.example"]) {
+        let address: String = match address.contains('%') {
+            true => address.to_owned(),
+            false => {
+                percent_encoding::utf8_percent_encode(address, percent_encoding::NON_ALPHANUMERIC).to_string()
+            }
+        };
+        for more in ["", "&action=blocked", &format!("&tenant_id={tenant}")] {
+            let listed = server.get(&format!("/v1/enforcement/events?mailbox_address={address}{more}"));
+            assert_eq!(listed.status(200).json()["total"], 3, "{address}{more}");
+        }
+        let export = server.get(&format!("/v1/enforcement/events?format=ndjson&mailbox_address={address}"));
+        assert_eq!(export.status(200).body_text().lines().count(), 3, "{address}");
+        for name in ["sender_address", "recipient_address"] {
+            assert_eq!(ids(&server, &format!("{path}?{name}={address}")).len(), 3, "{name} {address}");
+            let across = format!("/v1/messages?{name}={address}&outcome=delivered");
+            assert_eq!(ids(&server, &across).len(), 3, "{across}");
+        }
+    }
+    let other = server.get("/v1/enforcement/events?mailbox_address=jorg@xn--mller-kva.example").status(200);
+    assert_eq!(other.json()["total"], 0);
+}
+
+#[test]
 fn a_filter_takes_a_blank_for_a_plus_and_angle_brackets_off() {
     let server = Server::start();
     let mailbox = server.add_mailbox(&server.workspace, "agent+x@example.org", None, None);
