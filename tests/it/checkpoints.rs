@@ -101,6 +101,17 @@ fn a_checkpoint_is_of_the_tree_and_signed_and_kept_beside_the_database() {
     assert_eq!(told(&server).2, verifier);
 }
 
+/// Puts a file in place of the database. A connection that is being closed still may have left its WAL, which is of the
+/// file that stood there.
+fn put(server: &Server, database: &[u8]) {
+    std::fs::write(server.database(), database).expect("an edit");
+    for suffix in ["-wal", "-shm"] {
+        let mut path = server.database().into_os_string();
+        path.push(suffix);
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 #[test]
 fn a_database_that_was_rolled_back_or_rewritten_is_not_served() {
     let mut server = Server::start();
@@ -112,18 +123,18 @@ fn a_database_that_was_rolled_back_or_rewritten_is_not_served() {
     record(&server, &tenant, 2);
     server.stop();
     let later = std::fs::read(server.database()).expect("the database");
-    std::fs::write(server.database(), &earlier).expect("an edit");
+    put(&server, &earlier);
     let why = refusal(&server);
     assert!(why.contains("the database was rolled back: "), "{why}");
 
     // Another row in place of one that was signed for, with the leaf that it would have had.
-    std::fs::write(server.database(), &later).expect("an edit");
+    put(&server, &later);
     let db = Connection::open(server.database()).expect("the database");
     flip_leaf(&db, 2, 8, 0).expect("an edit");
     drop(db);
     let why = refusal(&server);
     assert!(why.contains("is not the one that was signed for when it had "), "{why}");
-    std::fs::write(server.database(), &later).expect("an edit");
+    put(&server, &later);
     server.restart();
 }
 
