@@ -147,7 +147,7 @@ impl App {
         }
     }
 
-    /// `record_shown` for rows that are in hand: they need not be read to be shown.
+    /// `record_shown` for rows that are in hand: a few of them need not be read to be shown.
     pub fn record_batch<R: Serialize + Send + 'static, I: Serialize + 'static>(
         &self,
         workspace: i64,
@@ -156,13 +156,18 @@ impl App {
         change: impl FnOnce(&mut Tx<'_>) -> Result<Recorded<R>> + Send + 'static,
         (number, id): Named<R, I>,
     ) -> Result<Response> {
-        let keep = move |tx: &Tx<'_>, recorded: &Recorded<R>| match recorded.shape {
+        let shown = move |recorded: &Recorded<R>, last| Shown::rows(201, log, recorded.numbers(number), last);
+        let change = move |tx: &mut Tx<'_>| change(tx).map(|recorded| (recorded, tx.last_number()));
+        let keep = move |_: &Tx<'_>, (recorded, last): &(Recorded<R>, i64)| match recorded.shape {
             // Two ids say it all, also when the rows have gone.
             Shape::Lines => keep_body(&recorded.ids(201, id)?),
-            _ => keep_rows(&Shown::rows(201, log, recorded.numbers(number), tx.last_number())),
+            _ => keep_rows(&shown(recorded, *last)),
         };
         match self.once(workspace, request, Sharing::Checked, change, keep)? {
-            Once::Now(recorded) => recorded.answer(201, id),
+            Once::Now((recorded, last)) => match recorded.answer(201, id)? {
+                Some(response) => Ok(response),
+                None => show(&self.store, Client::of(request), shown(&recorded, last)),
+            },
             Once::Before(kept) => self.again(request, kept),
         }
     }

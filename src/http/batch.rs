@@ -115,28 +115,25 @@ impl<R> Recorded<R> {
     }
 }
 
-impl<R: Serialize + Send + 'static> Recorded<R> {
+impl<R: Serialize> Recorded<R> {
     /// What is answered when these were recorded: one object as a read would show it, the envelope with the objects
-    /// and `count`, or for NDJSON their number and ends.
-    pub fn answer<I: Serialize>(self, status: u16, id: impl Fn(&R) -> I) -> Result<Response> {
+    /// and `count`, or for NDJSON their number and ends. `None` when the list is more than a piece: rows in hand take
+    /// many times their bytes, and a client that does not take the answer must not make the process hold them.
+    pub fn answer<I: Serialize>(&self, status: u16, id: impl Fn(&R) -> I) -> Result<Option<Response>> {
         let word = match &self.shape {
-            Shape::One => return Response::json(status, &self.rows.first()),
-            Shape::Lines => return self.ids(status, id),
-            Shape::List(word) => word.clone(),
+            Shape::One => return Response::json(status, &self.rows.first()).map(Some),
+            Shape::Lines => return self.ids(status, id).map(Some),
+            Shape::List(word) => word,
         };
-        let n = self.n;
-        let mut rows = self.rows.into_iter();
-        let mut fill = move |piece: &mut Piece| {
-            while piece.has_room()
-                && let Some(row) = rows.next()
-            {
-                piece.push(&row)?;
+        let mut piece = Piece::first();
+        for row in &self.rows {
+            if !piece.has_room() {
+                return Ok(None);
             }
-            Ok((rows.len() == 0).then(|| format!(r#"],"count":{n}}}"#)))
-        };
-        let mut first = Piece::first();
-        let tail = fill(&mut first)?;
-        Ok(stream::list(status, &format!(r#"{{"{word}":["#), first, tail, fill))
+            piece.push(row)?;
+        }
+        let tail = format!(r#"],"count":{}}}"#, self.n);
+        Ok(Some(stream::list(status, &format!(r#"{{"{word}":["#), piece, Some(tail), |_| Ok(None))))
     }
 }
 
