@@ -3,11 +3,16 @@
 //! A pattern of a few characters may take a megabyte compiled, so each guard has a bound (`matching`), all guards of a
 //! policy have one, and so has what is kept of all policies: past that the one that was used longest ago goes. All guards
 //! together spend a bounded number of steps on a message.
+//!
+//! To compile is work, too, and takes more memory than what comes of it. So one policy is compiled at a time, and one is
+//! looked at that somebody wants to put. Whoever writes policies that drive each other out makes their own mail wait:
+//! a stated number of messages does, and the turns of the others are free for the mail of others.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::matching::{Pattern, Spent, Steps};
+use super::matching::{self, Pattern, Spent, Steps};
 use super::policy::{ContentGuard, Policy};
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -17,6 +22,10 @@ use crate::store::Snapshot;
 
 /// Bytes of all compiled patterns of a policy.
 pub const LARGEST_POLICY: usize = 8 << 20;
+/// Classes of characters in all patterns of a policy, as `matching::classes` counts them.
+const MOST_CLASSES: usize = 4_000;
+/// Messages that wait for a policy to be compiled: of the turns of mail over the Unix socket a third is left.
+const MOST_WAITING: usize = 32;
 /// Bytes of all policies that are kept compiled.
 const MOST_KEPT: usize = 64 << 20;
 /// What a byte of a policy's document may take in memory: a list of one-letter words takes the most.
@@ -25,6 +34,16 @@ const DOCUMENT_FACTOR: usize = 16;
 /// Whether all guards can be compiled within the bounds of a policy; else which cannot, and why. No more is compiled
 /// than up to that one.
 pub fn check(guards: &[ContentGuard]) -> std::result::Result<(), (usize, String)> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let mut classes = 0;
+    for (at, guard) in guards.iter().enumerate() {
+        classes += matching::classes(&guard.reject);
+        if classes > MOST_CLASSES {
+            let message = "takes the policy's guards past 400 classes of characters such as \\w, \\pL or [^a], of which \\d and \\s count a tenth; make the patterns smaller or fewer";
+            return Err((at, message.to_owned()));
+        }
+    }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut taken = 0;
     for (at, guard) in guards.iter().enumerate() {
         taken += Pattern::compile(&guard.reject).map_err(|why| (at, why))?.size();
@@ -94,7 +113,40 @@ pub const TOO_COSTLY: &str = "guards_too_costly";
 
 /// Policies that were used lately, by mailbox.
 #[derive(Default)]
-pub struct Kept(Mutex<Policies>);
+pub struct Kept {
+    policies: Mutex<Policies>,
+    compiling: Gate,
+}
+
+/// Lets one in at a time, and a stated number wait.
+#[derive(Default)]
+struct Gate {
+    n_there: AtomicUsize,
+    one: Mutex<()>,
+}
+
+impl Gate {
+    /// # Errors
+    /// `Unavailable` where too many wait.
+    fn enter<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let there = There(&self.n_there);
+        if there.0.fetch_add(1, Ordering::Relaxed) > MOST_WAITING {
+            let message = "too many messages wait for the policies of their mailboxes to be compiled";
+            return Err(Error::Unavailable { retry_after: 1, message: message.to_owned() });
+        }
+        let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
+        work()
+    }
+}
+
+/// One who is at a gate, until it is dropped.
+struct There<'a>(&'a AtomicUsize);
+
+impl Drop for There<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 #[derive(Default)]
 struct Policies {
@@ -106,7 +158,7 @@ struct Policies {
 
 impl Kept {
     fn lock(&self) -> MutexGuard<'_, Policies> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.policies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, mailbox: i64, version: i64) -> Option<Arc<Compiled>> {
@@ -165,8 +217,11 @@ pub fn find(app: &App, snapshot: &Snapshot<'_>, mailbox: i64, version: i64) -> R
 }
 
 impl Found {
-    /// Compiled once for each version as long as it is kept. It may take a second: not while a snapshot is held, since
-    /// those who read have few.
+    /// Compiled once for each version as long as it is kept. It may take a third of a second: not while a snapshot is
+    /// held, since those who read have few.
+    ///
+    /// # Errors
+    /// `Unavailable` where too many wait for it.
     pub fn ready(self, app: &App, mailbox: i64) -> Result<Arc<Compiled>> {
         let (version, document) = match self {
             Self::Ready(compiled) => return Ok(compiled),
@@ -174,11 +229,17 @@ impl Found {
         };
         let broken =
             |error: String| Error::Internal(format!("the stored policy of mailbox {mailbox}: {error}"));
-        let (policy, _) = Policy::read_stored(json::parse_stored(document.as_bytes())?)
-            .map_err(|error| broken(error.to_string()))?;
-        let compiled = Arc::new(Compiled::new(version, policy, document.len()).map_err(broken)?);
-        app.policies.put(mailbox, Arc::clone(&compiled));
-        Ok(compiled)
+        app.policies.compiling.enter(|| {
+            // By another who went before.
+            if let Some(kept) = app.policies.get(mailbox, version) {
+                return Ok(kept);
+            }
+            let (policy, _) = Policy::read_stored(json::parse_stored(document.as_bytes())?)
+                .map_err(|error| broken(error.to_string()))?;
+            let compiled = Arc::new(Compiled::new(version, policy, document.len()).map_err(broken)?);
+            app.policies.put(mailbox, Arc::clone(&compiled));
+            Ok(compiled)
+        })
     }
 }
 
@@ -204,6 +265,53 @@ mod tests {
         assert_eq!(check(&guards("\\bwire the money\\b", 50)), Ok(()));
         let (at, why) = check(&guards("\\pL{40}", 50)).unwrap_err();
         assert!((2..20).contains(&at) && why.contains("past 8388608 bytes"), "{at}: {why}");
+    }
+
+    #[test]
+    fn a_class_of_characters_is_charged_before_it_is_made() {
+        let n_of = |pattern: &str, n: usize| guards(&pattern.repeat(n), 1);
+        for dear in ["\\W", "\\w", "\\pL", "[^a]", "\\w{0}", "[\\w]", "\\D"] {
+            assert_eq!(check(&n_of(&format!("{dear}{{0}}"), 400)), Ok(()), "{dear}");
+            let (at, why) = check(&n_of(&format!("(?i){dear}{{0}}"), 401)).unwrap_err();
+            assert!(at == 0 && why.contains("past 400 classes"), "{dear}: {why}");
+        }
+        assert!(check(&n_of("[\\PL~~\\w]{0}", 200)).is_err(), "two classes, and what combines them");
+        assert_eq!(check(&n_of("\\d\\s", 100)), Ok(()));
+        let (at, _) = check(&guards(&"\\w{0}".repeat(9), 50)).unwrap_err();
+        assert_eq!(at, 44, "all guards of a policy are charged together");
+    }
+
+    #[test]
+    fn one_is_compiled_at_a_time_and_a_stated_number_waits() {
+        let (gate, n_inside, most) = (Gate::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            let enter = || {
+                gate.enter(|| {
+                    most.fetch_max(n_inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    // Until all have come.
+                    while gate.n_there.load(Ordering::SeqCst) <= MOST_WAITING
+                        && most.load(Ordering::SeqCst) < 100
+                    {
+                        std::thread::yield_now();
+                    }
+                    n_inside.fetch_sub(1, Ordering::SeqCst);
+                    most.fetch_add(100, Ordering::SeqCst);
+                    Ok(())
+                })
+            };
+            let first: Vec<_> = (0..=MOST_WAITING).map(|_| scope.spawn(enter)).collect();
+            let there = || gate.n_there.load(Ordering::SeqCst);
+            while there() <= MOST_WAITING && most.load(Ordering::SeqCst) < 100 {
+                std::thread::yield_now();
+            }
+            for waited in first {
+                waited.join().expect("no panic").expect("has its turn");
+            }
+        });
+        assert_eq!(most.into_inner() % 100, 1, "one inside at a time");
+        gate.n_there.store(MOST_WAITING + 1, Ordering::SeqCst);
+        assert!(matches!(gate.enter(|| Ok(())), Err(Error::Unavailable { retry_after: 1, .. })));
+        assert_eq!(gate.n_there.into_inner(), MOST_WAITING + 1, "who is sent away is not counted");
     }
 
     #[test]

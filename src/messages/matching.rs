@@ -10,7 +10,8 @@
 //! that is not ASCII; from there on the other way goes from state to state, and counts each.
 //!
 //! # Bounds
-//! A pattern takes `LARGEST` bytes, and a search as much besides, which is given back after it.
+//! A pattern takes `LARGEST` bytes, and a search as much besides, which is given back after it. While it is compiled it
+//! may take more: `classes` tells beforehand.
 
 use regex_automata::hybrid::dfa::DFA;
 use regex_automata::nfa::thompson::{NFA, State, WhichCaptures};
@@ -18,6 +19,7 @@ use regex_automata::util::prefilter::Prefilter;
 use regex_automata::util::primitives::StateID;
 use regex_automata::util::syntax;
 use regex_automata::{Input, MatchKind};
+use regex_syntax::ast::{self, Ast, ClassPerl, ClassPerlKind, ClassSetBinaryOp, ClassSetItem};
 
 /// Bytes of a compiled pattern, and how deep its groups may nest: deeper ones overflow a small stack.
 const LARGEST: usize = 1 << 20;
@@ -25,6 +27,58 @@ const DEEPEST: u32 = 16;
 
 /// Of the quick way, so many bytes count as one step, which is one state of the other: some ten nanoseconds.
 const BYTES_A_STEP: usize = 8;
+
+/// How much work the classes of characters of an expression are, before any is done: each takes kilobytes and up to a
+/// third of a millisecond where it is put together, also where nothing of it is left in the compiled pattern (`\w{0}`).
+/// A digit or a space counts one, any other class ten, and so does what combines two. What is no expression has none.
+pub fn classes(expression: &str) -> usize {
+    let parsed = ast::parse::ParserBuilder::new().nest_limit(DEEPEST).build().parse(expression);
+    parsed.ok().and_then(|parsed| ast::visit(&parsed, Classes(0)).ok()).unwrap_or_default()
+}
+
+struct Classes(usize);
+
+impl Classes {
+    fn add_perl(&mut self, class: &ClassPerl) {
+        let is_small = !class.negated && class.kind != ClassPerlKind::Word;
+        self.0 += if is_small { 1 } else { LARGE_CLASS };
+    }
+}
+
+const LARGE_CLASS: usize = 10;
+
+impl ast::Visitor for Classes {
+    type Output = usize;
+    type Err = ();
+
+    fn finish(self) -> Result<usize, ()> {
+        Ok(self.0)
+    }
+
+    fn visit_pre(&mut self, part: &Ast) -> Result<(), ()> {
+        match part {
+            Ast::ClassPerl(class) => self.add_perl(class),
+            Ast::ClassUnicode(_) => self.0 += LARGE_CLASS,
+            Ast::ClassBracketed(class) if class.negated => self.0 += LARGE_CLASS,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn visit_class_set_item_pre(&mut self, item: &ClassSetItem) -> Result<(), ()> {
+        match item {
+            ClassSetItem::Perl(class) => self.add_perl(class),
+            ClassSetItem::Unicode(_) | ClassSetItem::Bracketed(_) => self.0 += LARGE_CLASS,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn visit_class_set_binary_op_pre(&mut self, _: &ClassSetBinaryOp) -> Result<(), ()> {
+        self.0 += LARGE_CLASS;
+        Ok(())
+    }
+}
 
 /// What is left to be spent on searches.
 #[derive(Debug)]
