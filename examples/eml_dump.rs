@@ -24,6 +24,7 @@ fn show(facts: &Facts) -> Value {
         "message_id": (!facts.derived_message_id).then_some(&facts.message_id),
         "references": facts.references,
         "sender": facts.sender_address,
+        "recipient": facts.recipient_address,
         "subject": facts.subject,
         "text": facts.texts.body.as_ref().ok(),
         "problem": facts.texts.body.as_ref().err().map(|problem| problem.as_str()),

@@ -56,7 +56,7 @@ pub struct Facts {
     /// `None` without trusted results of these methods, and without a sender.
     pub from_alignment: Option<bool>,
     pub texts: Texts,
-    /// The decoded subject. With what `texts` has, it is what content guards see.
+    /// The decoded subject, as people see it. With what `texts` has, it is what content guards see.
     pub subject: String,
     /// SHA-256 of the message, without a leading mbox line (`From …`): a pipe adds that one, with its own clock.
     pub message_hash: [u8; 32],
@@ -218,7 +218,7 @@ impl<'a> Fields<'a> {
             from_alignment,
             sender_address: self.sender.address,
             texts,
-            subject: encoded::decode_words(&subject[..subject.len().min(MAX_SUBJECT)]).trim().to_owned(),
+            subject: encoded::decode_as_shown(&subject[..subject.len().min(MAX_SUBJECT)]).trim().to_owned(),
             message_hash,
         }
     }

@@ -78,16 +78,43 @@ fn hex_escapes(mut rest: &[u8], decoded: &mut Vec<u8>, most: usize) {
 }
 
 /// The text of an unstructured field, without its line ends. Encoded words next to each other are put together without
-/// the white space between them; one that is not well-formed, or of an unknown character set, stays as it is.
+/// the white space between them; one that is not well-formed, or of an unknown character set, stays as it is, and so
+/// does one that a text touches (RFC 2047 section 5).
 pub fn decode_words(value: &[u8]) -> String {
+    decode(value, |rest| rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len()))
+}
+
+/// `decode_words`, as the programs of people show it: they decode a word also where a text touches it, and with blanks
+/// in it. What a guard looks for is not hidden that way.
+pub fn decode_as_shown(value: &[u8]) -> String {
+    decode(value, |rest| {
+        let ends_at = |&at: &usize| rest[at].is_ascii_whitespace() || encoded_length(&rest[at..]).is_some();
+        encoded_length(rest).unwrap_or_else(|| (0..rest.len()).find(ends_at).unwrap_or(rest.len()))
+    })
+}
+
+/// Bytes of the encoded word that begins here, in whatever character set. Looks at three question marks.
+fn encoded_length(rest: &[u8]) -> Option<usize> {
+    let inside = rest.strip_prefix(b"=?")?;
+    let mut marks = inside.iter().enumerate().filter(|(_, byte)| **byte == b'?').map(|(at, _)| at);
+    let (charset, encoding, end) = (marks.next()?, marks.next()?, marks.next()?);
+    let is_word = !inside[..charset].iter().any(u8::is_ascii_whitespace)
+        && matches!(&inside[charset + 1..encoding], b"B" | b"b" | b"Q" | b"q")
+        && inside.get(end + 1) == Some(&b'=');
+    is_word.then_some(2 + end + 2)
+}
+
+/// `word_length` is of the word that begins with these bytes: none where they begin with white space.
+fn decode(value: &[u8], word_length: impl Fn(&[u8]) -> usize) -> String {
     let mut text = String::with_capacity(value.len());
+    let decoded =
+        |charset: Charset, bytes: &[u8]| charset.decode(bytes, 8 * bytes.len() + 8).unwrap_or_default();
     // Of encoded words next to each other that are of one character set: a character may begin in one and end in the
-    // next.
-    let mut open: Option<(Charset, Vec<u8>)> = None;
-    let close = |open: &mut Option<(Charset, Vec<u8>)>, text: &mut String| {
-        if let Some((charset, bytes)) = open.take() {
-            let room = 8 * bytes.len() + 8;
-            text.push_str(&charset.decode(&bytes, room).unwrap_or_default());
+    // next. Words that are whole stay apart: two of ISO-2022-JP are no text together, for each begins anew.
+    let mut open: Option<Open> = None;
+    let close = |open: &mut Option<Open>, text: &mut String| {
+        if let Some(Open { charset, bytes, .. }) = open.take() {
+            text.push_str(&decoded(charset, &bytes));
         }
     };
     let mut at = 0;
@@ -95,19 +122,25 @@ pub fn decode_words(value: &[u8]) -> String {
     let mut space = 0..0;
     while at < value.len() {
         let is_space = |byte: &u8| byte.is_ascii_whitespace();
-        let length = value[at..].iter().position(is_space).unwrap_or(value.len() - at);
+        let length = word_length(&value[at..]);
         let word = &value[at..at + length];
         match encoded_word(word) {
-            Some((charset, bytes)) => match &mut open {
-                Some((known, before)) if *known == charset => before.extend(bytes),
-                _ => {
-                    if open.is_none() {
-                        push_unfolded(&value[space.clone()], &mut text);
+            Some((charset, bytes)) => {
+                let is_whole = !decoded(charset, &bytes).contains(char::REPLACEMENT_CHARACTER);
+                match &mut open {
+                    Some(before) if before.charset == charset && !before.is_whole => {
+                        before.bytes.extend(bytes);
+                        before.is_whole = is_whole;
                     }
-                    close(&mut open, &mut text);
-                    open = Some((charset, bytes));
+                    _ => {
+                        if open.is_none() {
+                            push_unfolded(&value[space.clone()], &mut text);
+                        }
+                        close(&mut open, &mut text);
+                        open = Some(Open { charset, bytes, is_whole });
+                    }
                 }
-            },
+            }
             None if word.is_empty() => {}
             None => {
                 close(&mut open, &mut text);
@@ -123,6 +156,13 @@ pub fn decode_words(value: &[u8]) -> String {
     }
     close(&mut open, &mut text);
     text
+}
+
+/// Bytes of encoded words that are not decoded yet; whether the last of them is a text by itself.
+struct Open {
+    charset: Charset,
+    bytes: Vec<u8>,
+    is_whole: bool,
 }
 
 fn push_unfolded(space: &[u8], text: &mut String) {
@@ -185,11 +225,33 @@ mod tests {
             ("=?utf-8?q?a?=\r\n  =?utf-8?q?b?= c", "ab c"),
             ("=?utf-8?q?=C3?= =?utf-8?q?=A9?=", "é"),
             ("=?utf-8?q?a?= =?iso-8859-1?q?=e9?=", "aé"),
+            ("=?utf-8?q?a=C3?= =?utf-8?q?=A9=C3?= =?utf-8?q?=A9?=", "aéé"),
+            ("=?iso-2022-jp?B?GyRCTkobKEI=?= =?iso-2022-jp?B?GyRCTkobKEI=?=", "諒諒"),
             ("=?nonsense?q?a?= =?utf-8?x?a?= =?utf-8?q?a", "=?nonsense?q?a?= =?utf-8?x?a?= =?utf-8?q?a"),
             ("x=?utf-8?q?a?=", "x=?utf-8?q?a?="),
             ("", ""),
         ] {
             assert_eq!(decode_words(value.as_bytes()), expected, "{value}");
+            if !value.starts_with("x=?") {
+                assert_eq!(decode_as_shown(value.as_bytes()), expected, "{value}, as it is shown");
+            }
+        }
+    }
+
+    #[test]
+    fn what_people_see_of_encoded_words_is_decoded() {
+        for (value, expected) in [
+            ("x=?utf-8?q?a?=", "xa"),
+            ("=?utf-8?B?d2lyZQ==?=. Mail", "wire. Mail"),
+            ("w=?utf-8?q?ir?==?us-ascii?Q?e_it?=!", "wire it!"),
+            ("(=?utf-8?q?wire?=)\r\n =?utf-8?q?it?=", "(wire) it"),
+            ("=?utf-8?q?wire the money?=  now", "wire the money  now"),
+            ("=?nonsense?q?a b?= =?utf-8?q?c?=", "=?nonsense?q?a b?= c"),
+            ("=?utf-8 ?q?a?= =?=?utf-8?q?b?=", "=?utf-8 ?q?a?= =?b"),
+            ("=?utf-8?q?a", "=?utf-8?q?a"),
+            (" =?", " =?"),
+        ] {
+            assert_eq!(decode_as_shown(value.as_bytes()), expected, "{value}");
         }
     }
 }

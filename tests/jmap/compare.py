@@ -4,7 +4,8 @@
     python3 tests/jmap/compare.py [--generated 2000] [--seed 1] [FOLDER...]
 
 The messages are those of tests/mail, of tests/mail/faults, of the folders named, and as many made by a generator of MIME.
-Of each are compared: the text, Message-ID, the identifiers of References and In-Reply-To, the first sender. Where the
+Of each are compared: the text, the subject, Message-ID, the identifiers of References and In-Reply-To, the first sender,
+and the recipient, which is the topmost of the fields that a server writes on delivery. Where the
 two differ and a rule says that mailtrail is right, `excused` has the rule; any other difference is shown, and the exit
 code is 1.
 """
@@ -23,6 +24,8 @@ import generate
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BATCH = 100
+# By what goes first.
+RECIPIENTS = [f"header:{name}:asAddresses:all" for name in ["Delivered-To", "X-Original-To", "Envelope-To"]]
 
 
 def ours(paths):
@@ -38,7 +41,7 @@ def with_crlf(raw):
 
 
 def theirs(server, raw_messages):
-    properties = ["messageId", "inReplyTo", "references", "from", "subject", "textBody", "bodyValues"]
+    properties = ["messageId", "inReplyTo", "references", "from", "subject", "textBody", "bodyValues", *RECIPIENTS]
     answers = []
     for start in range(0, len(raw_messages), BATCH):
         answers += server.read(list(map(with_crlf, raw_messages[start : start + BATCH])), properties)
@@ -54,13 +57,23 @@ def shown(parsed):
     for name in ["references", "inReplyTo"]:
         references += [one for one in parsed.get(name) or [] if one not in references]
     senders = [address["email"] for address in parsed.get("from") or []]
+    delivered = [fields[0] for fields in map(parsed.get, RECIPIENTS) if fields]
+    recipients = [address["email"] for address in delivered[0] or []] if delivered else []
     return {
         "message_id": (parsed.get("messageId") or [None])[0],
         "references": references,
         "sender": senders[0] if senders else None,
+        "recipient": recipients[0] if recipients else None,
+        "subject": parsed.get("subject") or "",
         "text": "\n".join(part["value"] for part in parts),
         "encoding_problem": any(part["isEncodingProblem"] for part in parts),
     }
+
+
+def is_above_received(raw):
+    """Whether a field that names the recipient stands above the first Received."""
+    names = re.findall(rb"(?mi)^(received|delivered-to|x-original-to|envelope-to)[ \t]*:", raw.split(b"\n\n")[0])
+    return bool(names) and names[0].lower() != b"received" and b"received" in map(bytes.lower, names)
 
 
 def lower_domain(address):
@@ -75,6 +88,14 @@ def excused(name, mine, other, raw):
         return "RFC 5321 2.4: the case of a domain means nothing"
     if name == "sender" and (a or "").replace('"', "") == lower_domain((b or "").replace('"', "")):
         return "RFC 5322 3.4.1: a local part with a blank is in quotes"
+    if name == "recipient" and a == lower_domain(b):
+        return "RFC 5321 2.4: the case of a domain means nothing"
+    if name == "recipient" and (a or "").replace('"', "") == lower_domain((b or "").replace('"', "")):
+        return "RFC 5322 3.4.1: a local part with a blank is in quotes"
+    if name == "recipient" and a is None and b and " " in b.split("@")[0]:
+        return "RFC 5322 3.4: words before an address without brackets make it none"
+    if name == "recipient" and a is None and not is_above_received(raw):
+        return "the recipient stands above the topmost Received: what is below came with the message"
     given = [b or ""] if name == "message_id" else b
     if name in ["message_id", "references"] and any("(" in one for one in given):
         found = re.findall(r"[\w.]+@[\w.]+", " ".join(given))
@@ -94,7 +115,7 @@ def excused(name, mine, other, raw):
         return "an identifier of bytes that are no UTF-8, for which Cyrus has X"
     if name == "references" and any("=?" in one for one in b):
         return "identifiers in encoded words (RFC 2047 5 forbids them, and some write them)"
-    if name == "text" and any(0xE000 <= ord(c) < 0xF900 for c in b):
+    if name in ["subject", "text"] and any(0xE000 <= ord(c) < 0xF900 for c in b or ""):
         return "Big5 of the WHATWG, where Cyrus has private characters"
     if name == "text" and a is not None and a + "\n" == b:
         return "RFC 2046 5.1.1: the line end before a delimiter belongs to it"
@@ -138,7 +159,7 @@ def main():
             reasons[reason] = reasons.get(reason, 0) + 1
             continue
         b = shown(b)
-        for name in ["message_id", "references", "sender", "text"]:
+        for name in ["message_id", "references", "sender", "recipient", "subject", "text"]:
             if a[name] == b[name]:
                 continue
             reason = excused(name, a, b, raw)

@@ -136,11 +136,34 @@ class Maker:
             return self.attachment()
         return self.leaf(self.chance.choice(["plain", "plain", "html"]))
 
+    def subject(self):
+        """Words, plain and encoded (RFC 2047), folded."""
+        words = []
+        for _ in range(self.chance.randrange(1, 5)):
+            word = self.chance.choice(["invoice", "café", "Grüße aus", "你好", "a_b", "100%", "привет"])
+            fitting = [label for label, codec in CHARSETS.items() if can_encode(word, codec) and label != "utf-16be"]
+            label = self.chance.choice(fitting)
+            raw = word.encode(CHARSETS[label])
+            if word.isascii() and self.maybe():
+                words.append(word)
+            elif self.maybe():
+                words.append(f"=?{self.case(label)}?{self.case('b')}?{base64.b64encode(raw).decode()}?=")
+            else:
+                quoted = "".join(f"={byte:02X}" if not 47 < byte < 58 and not 96 < byte < 123 else chr(byte) for byte in raw)
+                words.append(f"=?{self.case(label)}?{self.case('q')}?{quoted.replace('=20', '_')}?=")
+        return self.chance.choice([" ", "\r\n ", "\r\n\t", "  "]).join(words)
+
+    def delivery(self):
+        """What a server of ours writes above all else."""
+        name = self.chance.choice(["delivered-to", "delivered-to", "x-original-to", "envelope-to"])
+        received = self.field("received", "from a.example (b [192.0.2.1]) by c.example; Fri, 1 Mar 2024 10:00:00 +0000")
+        return self.field(name, f"{self.space()}{self.address()}{self.space()}") + received
+
     def message(self):
         fields = [
             self.field("from", ",".join(self.mailbox() for _ in range(self.chance.randrange(1, 3)))),
             self.field("message-id", self.bracketed(self.identifier())),
-            self.field("subject", "hello"),
+            self.field("subject", self.subject()),
             self.field("mime-version", "1.0"),
         ]
         if self.maybe():
@@ -150,7 +173,14 @@ class Maker:
         header, body = self.part(0) if self.maybe(0.3) else self.multipart(0)
         fields.append(header)
         self.chance.shuffle(fields)
-        return "".join(fields).encode() + b"\r\n" + body
+        return (self.delivery() if self.maybe() else "").encode() + "".join(fields).encode() + b"\r\n" + body
+
+
+def can_encode(word, codec):
+    try:
+        return bool(word.encode(codec))
+    except UnicodeError:
+        return False
 
 
 def message(chance):
