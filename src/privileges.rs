@@ -46,13 +46,29 @@ pub fn look(path: &Path) -> Result<()> {
 
 /// `look` for a file that is only read: where it is root's, whom the directory belongs to that it is in, for SQLite makes
 /// others beside it.
+///
+/// # Errors
+/// As `look`; `Refused` too where that one may not read the file.
 pub fn look_at_file(file: &Path) -> Result<()> {
-    if file.metadata().is_ok_and(|found| found.uid() != 0) {
+    let found = file.metadata().ok();
+    if found.as_ref().is_some_and(|found| found.uid() != 0) {
         return look(file);
     }
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => look(parent),
-        _ => look(Path::new(".")),
+    let directory = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    look(directory)?;
+    let is_for_root_alone = found.is_some_and(|found| found.mode() & 0o044 == 0);
+    match *NEXT.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(Owner { user, .. }) if is_for_root_alone => Err(Error::refused(
+            format!(
+                "{} is for root alone, and user {user}, to whom the directory belongs, can put another in its place",
+                file.display()
+            ),
+            "move it to a directory of root's first",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -355,3 +355,23 @@ fn root_is_not_told_whose_directory_it_is_by_who_could_put_another_there() {
     let done = machine.run(&["tenant", "create", "--name", "secret"], b"");
     assert_eq!(listening.join().expect("a listener"), b"", "{done:?}");
 }
+
+#[test]
+fn what_root_alone_may_read_and_another_may_exchange_is_not_looked_at_as_they() {
+    let Some(machine) = Machine::new() else { return };
+    machine.good(&["init", "--email", "ada@example.org"], b"");
+    std::fs::create_dir(machine.at("bobs")).expect("a directory");
+    chown(machine.at("bobs"), Some(USER + 1), Some(USER + 1)).expect("an owner");
+    machine.good(&["backup", "bobs/backup.db"], b"");
+    for command in ["check", "verify"] {
+        let done = machine.run(&[command, "bobs/backup.db"], b"");
+        let told = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(1), "{told}");
+        assert!(
+            told.contains("is for root alone") && told.contains("move it to a directory of root's"),
+            "{told}"
+        );
+    }
+    std::fs::rename(machine.at("bobs/backup.db"), machine.at("root/backup.db")).expect("another name");
+    machine.good(&["check", "root/backup.db"], b"");
+}
