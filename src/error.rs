@@ -254,6 +254,54 @@ impl Subject {
     }
 }
 
+impl Subject {
+    const ALL: [Self; 16] = [
+        Self::Workspace,
+        Self::User,
+        Self::Member,
+        Self::Invitation,
+        Self::Tenant,
+        Self::Mailbox,
+        Self::Project,
+        Self::Policy,
+        Self::Message,
+        Self::Event,
+        Self::Activity,
+        Self::Tile,
+        Self::Control,
+        Self::Key,
+        Self::License,
+        Self::Route,
+    ];
+
+    /// What a refusal says was not found, in any vendor's words.
+    pub fn of_refusal(message: &str) -> Option<Self> {
+        let name = message.strip_suffix(" not found")?;
+        Self::ALL.into_iter().find(|subject| subject.to_string().eq_ignore_ascii_case(name))
+    }
+
+    /// The command that shows what there is of it.
+    pub fn shown_by(self) -> &'static str {
+        match self {
+            Self::Workspace => "workspace list",
+            Self::User | Self::Member => "user list",
+            Self::Invitation => "invitation list",
+            Self::Tenant => "tenant list",
+            Self::Mailbox => "mailbox list",
+            Self::Project => "project list",
+            Self::Message => "query messages --wide",
+            Self::Event => "query enforcement --json",
+            Self::Activity => "query activity --json",
+            Self::Control => "query control",
+            Self::Key => "key list",
+            Self::License => "license list",
+            Self::Policy => "mailbox policy ID",
+            Self::Tile => "checkpoint",
+            Self::Route => "--help",
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -392,8 +440,9 @@ impl Error {
                     .into()
             }
             Self::Forbidden(_) => "ask an owner of the workspace for the role or the scope".into(),
+            Self::NotFound(Subject::Policy) => "`mailtrail mailbox policy ID FILE` puts one in force".into(),
             Self::NotFound(subject) => {
-                format!("`mailtrail {} list` shows what there is", subject.to_string().to_lowercase())
+                format!("`mailtrail {}` shows what there is", subject.shown_by())
             }
             Self::OfItem { error, .. } => error.hint(),
             Self::Conflict { .. } => "look at what is recorded before trying again".into(),

@@ -211,6 +211,32 @@ pub enum Command {
     Completions { shell: clap_complete::Shell },
 }
 
+impl Command {
+    /// Whether it is about the whole appliance, so that a workspace cannot be named.
+    pub fn is_of_all_workspaces(&self) -> bool {
+        match self {
+            Self::Query(query) => query.log.log().is_none(),
+            Self::Proof { log, .. } => log.log().is_none(),
+            Self::Demo { .. }
+            | Self::Serve { .. }
+            | Self::License(_)
+            | Self::Retention(_)
+            | Self::Backup { .. }
+            | Self::Restore { .. }
+            | Self::Clock { .. }
+            | Self::Check { .. }
+            | Self::Verify { .. }
+            | Self::Checkpoint { .. }
+            | Self::Witness(_)
+            | Self::Config
+            | Self::Health
+            | Self::Man
+            | Self::Completions { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 #[derive(Subcommand)]
 pub enum CheckpointCommand {
     /// Begin another epoch: the key is lost or to be another, or the database that is to go on was not signed for
@@ -694,11 +720,16 @@ pub struct Query {
     #[command(flatten)]
     pub span: Span,
     /// How many rows at most
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = from_one_on)]
     pub limit: u64,
     /// asc: oldest first
     #[arg(long, default_value = "desc")]
     pub order: String,
+}
+
+/// A count. clap's own words for one that is out of range name the largest number of 64 bits.
+fn from_one_on(given: &str) -> Result<u64, &'static str> {
+    given.parse().ok().filter(|count| *count > 0).ok_or("a number from 1 on is wanted")
 }
 
 #[derive(Args)]

@@ -417,7 +417,15 @@ pub fn check(context: &Context, file: Option<&Path>, repair: bool) -> Result<()>
 // ---------------------------------------------------------------------------------------------- stats
 
 pub fn stats(context: &Context) -> Result<()> {
-    let shown = Client::open(context)?.get("/api/v1/admin/stats", Vec::new())?;
+    let client = Client::open(context)?;
+    let mut shown = client.get("/api/v1/admin/stats", Vec::new())?;
+    if let (Some(given), Some(workspaces)) = (&context.workspace, shown["workspaces"].as_array_mut()) {
+        let mut id = json!(given);
+        if !workspaces.iter().any(|workspace| workspace["id"] == id) {
+            id = client.named("workspaces", given)?["id"].clone();
+        }
+        workspaces.retain(|workspace| workspace["id"] == id);
+    }
     context.answer(&shown, |shown| {
         let workspaces = shown["workspaces"].as_array().cloned().unwrap_or_default();
         let mut text = context.table(

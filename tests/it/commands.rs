@@ -258,6 +258,37 @@ fn a_filter_that_a_log_has_not_is_refused_and_mailbox_means_the_mailbox_everywhe
 }
 
 #[test]
+fn a_workspace_that_is_named_counts_or_is_refused() {
+    let place = Place::new();
+    run(&place.data(), &["workspace", "create", "--name", "Other"]);
+    run(&place.data(), &["mailbox", "create", "--address", "ada@example.org", "--workspace", "Other"]);
+    let shown = place.run(&["stats", "--workspace", "other"]);
+    let workspaces = shown["workspaces"].as_array().expect("a list");
+    assert_eq!(
+        workspaces.iter().map(|it| (&it["name"], &it["mailboxes"])).collect::<Vec<_>>(),
+        [(&json!("Other"), &json!(1))]
+    );
+    let told = refused(&place.output(&["stats", "--workspace", "nobody's"], ""), 1);
+    assert!(told.contains("`mailtrail workspace list`"), "{told}");
+    // These are about all workspaces: what was named would be left aside in silence.
+    for arguments in [
+        &["retention", "run"][..],
+        &["retention", "set", "enforcement", "30"],
+        &["license", "list"],
+        &["query", "control"],
+        &["verify"],
+        &["check"],
+        &["clock"],
+        &["config"],
+        &["backup", "x.db"],
+    ] {
+        let told = refused(&place.output(&[arguments, &["--workspace", "Other"]].concat(), ""), 1);
+        assert!(told.contains("leave --workspace out"), "{arguments:?}: {told}");
+    }
+    assert_eq!(place.run(&["retention", "show"])["days"]["enforcement"], Value::Null);
+}
+
+#[test]
 fn what_is_wrong_with_the_command_sends_no_message_back() {
     let place = Place::new();
     run(&place.data(), &["mailbox", "create", "--address", "ada@example.org"]);
@@ -449,6 +480,15 @@ fn each_cause_has_a_hint_of_its_own() {
         (&["health"], 2, "no server runs here"),
         (&["backup", "/nowhere/at/all.db"], 2, "make its directory"),
         (&["bakcup"], 1, "mailtrail --help"),
+        (&["tenant", "create"], 1, "`mailtrail tenant create --help`"),
+        (&["query", "messages", "--limit", "0"], 1, "`mailtrail query --help`"),
+        (&["tenant", "show", "nope"], 1, "`mailtrail tenant list`"),
+        (&["key", "revoke", "nope"], 1, "`mailtrail key list`"),
+        (&["proof", "control", "999"], 1, "`mailtrail query control`"),
+        (&["proof", "activity", "nope"], 1, "`mailtrail query activity --json`"),
+        (&["user", "delete", "ada@example.org"], 1, "makes another owner"),
+        (&["workspace", "delete", "Main"], 1, "`mailtrail workspace set`"),
+        (&["clock", "accept"], 1, "nothing is to be done"),
         (
             &["serve", "--set", "backup_every=24h", "--set", "backup_directory=/proc/none"],
             78,
