@@ -601,6 +601,20 @@ fn query_shows_as_many_as_are_asked_for_and_says_where_there_are_more() {
 }
 
 #[test]
+fn a_list_of_controls_says_that_there_are_more_only_where_there_are() {
+    let place = Place::new();
+    run(&place.data(), &["retention", "set", "enforcement", "30"]);
+    run(&place.data(), &["retention", "set", "enforcement", "40"]);
+    let n = place.rows(&["query", "control"]).len();
+    assert!(n >= 2, "{n}");
+    for (limit, says_more) in [(n - 1, true), (n, false), (n + 1, false)] {
+        let output = place.output(&["query", "control", "--limit", &limit.to_string()], "");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(told.contains("there are more"), says_more, "{limit} of {n}: {told}");
+    }
+}
+
+#[test]
 fn what_happened_to_a_message_is_asked_without_its_mailbox() {
     let place = Place::new();
     for address in ["a@example.org", "b@example.org"] {
