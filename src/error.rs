@@ -75,6 +75,10 @@ pub enum Error {
     #[error("{0}")]
     Mismatch(String),
 
+    /// It does not verify, for a reason that a person can look at and settle.
+    #[error("{message}")]
+    Unsettled { message: String, hint: String },
+
     #[error("database: {0}")]
     Database(#[from] rusqlite::Error),
 
@@ -401,7 +405,7 @@ impl Error {
             Self::NotReady { .. } => "not_ready",
             Self::Refused { .. } => "refused",
             Self::Usage { .. } => "usage",
-            Self::Mismatch(_) => "mismatch",
+            Self::Mismatch(_) | Self::Unsettled { .. } => "mismatch",
             Self::Database(_) | Self::Io { .. } | Self::Internal(_) => "internal_error",
         }
     }
@@ -409,7 +413,14 @@ impl Error {
     /// Whether something of ours has failed. All else is expected: a refusal, whoever can do something about it, and that
     /// there is no room or no time at this moment.
     pub fn is_ours(&self) -> bool {
-        matches!(self, Self::Mismatch(_) | Self::Database(_) | Self::Io { .. } | Self::Internal(_))
+        matches!(
+            self,
+            Self::Mismatch(_)
+                | Self::Unsettled { .. }
+                | Self::Database(_)
+                | Self::Io { .. }
+                | Self::Internal(_)
+        )
     }
 
     /// How it is told in the log.
@@ -428,9 +439,10 @@ impl Error {
     /// What a person at a terminal can do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::NotReady { hint, .. } | Self::Refused { hint, .. } | Self::Usage { hint, .. } => {
-                hint.clone()
-            }
+            Self::NotReady { hint, .. }
+            | Self::Refused { hint, .. }
+            | Self::Usage { hint, .. }
+            | Self::Unsettled { hint, .. } => hint.clone(),
             Self::Invalid(_) | Self::Malformed(_) => "correct the input named above and run it again".into(),
             Self::Unauthenticated(_) => {
                 "run it as the user that owns the data directory, or give a valid key".into()

@@ -226,7 +226,7 @@ fn exit_code(error: &Error) -> u8 {
         | Error::Database(_)
         | Error::Io { .. }
         | Error::Internal(_) => 2,
-        Error::Mismatch(_) => 3,
+        Error::Mismatch(_) | Error::Unsettled { .. } => 3,
     }
 }
 

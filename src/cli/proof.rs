@@ -82,13 +82,14 @@ pub fn verify(context: &Context, file: Option<&Path>, pins: Option<&Path>, seen:
         None | Some(0) => Ok(()),
         Some(_) => {
             let last = match found["last_unseen"].as_i64() {
-                Some(last) => format!("--removals-seen {last}"),
-                None => "--removals-seen once it has its row of control".to_owned(),
+                Some(last) => format!("`--removals-seen {last}`"),
+                None => "`--removals-seen` once it has its row of control".to_owned(),
             };
-            Err(Error::Mismatch(format!(
-                "rows of before the pin were removed otherwise than by the retention on record then: look at each that \
-                 is marked, and say so with {last}"
-            )))
+            Err(Error::Unsettled {
+                message: "rows of before the pin were removed otherwise than by the retention on record then"
+                    .into(),
+                hint: format!("look at each that is marked, and say so with {last}"),
+            })
         }
     }
 }
