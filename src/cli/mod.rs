@@ -45,7 +45,7 @@ pub use arguments::command;
 use arguments::{Arguments, CheckpointCommand, Command};
 use configuration::Found;
 use table::Column;
-use terminal::{print, tell, tell_json, visible_line};
+use terminal::{print, tell, tell_json, visible_line, width, wrapped};
 
 /// Everything a command needs besides its own arguments.
 struct Context {
@@ -422,5 +422,13 @@ impl Context {
     /// The object with `--json`, else the words.
     fn answer(&self, value: &Value, words: impl FnOnce(&Value) -> String) -> Result<()> {
         if self.json { print(&value.to_string()) } else { print(words(value).trim_end()) }
+    }
+
+    /// `answer`, where the words are sentences: they are broken to fit a terminal.
+    fn say(&self, value: &Value, words: impl FnOnce(&Value) -> String) -> Result<()> {
+        self.answer(value, |value| match width() {
+            Some(columns) if !self.is_wide => wrapped(&words(value), columns),
+            _ => words(value),
+        })
     }
 }

@@ -46,7 +46,7 @@ pub fn verify(context: &Context, file: Option<&Path>, pins: Option<&Path>, seen:
             found["ok"] = false.into();
         }
     }
-    context.answer(&found, |found| {
+    context.say(&found, |found| {
         let mut lines: Vec<String> = Vec::new();
         if is_as_recorded {
             lines.push(format!(
@@ -301,7 +301,7 @@ pub fn erase(context: &Context, erase: &Erase) -> Result<()> {
         }
         directory.finish()?;
     }
-    context.answer(&told, |told| {
+    context.say(&told, |told| {
         let mut lines = erased(told, *dry_run);
         if let (Some(directory), [_, ..]) = (certificates, proofs) {
             lines.push(format!("the certificates are in {}", directory.display()));

@@ -56,7 +56,7 @@ pub fn tell_json(line: &str) {
 
 /// Breaks lines between words where they are wider than the terminal. What stands in backticks is to be copied, and is
 /// never broken here; a word that is wider than the terminal neither.
-fn wrapped(text: &str, columns: usize) -> String {
+pub fn wrapped(text: &str, columns: usize) -> String {
     let lines = text.split('\n').map(|line| {
         let mut taken = 0;
         let mut out = String::with_capacity(line.len() + 4);

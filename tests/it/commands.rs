@@ -615,6 +615,39 @@ fn a_list_of_controls_says_that_there_are_more_only_where_there_are() {
 }
 
 #[test]
+fn the_manual_page_names_every_file_of_the_data_directory_and_every_exit_code_of_the_readme() {
+    let place = Place::new();
+    let file = place.at("mailtrail.toml");
+    std::fs::write(&file, "backup_every = \"24h\"\n").expect("a file");
+    let path = file.display().to_string();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--config", &path];
+    let server = Serving::spawn(mailtrail(&place.data(), &serve));
+    run(&place.data(), &["checkpoint"]);
+    let manual = run(&place.data(), &["man"]).replace('\\', "");
+    let files = manual.split("SH FILES").nth(1).expect("its files");
+    let mut n = 0;
+    for file in std::fs::read_dir(place.data()).expect("a directory") {
+        let name = file.expect("a file").file_name().into_string().expect("a name");
+        // What stands beside the database has its name, and an end that the page says.
+        let name = name.strip_prefix("mailtrail.db-").map_or(name.as_str(), |end| match end {
+            "wal" => "-wal",
+            _ => "-shm",
+        });
+        assert!(files.contains(name), "{name} is not in {files}");
+        n += 1;
+    }
+    assert!(n > 8, "{n}");
+    server.stop();
+    let readme = include_str!("../../README.md");
+    let codes = readme.lines().find(|line| line.starts_with("Exit codes: ")).expect("its line");
+    let status = manual.split("SH \"EXIT STATUS\"").nth(1).expect("its codes");
+    let numbers = codes.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
+    for number in numbers {
+        assert!(status.contains(number), "{number} is not in {status}");
+    }
+}
+
+#[test]
 fn what_happened_to_a_message_is_asked_without_its_mailbox() {
     let place = Place::new();
     for address in ["a@example.org", "b@example.org"] {

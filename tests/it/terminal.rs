@@ -169,6 +169,9 @@ fn what_is_told_fits_the_terminal_and_breaks_no_word_and_no_command() {
             &["tenant", "create"],
             &["query", "foo"],
             &["key", "list"],
+            &["clock"],
+            &["check"],
+            &["verify"],
         ] {
             let told = on_a_terminal_of(columns, &server, arguments);
             let piped = in_a_pipe(&server, arguments);
