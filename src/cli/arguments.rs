@@ -86,7 +86,7 @@ pub enum Command {
         #[arg(long)]
         no_license: bool,
     },
-    /// Workspaces: the boundary nobody looks across
+    /// Workspaces: each sees its own rows alone
     #[command(subcommand)]
     Workspace(WorkspaceCommand),
     /// People and their roles
@@ -115,7 +115,7 @@ pub enum Command {
     Record(RecordCommand),
     /// Record a file of entries, NDJSON or CSV; what is there already is known again
     Import(Import),
-    /// Write a whole log, NDJSON or CSV
+    /// Write a log, or what the filters leave of it, as NDJSON or CSV
     Export(Export),
     /// Look at a log, the newest rows first
     Query(Query),
@@ -126,15 +126,15 @@ pub enum Command {
     /// Show or set what is kept how long, or make what is older go
     #[command(subcommand)]
     Retention(RetentionCommand),
-    /// Copy the database into one file, while it is served
+    /// Copy the database into one file, also while it is served
     Backup {
         /// A file that is not there yet
         file: PathBuf,
     },
     /// Put a backup in place
     ///
-    /// Sessions and invitations end, and every key is revoked: what was ended since the backup was made would live again.
-    /// The keys are listed. Accounts, roles and passwords are those of the backup.
+    /// Sessions and invitations end, and every key is revoked unless --keep-keys: what was ended since the backup was made
+    /// would live again. The keys are listed. Accounts, roles and passwords are those of the backup.
     Restore {
         /// What `backup` wrote
         file: PathBuf,
@@ -158,7 +158,7 @@ pub enum Command {
         #[arg(long, conflicts_with = "file")]
         repair: bool,
     },
-    /// Prove that everything recorded is as it was recorded, and nothing is missing
+    /// Look whether every row is as it was recorded, and none is missing
     Verify {
         /// A database nobody serves, such as a backup; otherwise the data directory's
         file: Option<PathBuf>,
@@ -192,7 +192,7 @@ pub enum Command {
         #[arg(long, value_name = "N")]
         fact: Option<u64>,
     },
-    /// Remove everything that was recorded of a person
+    /// Remove the rows that name a person's address; the answer says what stays
     Erase(Erase),
     /// The signed word on how the log stands; `renew`, to go on under another name
     Checkpoint {
@@ -319,7 +319,7 @@ pub enum WorkspaceCommand {
     Hold(Id),
     /// End the legal hold of a workspace
     Release(Id),
-    /// Its keys stop at once, its log stays
+    /// Mark a workspace as deleted: its keys stop at once, its log stays
     Delete(Id),
 }
 
@@ -375,7 +375,7 @@ pub enum UserCommand {
 pub enum InvitationCommand {
     /// List the open invitations
     List,
-    /// Its link opens nothing any more
+    /// Withdraw an invitation: its link opens nothing any more
     Withdraw(Id),
     /// Join; standard input has the link or its token, the password of the account (or one for a new account), and where
     /// somebody else gave you that, in a third line, a new one
@@ -408,7 +408,7 @@ pub enum TenantCommand {
         #[arg(long)]
         name: String,
     },
-    /// Legal hold: retention deletes nothing of it
+    /// Legal hold: neither retention nor an erasure removes anything of it
     Hold(Id),
     /// End the legal hold of a tenant
     Release(Id),
@@ -467,7 +467,7 @@ pub enum MailboxCommand {
     },
     /// Print the addresses for Postfix, as virtual_mailbox_maps has them: who is unknown is refused at RCPT
     Map,
-    /// Legal hold: retention deletes nothing of it
+    /// Legal hold: neither retention nor an erasure removes anything of it
     Hold(Id),
     /// End the legal hold of a mailbox
     Release(Id),
@@ -495,7 +495,7 @@ pub enum ProjectCommand {
         #[arg(long)]
         name: String,
     },
-    /// Legal hold: retention deletes nothing of it
+    /// Legal hold: neither retention nor an erasure removes anything of it
     Hold(Id),
     /// End the legal hold of a project
     Release(Id),
@@ -513,7 +513,7 @@ pub enum KeyCommand {
         /// enforcement:read, enforcement:write, messages:read, messages:write, activity:write or admin; repeatable
         #[arg(long, required = true, num_args = 1.., value_delimiter = ',')]
         scope: Vec<String>,
-        /// RFC 3339
+        /// When it ends, RFC 3339; otherwise it has no end
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
         /// Take a key you have already (mt_live_… or tc_live_…) from standard input
@@ -546,7 +546,7 @@ pub enum LicenseCommand {
         /// Whom it is made out to
         #[arg(long)]
         holder: String,
-        /// RFC 3339; otherwise it has no end
+        /// When it ends, RFC 3339; otherwise it has no end
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
     },
@@ -614,7 +614,7 @@ pub enum Provable {
     Enforcement,
     Messages,
     Activity,
-    /// That rows were removed, or another epoch began
+    // That rows were removed, or another epoch began.
     Control,
 }
 
