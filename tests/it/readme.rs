@@ -149,6 +149,72 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("10,000 rows or 4 MB a page, read 256 at a time", "export.rs", "OWNERS_AT_ONCE: usize = 256"),
 ];
 
+/// The same of README's own numbers.
+const NUMBERS: &[(&str, &str, &str)] = &[
+    ("It may use 1 GB of memory", "packaging/mailtrail.service", "MemoryMax=1G"),
+    ("8,192 files and 4,200 tasks", "packaging/mailtrail.service", "LimitNOFILE=8192"),
+    ("8,192 files and 4,200 tasks", "packaging/mailtrail.service", "TasksMax=4200"),
+    ("has hung for a minute", "packaging/mailtrail.service", "WatchdogSec=60s"),
+    ("refused with exit code 78 waits", "packaging/mailtrail.service", "RestartPreventExitStatus=78"),
+    (
+        "waits half a minute for a command",
+        "src/data_directory.rs",
+        "PATIENCE: Duration = Duration::from_secs(30)",
+    ),
+    ("for five seconds at most", "src/cli/setup.rs", "HEALTHY: Duration = Duration::from_secs(5)"),
+    ("is open for seven days", "src/owners/invitations.rs", "DAYS: i64 = 7"),
+    ("ends at a megabyte", "src/messages/api.rs", "PAGE_BYTES: usize = 1024 * 1024"),
+    ("more than 1,000 mailboxes where 20,000 entries", "src/messages/across.rs", "MERGED: usize = 1000"),
+    ("at most 10,000 rows or 4 MB a page", "src/export.rs", "MOST_OWNERS: i64 = 10_000"),
+    ("8 MiB of them, or a twentieth", "src/jobs/housekeeping.rs", "SPARE: i64 = 2048"),
+    ("A run of up to 100 rows is one transaction", "src/jobs/retention.rs", "SMALL: i64 = 100"),
+    ("leapt more than a week past", "src/jobs/retention.rs", "LEAP_DAYS: i64 = 7"),
+    ("stood there for ten minutes", "src/store/believed.rs", "CONFIRMED: i64 = 10 * MINUTE"),
+    ("one for each 20,000", "src/jobs/retention.rs", "GATHERED: i64 = 20_000"),
+    ("Once all 256 rows of a tile", "src/tlog/tree.rs", "TIER: u32 = 8"),
+    ("asked again after ten seconds", "src/jobs/witnesses.rs", "EVERY: i64 = 10"),
+    ("ever more rarely, up to an hour", "src/jobs/witnesses.rs", "LONGEST_PAUSE: i64 = 3600"),
+    ("tried again after five minutes", "src/jobs/backups.rs", "AGAIN: i64 = 300"),
+    ("all of it once it has 64 MB", "src/store/writer.rs", "PAGES_WHEN_BUSY: i32 = 16_000"),
+    ("64 MiB in which retention can delete", "src/store/disk.rs", "BALLAST: u64 = 64 << 20"),
+    ("ten seconds' worth may come at once", "src/auth/rates.rs", "BURST: Duration = Duration::from_secs(10)"),
+    ("past 1,000 exports of one caller", "src/taken.rs", "MOST_EXPORTS: u64 = 1000"),
+    ("ends within two seconds", "src/http/limits.rs", "handler_wait: Duration::from_secs(2)"),
+    ("take four seconds more", "src/serve.rs", "GRACE: Duration = Duration::from_secs(4)"),
+    ("a write takes 30 seconds", "src/ops/readiness.rs", "WRITER_SECONDS: u64 = 30"),
+    ("never long (two minutes)", "src/ops/readiness.rs", "SCHEDULER_SECONDS: u64 = 120"),
+    ("five minutes before the latest write", "src/ops/readiness.rs", "CLOCK_SECONDS: i64 = 300"),
+    ("(or /64) and of an address after five", "src/auth/throttle.rs", "FREE: u32 = 5"),
+    ("after a hundred and then one each half minute", "src/auth/throttle.rs", "OF_ACCOUNT: i64 = 100"),
+    ("after a hundred and then one each half minute", "src/auth/throttle.rs", "EVERY: i64 = 30"),
+    ("in the last 30 days", "src/auth/sources.rs", "DAYS: i64 = 30"),
+    ("more than 1,000 rows in an hour by pages", "src/taken.rs", "MOST: u64 = 1000"),
+    ("is cut to 512 characters", "src/auth/mod.rs", "take(512)"),
+    ("is waited for, five seconds", "src/store/mod.rs", "BUSY: Duration = Duration::from_secs(5)"),
+    ("`too_many_parts` (past 10,000)", "src/ingest/parts.rs", "MAX_PARTS: usize = 10_000"),
+    ("`too_long` (past 1 MiB)", "src/ingest/parts.rs", "MAX_TEXT: usize = 1 << 20"),
+    ("16 digits of its hash", "src/messages/sql.rs", "[..16]"),
+    ("take more than 8 MiB compiled together", "src/messages/guards.rs", "LARGEST_POLICY: usize = 8 << 20"),
+];
+
+#[test]
+fn each_number_of_the_readme_is_that_of_what_keeps_it() {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let readme = words(include_str!("../../README.md"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for (told, file, kept) in NUMBERS {
+        let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+        if !readme.contains(told) {
+            wrong.push(format!("README.md no longer says {told:?}, which {file} keeps: {kept}"));
+        }
+        if !text.contains(kept) {
+            wrong.push(format!("{file} has no {kept:?}; README.md says {told:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn each_number_of_the_limits_is_that_of_the_source() {
     let limits = include_str!("../../docs/limits.md");
