@@ -114,7 +114,7 @@ pub const SETTINGS: &[Setting] = &[
         "max_body_memory",
         "128MiB",
         "bodies and answers held for clients at the same time, shared out (docs/limits.md); past it a request gets a 503; \
-         at least four times max_bulk_body",
+         a smaller one counts as four times max_bulk_body",
     ),
     setting("max_requests_per_key", "20000/s", "requests of one API key or person; past it a 429"),
     setting(

@@ -75,6 +75,10 @@ pub enum Error {
     #[error("{0}")]
     Mismatch(String),
 
+    /// It does not verify, for a reason that a person can look at and settle.
+    #[error("{message}")]
+    Unsettled { message: String, hint: String },
+
     #[error("database: {0}")]
     Database(#[from] rusqlite::Error),
 
@@ -254,6 +258,54 @@ impl Subject {
     }
 }
 
+impl Subject {
+    const ALL: [Self; 16] = [
+        Self::Workspace,
+        Self::User,
+        Self::Member,
+        Self::Invitation,
+        Self::Tenant,
+        Self::Mailbox,
+        Self::Project,
+        Self::Policy,
+        Self::Message,
+        Self::Event,
+        Self::Activity,
+        Self::Tile,
+        Self::Control,
+        Self::Key,
+        Self::License,
+        Self::Route,
+    ];
+
+    /// What a refusal says was not found, in any vendor's words.
+    pub fn of_refusal(message: &str) -> Option<Self> {
+        let name = message.strip_suffix(" not found")?;
+        Self::ALL.into_iter().find(|subject| subject.to_string().eq_ignore_ascii_case(name))
+    }
+
+    /// The command that shows what there is of it.
+    pub fn shown_by(self) -> &'static str {
+        match self {
+            Self::Workspace => "workspace list",
+            Self::User | Self::Member => "user list",
+            Self::Invitation => "invitation list",
+            Self::Tenant => "tenant list",
+            Self::Mailbox => "mailbox list",
+            Self::Project => "project list",
+            Self::Message => "query messages --wide",
+            Self::Event => "query enforcement --json",
+            Self::Activity => "query activity --json",
+            Self::Control => "query control",
+            Self::Key => "key list",
+            Self::License => "license list",
+            Self::Policy => "mailbox policy ID",
+            Self::Tile => "checkpoint",
+            Self::Route => "--help",
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -353,7 +405,7 @@ impl Error {
             Self::NotReady { .. } => "not_ready",
             Self::Refused { .. } => "refused",
             Self::Usage { .. } => "usage",
-            Self::Mismatch(_) => "mismatch",
+            Self::Mismatch(_) | Self::Unsettled { .. } => "mismatch",
             Self::Database(_) | Self::Io { .. } | Self::Internal(_) => "internal_error",
         }
     }
@@ -361,7 +413,14 @@ impl Error {
     /// Whether something of ours has failed. All else is expected: a refusal, whoever can do something about it, and that
     /// there is no room or no time at this moment.
     pub fn is_ours(&self) -> bool {
-        matches!(self, Self::Mismatch(_) | Self::Database(_) | Self::Io { .. } | Self::Internal(_))
+        matches!(
+            self,
+            Self::Mismatch(_)
+                | Self::Unsettled { .. }
+                | Self::Database(_)
+                | Self::Io { .. }
+                | Self::Internal(_)
+        )
     }
 
     /// How it is told in the log.
@@ -380,9 +439,10 @@ impl Error {
     /// What a person at a terminal can do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::NotReady { hint, .. } | Self::Refused { hint, .. } | Self::Usage { hint, .. } => {
-                hint.clone()
-            }
+            Self::NotReady { hint, .. }
+            | Self::Refused { hint, .. }
+            | Self::Usage { hint, .. }
+            | Self::Unsettled { hint, .. } => hint.clone(),
             Self::Invalid(_) | Self::Malformed(_) => "correct the input named above and run it again".into(),
             Self::Unauthenticated(_) => {
                 "run it as the user that owns the data directory, or give a valid key".into()
@@ -392,8 +452,9 @@ impl Error {
                     .into()
             }
             Self::Forbidden(_) => "ask an owner of the workspace for the role or the scope".into(),
+            Self::NotFound(Subject::Policy) => "`mailtrail mailbox policy ID FILE` puts one in force".into(),
             Self::NotFound(subject) => {
-                format!("`mailtrail {} list` shows what there is", subject.to_string().to_lowercase())
+                format!("`mailtrail {}` shows what there is", subject.shown_by())
             }
             Self::OfItem { error, .. } => error.hint(),
             Self::Conflict { .. } => "look at what is recorded before trying again".into(),

@@ -475,7 +475,11 @@ pub fn status(dialect: Dialect, error: &Error) -> u16 {
         Error::Http { status, .. } => *status,
         Error::TooMany { .. } => 429,
         Error::Unavailable { .. } | Error::NotReady { .. } => 503,
-        Error::Mismatch(_) | Error::Database(_) | Error::Io { .. } | Error::Internal(_) => 500,
+        Error::Mismatch(_)
+        | Error::Unsettled { .. }
+        | Error::Database(_)
+        | Error::Io { .. }
+        | Error::Internal(_) => 500,
     }
 }
 

@@ -86,7 +86,7 @@ pub enum Command {
         #[arg(long)]
         no_license: bool,
     },
-    /// Workspaces: the boundary nobody looks across
+    /// Workspaces: each sees its own rows alone
     #[command(subcommand)]
     Workspace(WorkspaceCommand),
     /// People and their roles
@@ -115,7 +115,7 @@ pub enum Command {
     Record(RecordCommand),
     /// Record a file of entries, NDJSON or CSV; what is there already is known again
     Import(Import),
-    /// Write a whole log, NDJSON or CSV
+    /// Write a log, or what the filters leave of it, as NDJSON or CSV
     Export(Export),
     /// Look at a log, the newest rows first
     Query(Query),
@@ -126,15 +126,15 @@ pub enum Command {
     /// Show or set what is kept how long, or make what is older go
     #[command(subcommand)]
     Retention(RetentionCommand),
-    /// Copy the database into one file, while it is served
+    /// Copy the database into one file, also while it is served
     Backup {
         /// A file that is not there yet
         file: PathBuf,
     },
     /// Put a backup in place
     ///
-    /// Sessions and invitations end, and every key is revoked: what was ended since the backup was made would live again.
-    /// The keys are listed. Accounts, roles and passwords are those of the backup.
+    /// Sessions and invitations end, and every key is revoked unless --keep-keys: what was ended since the backup was made
+    /// would live again. The keys are listed. Accounts, roles and passwords are those of the backup.
     Restore {
         /// What `backup` wrote
         file: PathBuf,
@@ -158,7 +158,7 @@ pub enum Command {
         #[arg(long, conflicts_with = "file")]
         repair: bool,
     },
-    /// Prove that everything recorded is as it was recorded, and nothing is missing
+    /// Look whether every row is as it was recorded, and none is missing
     Verify {
         /// A database nobody serves, such as a backup; otherwise the data directory's
         file: Option<PathBuf>,
@@ -192,7 +192,7 @@ pub enum Command {
         #[arg(long, value_name = "N")]
         fact: Option<u64>,
     },
-    /// Remove everything that was recorded of a person
+    /// Remove the rows that name a person's address; the answer says what stays
     Erase(Erase),
     /// The signed word on how the log stands; `renew`, to go on under another name
     Checkpoint {
@@ -209,6 +209,32 @@ pub enum Command {
     Man,
     /// What a shell completes: mailtrail completions bash > mailtrail
     Completions { shell: clap_complete::Shell },
+}
+
+impl Command {
+    /// Whether it is about the whole appliance, so that a workspace cannot be named.
+    pub fn is_of_all_workspaces(&self) -> bool {
+        match self {
+            Self::Query(query) => query.log.log().is_none(),
+            Self::Proof { log, .. } => log.log().is_none(),
+            Self::Demo { .. }
+            | Self::Serve { .. }
+            | Self::License(_)
+            | Self::Retention(_)
+            | Self::Backup { .. }
+            | Self::Restore { .. }
+            | Self::Clock { .. }
+            | Self::Check { .. }
+            | Self::Verify { .. }
+            | Self::Checkpoint { .. }
+            | Self::Witness(_)
+            | Self::Config
+            | Self::Health
+            | Self::Man
+            | Self::Completions { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -293,7 +319,7 @@ pub enum WorkspaceCommand {
     Hold(Id),
     /// End the legal hold of a workspace
     Release(Id),
-    /// Its keys stop at once, its log stays
+    /// Mark a workspace as deleted: its keys stop at once, its log stays
     Delete(Id),
 }
 
@@ -349,7 +375,7 @@ pub enum UserCommand {
 pub enum InvitationCommand {
     /// List the open invitations
     List,
-    /// Its link opens nothing any more
+    /// Withdraw an invitation: its link opens nothing any more
     Withdraw(Id),
     /// Join; standard input has the link or its token, the password of the account (or one for a new account), and where
     /// somebody else gave you that, in a third line, a new one
@@ -382,7 +408,7 @@ pub enum TenantCommand {
         #[arg(long)]
         name: String,
     },
-    /// Legal hold: retention deletes nothing of it
+    /// Legal hold: neither retention nor an erasure removes anything of it
     Hold(Id),
     /// End the legal hold of a tenant
     Release(Id),
@@ -441,7 +467,7 @@ pub enum MailboxCommand {
     },
     /// Print the addresses for Postfix, as virtual_mailbox_maps has them: who is unknown is refused at RCPT
     Map,
-    /// Legal hold: retention deletes nothing of it
+    /// Legal hold: neither retention nor an erasure removes anything of it
     Hold(Id),
     /// End the legal hold of a mailbox
     Release(Id),
@@ -469,7 +495,7 @@ pub enum ProjectCommand {
         #[arg(long)]
         name: String,
     },
-    /// Legal hold: retention deletes nothing of it
+    /// Legal hold: neither retention nor an erasure removes anything of it
     Hold(Id),
     /// End the legal hold of a project
     Release(Id),
@@ -487,7 +513,7 @@ pub enum KeyCommand {
         /// enforcement:read, enforcement:write, messages:read, messages:write, activity:write or admin; repeatable
         #[arg(long, required = true, num_args = 1.., value_delimiter = ',')]
         scope: Vec<String>,
-        /// RFC 3339
+        /// When it ends, RFC 3339; otherwise it has no end
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
         /// Take a key you have already (mt_live_… or tc_live_…) from standard input
@@ -520,7 +546,7 @@ pub enum LicenseCommand {
         /// Whom it is made out to
         #[arg(long)]
         holder: String,
-        /// RFC 3339; otherwise it has no end
+        /// When it ends, RFC 3339; otherwise it has no end
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
     },
@@ -588,7 +614,7 @@ pub enum Provable {
     Enforcement,
     Messages,
     Activity,
-    /// That rows were removed, or another epoch began
+    // That rows were removed, or another epoch began.
     Control,
 }
 
@@ -694,11 +720,16 @@ pub struct Query {
     #[command(flatten)]
     pub span: Span,
     /// How many rows at most
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = from_one_on)]
     pub limit: u64,
     /// asc: oldest first
     #[arg(long, default_value = "desc")]
     pub order: String,
+}
+
+/// A count. clap's own words for one that is out of range name the largest number of 64 bits.
+fn from_one_on(given: &str) -> Result<u64, &'static str> {
+    given.parse().ok().filter(|count| *count > 0).ok_or("a number from 1 on is wanted")
 }
 
 #[derive(Args)]

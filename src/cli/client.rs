@@ -18,7 +18,7 @@ use crate::auth::operator::{self, OPERATOR_HEADER};
 use crate::checkpoints;
 use crate::config::Config;
 use crate::data_directory::{self, Lock, PATIENCE, State, Turn, still_taken};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Subject};
 use crate::http::{Body, Line, Method, Peer, Query, Request, client};
 use crate::ids::random_hex;
 use crate::owners::names;
@@ -484,14 +484,37 @@ fn refusal(answer: Answer) -> Error {
             "name it with --workspace; `mailtrail workspace list` shows them".into()
         }
         (None, 402) => "issue a license with `mailtrail license issue --holder NAME`".into(),
-        (None, 404) => {
-            "`mailtrail query LOG` shows entries, the `list` commands all else, as in `mailtrail mailbox list`".into()
-        },
+        (None, 404) => Subject::of_refusal(&message)
+            .map_or_else(|| "`mailtrail --help` lists what there is".into(), |it| Error::NotFound(it).hint()),
         (None, 409) if message.contains("name one by its id") => "name one by its id".into(),
-        (None, 409) => "look at what is recorded before trying again".into(),
+        (None, 409) => {
+            let code = body["code"].as_str().or_else(|| body["detail"]["code"].as_str());
+            conflict_hint(code.unwrap_or_default()).into()
+        }
         (None, _) => "correct the input named above and run it again".into(),
     };
     Error::Usage { message, hint }
+}
+
+/// What to do about what contradicts it, by the code of the refusal.
+fn conflict_hint(code: &str) -> &'static str {
+    match code {
+        "clock_not_behind" => "nothing is to be done; `mailtrail clock` shows the times",
+        "clock_stepped_back" => {
+            "put the clock of the machine right; `mailtrail clock` shows how far off it is"
+        }
+        "first_workspace" => "leave it, and give it another name with `mailtrail workspace set`",
+        "last_owner" => "`mailtrail user set ADDRESS --role owner` makes another owner",
+        "member_exists" => "`mailtrail user set` changes a member",
+        "policy_in_force" => "`mailtrail mailbox policy ID FILE` puts another policy in force",
+        "legal_hold" => "end the hold first, with the command `release`",
+        "key_ended" => "`mailtrail key create` makes another key",
+        "key_name_taken" => "take another name, or look at that key with `mailtrail key list`",
+        "mailbox_exists" => "`mailtrail mailbox list` shows it",
+        "tenant_exists" => "leave --id out, and one is made",
+        "already_running" => "wait until that has ended",
+        _ => "look at what is recorded before trying again",
+    }
 }
 
 #[cfg(test)]

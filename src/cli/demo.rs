@@ -52,6 +52,21 @@ pub fn run(context: Context) -> Result<()> {
     (config.enforcement_days, config.messages_days, config.activity_days) = (None, None, None);
     // A scratch directory may be small.
     config.disk_reserve = 0;
+    // `mailtrail config` shows what is in force here too.
+    let forced = [
+        ("data", config.data.display().to_string()),
+        ("authserv_ids", AUTHSERV_IDS.to_owned()),
+        ("retention_days", "forever".to_owned()),
+        ("enforcement_retention_days", String::new()),
+        ("messages_retention_days", String::new()),
+        ("activity_retention_days", "forever".to_owned()),
+        ("disk_reserve", "0".to_owned()),
+    ];
+    for (key, value) in forced {
+        for given in config.given.iter_mut().filter(|given| given.key == key) {
+            (given.value, given.origin) = (value.clone(), "demo".to_owned());
+        }
+    }
     let data = config.data.clone();
     let shown = (|| {
         let made = make(&config, EMAIL, "Demo", None)?;

@@ -14,10 +14,13 @@ const FILES: &[(&str, &str)] = &[
     ("mailtrail.db", "the database, with a -wal and a -shm beside it while it is served"),
     ("mailtrail.lock", "held by the process that serves"),
     ("mailtrail.sock", "where the command line speaks to it"),
-    ("issuer.key", "signs the licenses; in no backup"),
+    ("issuer.key, issuer.pub", "sign and verify the licenses; in no backup"),
+    ("license.key", "the license that init made; in no backup"),
     ("checkpoint.key", "signs the checkpoints; in no backup"),
     ("served-with", "names the configuration file that it was last served with, for the commands"),
     ("checkpoint", "the last checkpoint: a database that was rolled back is not served"),
+    ("ballast", "64 MiB that are given up when the disk is full, to clean up in"),
+    ("backups", "what backup_every makes, unless backup_directory names another place"),
 ];
 
 const EXIT_STATUS: &[(&str, &str)] = &[
@@ -25,7 +28,16 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ("1", "your input"),
     ("2", "our trouble"),
     ("3", "does not verify"),
-    ("70, 74, 78", "serve, witness: internal; input/output; configuration or data refused"),
+    ("70, 74", "serve, witness: internal; input/output"),
+    (
+        "75",
+        "serve, witness: the directory is in use for a while; record --sysexits: try again, for all but the message",
+    ),
+    (
+        "78",
+        "serve, witness: command line, configuration or data refused, or another server has the directory",
+    ),
+    ("65", "record --sysexits: no mail message, which goes back"),
 ];
 
 pub fn completions(shell: Shell) -> Result<()> {

@@ -45,7 +45,7 @@ pub use arguments::command;
 use arguments::{Arguments, CheckpointCommand, Command};
 use configuration::Found;
 use table::Column;
-use terminal::{print, tell, visible_line};
+use terminal::{print, tell, tell_json, visible_line, width, wrapped};
 
 /// Everything a command needs besides its own arguments.
 struct Context {
@@ -62,10 +62,10 @@ struct Context {
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = settings_first(arguments);
     let reader = Reader::of(&arguments);
-    let is_json = arguments.iter().any(|argument| argument == "--json");
+    let is_json = is_json(&arguments);
     let arguments = match Arguments::parse(&arguments) {
         Ok(arguments) => arguments,
-        Err(error) => return show_usage(&error, reader, is_json),
+        Err(error) => return show_usage(&error, &arguments, reader),
     };
     client::who_asks();
     // What we make is ours alone, whatever the shell's umask.
@@ -83,11 +83,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 true => {
                     told.lines().filter(|line| !line.is_empty()).for_each(|line| tell(&format!("<3>{line}")))
                 }
+                false if is_json => tell_json(&told),
                 false => tell(&told),
             }
             ExitCode::from(reader.code(&error))
         }
     }
+}
+
+fn is_json(arguments: &[OsString]) -> bool {
+    arguments.iter().any(|argument| argument == "--json")
 }
 
 /// Who reads the exit code.
@@ -156,7 +161,8 @@ fn told_error(message: &str, code: &str, hint: &str, is_json: bool) -> String {
 }
 
 /// clap's own message (help, version, a wrong argument) with our exit codes, and one hint.
-fn show_usage(error: &clap::Error, reader: Reader, is_json: bool) -> ExitCode {
+fn show_usage(error: &clap::Error, arguments: &[OsString], reader: Reader) -> ExitCode {
+    let is_json = is_json(arguments);
     if !error.use_stderr() {
         // Our own words, with clap's own colours.
         let _ = error.print();
@@ -165,18 +171,40 @@ fn show_usage(error: &clap::Error, reader: Reader, is_json: bool) -> ExitCode {
     let told = error.render().to_string();
     // Its own hint is left out: there is ours.
     let message = told.split("\n\nFor more information").next().unwrap_or_default();
-    let message = message.strip_prefix("error: ").unwrap_or(message).trim_end();
-    let hint = "`mailtrail --help` lists the commands, `mailtrail COMMAND --help` what one takes";
+    // So is how a flag that there is none of would be written as a value.
+    let told: Vec<&str> = message.split("\n\n").filter(|part| !part.contains("tip: to pass")).collect();
+    let message = told.join("\n\n");
+    let message = message.strip_prefix("error: ").unwrap_or(&message).trim_end();
+    let command = command_of(arguments);
+    let hint = match command.contains(' ') {
+        true => format!("`{command} --help` says what it takes"),
+        false => "`mailtrail --help` lists the commands".to_owned(),
+    };
     let is_help = error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-    tell(&match is_help && !is_json {
-        true => format!("{message}\n\nhint: {hint}"),
-        false => told_error(message, "usage", hint, is_json),
-    });
+    match (is_json, is_help) {
+        (true, _) => tell_json(&told_error(message, "usage", &hint, is_json)),
+        (false, true) => tell(&format!("{message}\n\nhint: {hint}")),
+        (false, false) => tell(&told_error(message, "usage", &hint, is_json)),
+    }
     ExitCode::from(match reader {
         Reader::Person => 1,
         Reader::Unit => 78,
         Reader::Mail => 75,
     })
+}
+
+/// The words of the command that was meant, as far as they are some.
+fn command_of(arguments: &[OsString]) -> String {
+    let mut words = vec!["mailtrail"];
+    let command = command();
+    let mut at = &command;
+    for argument in arguments.iter().filter_map(|argument| argument.to_str()) {
+        if let Some(child) = at.find_subcommand(argument) {
+            words.push(child.get_name());
+            at = child;
+        }
+    }
+    words.join(" ")
 }
 
 fn exit_code(error: &Error) -> u8 {
@@ -198,7 +226,7 @@ fn exit_code(error: &Error) -> u8 {
         | Error::Database(_)
         | Error::Io { .. }
         | Error::Internal(_) => 2,
-        Error::Mismatch(_) => 3,
+        Error::Mismatch(_) | Error::Unsettled { .. } => 3,
     }
 }
 
@@ -222,6 +250,13 @@ fn sysexits(error: &Error) -> u8 {
 }
 
 fn run(arguments: Arguments) -> Result<()> {
+    // Left aside in silence, it would delete everybody's rows where one workspace was named.
+    if arguments.workspace.is_some() && arguments.command.is_of_all_workspaces() {
+        return Err(Error::usage(
+            "--workspace: this command is about all workspaces together",
+            "leave --workspace out",
+        ));
+    }
     let mut flags = Vec::new();
     for pair in &arguments.set {
         let Some((key, value)) = pair.split_once('=') else {
@@ -387,5 +422,13 @@ impl Context {
     /// The object with `--json`, else the words.
     fn answer(&self, value: &Value, words: impl FnOnce(&Value) -> String) -> Result<()> {
         if self.json { print(&value.to_string()) } else { print(words(value).trim_end()) }
+    }
+
+    /// `answer`, where the words are sentences: they are broken to fit a terminal.
+    fn say(&self, value: &Value, words: impl FnOnce(&Value) -> String) -> Result<()> {
+        self.answer(value, |value| match width() {
+            Some(columns) if !self.is_wide => wrapped(&words(value), columns),
+            _ => words(value),
+        })
     }
 }

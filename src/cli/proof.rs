@@ -46,7 +46,7 @@ pub fn verify(context: &Context, file: Option<&Path>, pins: Option<&Path>, seen:
             found["ok"] = false.into();
         }
     }
-    context.answer(&found, |found| {
+    context.say(&found, |found| {
         let mut lines: Vec<String> = Vec::new();
         if is_as_recorded {
             lines.push(format!(
@@ -82,13 +82,14 @@ pub fn verify(context: &Context, file: Option<&Path>, pins: Option<&Path>, seen:
         None | Some(0) => Ok(()),
         Some(_) => {
             let last = match found["last_unseen"].as_i64() {
-                Some(last) => format!("--removals-seen {last}"),
-                None => "--removals-seen once it has its row of control".to_owned(),
+                Some(last) => format!("`--removals-seen {last}`"),
+                None => "`--removals-seen` once it has its row of control".to_owned(),
             };
-            Err(Error::Mismatch(format!(
-                "rows of before the pin were removed otherwise than by the retention on record then: look at each that \
-                 is marked, and say so with {last}"
-            )))
+            Err(Error::Unsettled {
+                message: "rows of before the pin were removed otherwise than by the retention on record then"
+                    .into(),
+                hint: format!("look at each that is marked, and say so with {last}"),
+            })
         }
     }
 }
@@ -300,7 +301,7 @@ pub fn erase(context: &Context, erase: &Erase) -> Result<()> {
         }
         directory.finish()?;
     }
-    context.answer(&told, |told| {
+    context.say(&told, |told| {
         let mut lines = erased(told, *dry_run);
         if let (Some(directory), [_, ..]) = (certificates, proofs) {
             lines.push(format!("the certificates are in {}", directory.display()));

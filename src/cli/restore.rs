@@ -137,7 +137,7 @@ pub fn restore(context: &Context, file: &Path, dry_run: bool, keep_keys: bool) -
         "Accounts, roles and passwords are those of {}: look at `mailtrail user list` for who was removed since.",
         backup.as_of
     ));
-    context.answer(&shown, |shown| words(shown, dry_run))
+    context.say(&shown, |shown| words(shown, dry_run))
 }
 
 fn words(shown: &Value, dry_run: bool) -> String {

@@ -107,7 +107,8 @@ fn cut(text: &str, most: usize) -> String {
 pub fn card(value: &Value) -> String {
     let Some(members) = value.as_object() else { return cell(value) };
     let width = members.keys().map(|name| name.width()).max().unwrap_or(0);
-    members.iter().map(|(name, value)| format!("{name:<width$}  {}\n", cell(value))).collect()
+    let shown = |value: &Value| if value == "" { "-".to_owned() } else { cell(value) };
+    members.iter().map(|(name, value)| format!("{name:<width$}  {}\n", shown(value))).collect()
 }
 
 /// A value in one line. What a terminal would obey is shown: senders choose some of these texts.

@@ -7,7 +7,10 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
+
+use unicode_width::UnicodeWidthStr;
 
 use crate::error::{Error, Result};
 
@@ -34,17 +37,66 @@ pub fn write_out(bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// Says a line on standard error. Where that is gone there is nobody to tell.
+/// Says something on standard error, in lines that fit the terminal. Where that is gone there is nobody to tell.
 pub fn tell(line: &str) {
+    let mut err = std::io::stderr().lock();
+    let line = match columns_of(&err) {
+        Some(columns) => Cow::Owned(wrapped(&visible(line), columns)),
+        None => Cow::Borrowed(line),
+    };
+    let _ = writeln!(err, "{line}");
+}
+
+/// Says a line of JSON on standard error, which is one line however narrow the terminal.
+pub fn tell_json(line: &str) {
     let mut err = std::io::stderr().lock();
     let line = if err.is_terminal() { visible(line) } else { Cow::Borrowed(line) };
     let _ = writeln!(err, "{line}");
 }
 
+/// Breaks lines between words where they are wider than the terminal. What stands in backticks is to be copied, and is
+/// never broken here; a word that is wider than the terminal neither.
+pub fn wrapped(text: &str, columns: usize) -> String {
+    let lines = text.split('\n').map(|line| {
+        let mut taken = 0;
+        let mut out = String::with_capacity(line.len() + 4);
+        for word in words(line) {
+            if taken > 0 && taken + word.trim_end().width() > columns {
+                out.truncate(out.trim_end().len());
+                out.push('\n');
+                taken = 0;
+            }
+            out.push_str(word);
+            taken += word.width();
+        }
+        out
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The words of a line, each with the blanks behind it.
+fn words(line: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let (mut begin, mut is_command, mut is_blank) = (0, false, true);
+    for (at, c) in line.char_indices() {
+        if c != ' ' && is_blank && at > begin && !is_command && !line[begin..at].trim().is_empty() {
+            words.push(&line[begin..at]);
+            begin = at;
+        }
+        is_blank = c == ' ';
+        is_command ^= c == '`';
+    }
+    words.push(&line[begin..]);
+    words
+}
+
 /// Columns of the terminal that standard output is; `None`: it is none.
 pub fn width() -> Option<usize> {
-    let out = std::io::stdout();
-    let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out));
+    columns_of(&std::io::stdout())
+}
+
+fn columns_of(end: &(impl IsTerminal + AsFd)) -> Option<usize> {
+    let size = end.is_terminal().then(|| rustix::termios::tcgetwinsize(end));
     size.map(|size| size.ok().map_or(80, |size| usize::from(size.ws_col)))
         .map(|width| if width == 0 { 80 } else { width })
 }
@@ -153,6 +205,19 @@ mod tests {
         let value = serde_json::json!({ "name": "\u{9b}31m \u{202e} \u{e0041}" });
         let read: serde_json::Value = serde_json::from_str(&visible(&value.to_string())).expect("JSON");
         assert_eq!(read, value);
+    }
+
+    #[test]
+    fn lines_break_between_words_and_never_in_a_command() {
+        for (columns, expected) in [
+            (80, "hint: make one with `mailtrail init --email A@B`, or name another\n\n  as it is"),
+            (40, "hint: make one with\n`mailtrail init --email A@B`, or name\nanother\n\n  as it is"),
+            (10, "hint: make\none with\n`mailtrail init --email A@B`,\nor name\nanother\n\n  as it is"),
+        ] {
+            let text = "hint: make one with `mailtrail init --email A@B`, or name another\n\n  as it is";
+            assert_eq!(wrapped(text, columns), expected, "{columns}");
+        }
+        assert_eq!(wrapped("日本 日本 日本", 9), "日本 日本\n日本");
     }
 
     #[test]

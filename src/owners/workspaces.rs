@@ -1,4 +1,4 @@
-//! Workspaces: the boundary nobody looks across.
+//! Workspaces: each sees its own rows alone; the operator sees all.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;

@@ -3,6 +3,7 @@
 use mailtrail::http::Method;
 use serde_json::{Value, json};
 
+use crate::support::process::mailtrail;
 use crate::support::{START, Server, edit_rows, time};
 
 #[test]
@@ -41,6 +42,9 @@ fn a_wrong_count_is_named_and_put_right_on_request() {
     ]);
     assert_eq!(found["miscounts"], expected);
     assert_eq!(server.get("/v1/enforcement/events?action=blocked").json()["total"], 7);
+    let told = mailtrail(&server.config().data, &["check"]).output().expect("a command");
+    let told = (told.status.code(), String::from_utf8_lossy(&told.stderr).into_owned());
+    assert!(told.0 == Some(3) && told.1.contains("hint: `mailtrail check --repair`"), "{told:?}");
 
     assert_eq!(check(&server, json!({ "repair": true }))["repaired"], 2);
     assert_eq!(check(&server, Value::Null)["ok"], true);

@@ -258,6 +258,37 @@ fn a_filter_that_a_log_has_not_is_refused_and_mailbox_means_the_mailbox_everywhe
 }
 
 #[test]
+fn a_workspace_that_is_named_counts_or_is_refused() {
+    let place = Place::new();
+    run(&place.data(), &["workspace", "create", "--name", "Other"]);
+    run(&place.data(), &["mailbox", "create", "--address", "ada@example.org", "--workspace", "Other"]);
+    let shown = place.run(&["stats", "--workspace", "other"]);
+    let workspaces = shown["workspaces"].as_array().expect("a list");
+    assert_eq!(
+        workspaces.iter().map(|it| (&it["name"], &it["mailboxes"])).collect::<Vec<_>>(),
+        [(&json!("Other"), &json!(1))]
+    );
+    let told = refused(&place.output(&["stats", "--workspace", "nobody's"], ""), 1);
+    assert!(told.contains("`mailtrail workspace list`"), "{told}");
+    // These are about all workspaces: what was named would be left aside in silence.
+    for arguments in [
+        &["retention", "run"][..],
+        &["retention", "set", "enforcement", "30"],
+        &["license", "list"],
+        &["query", "control"],
+        &["verify"],
+        &["check"],
+        &["clock"],
+        &["config"],
+        &["backup", "x.db"],
+    ] {
+        let told = refused(&place.output(&[arguments, &["--workspace", "Other"]].concat(), ""), 1);
+        assert!(told.contains("leave --workspace out"), "{arguments:?}: {told}");
+    }
+    assert_eq!(place.run(&["retention", "show"])["days"]["enforcement"], Value::Null);
+}
+
+#[test]
 fn what_is_wrong_with_the_command_sends_no_message_back() {
     let place = Place::new();
     run(&place.data(), &["mailbox", "create", "--address", "ada@example.org"]);
@@ -449,6 +480,15 @@ fn each_cause_has_a_hint_of_its_own() {
         (&["health"], 2, "no server runs here"),
         (&["backup", "/nowhere/at/all.db"], 2, "make its directory"),
         (&["bakcup"], 1, "mailtrail --help"),
+        (&["tenant", "create"], 1, "`mailtrail tenant create --help`"),
+        (&["query", "messages", "--limit", "0"], 1, "`mailtrail query --help`"),
+        (&["tenant", "show", "nope"], 1, "`mailtrail tenant list`"),
+        (&["key", "revoke", "nope"], 1, "`mailtrail key list`"),
+        (&["proof", "control", "999"], 1, "`mailtrail query control`"),
+        (&["proof", "activity", "nope"], 1, "`mailtrail query activity --json`"),
+        (&["user", "delete", "ada@example.org"], 1, "makes another owner"),
+        (&["workspace", "delete", "Main"], 1, "`mailtrail workspace set`"),
+        (&["clock", "accept"], 1, "nothing is to be done"),
         (
             &["serve", "--set", "backup_every=24h", "--set", "backup_directory=/proc/none"],
             78,
@@ -557,6 +597,53 @@ fn query_shows_as_many_as_are_asked_for_and_says_where_there_are_more() {
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(told.contains(named) && told.contains("hint: "), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn a_list_of_controls_says_that_there_are_more_only_where_there_are() {
+    let place = Place::new();
+    run(&place.data(), &["retention", "set", "enforcement", "30"]);
+    run(&place.data(), &["retention", "set", "enforcement", "40"]);
+    let n = place.rows(&["query", "control"]).len();
+    assert!(n >= 2, "{n}");
+    for (limit, says_more) in [(n - 1, true), (n, false), (n + 1, false)] {
+        let output = place.output(&["query", "control", "--limit", &limit.to_string()], "");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(told.contains("there are more"), says_more, "{limit} of {n}: {told}");
+    }
+}
+
+#[test]
+fn the_manual_page_names_every_file_of_the_data_directory_and_every_exit_code_of_the_readme() {
+    let place = Place::new();
+    let file = place.at("mailtrail.toml");
+    std::fs::write(&file, "backup_every = \"24h\"\n").expect("a file");
+    let path = file.display().to_string();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--config", &path];
+    let server = Serving::spawn(mailtrail(&place.data(), &serve));
+    run(&place.data(), &["checkpoint"]);
+    let manual = run(&place.data(), &["man"]).replace('\\', "");
+    let files = manual.split("SH FILES").nth(1).expect("its files");
+    let mut n = 0;
+    for file in std::fs::read_dir(place.data()).expect("a directory") {
+        let name = file.expect("a file").file_name().into_string().expect("a name");
+        // What stands beside the database has its name, and an end that the page says.
+        let name = name.strip_prefix("mailtrail.db-").map_or(name.as_str(), |end| match end {
+            "wal" => "-wal",
+            _ => "-shm",
+        });
+        assert!(files.contains(name), "{name} is not in {files}");
+        n += 1;
+    }
+    assert!(n > 8, "{n}");
+    server.stop();
+    let readme = include_str!("../../README.md");
+    let codes = readme.lines().find(|line| line.starts_with("Exit codes: ")).expect("its line");
+    let status = manual.split("SH \"EXIT STATUS\"").nth(1).expect("its codes");
+    let numbers = codes.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
+    for number in numbers {
+        assert!(status.contains(number), "{number} is not in {status}");
     }
 }
 

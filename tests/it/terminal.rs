@@ -156,3 +156,40 @@ fn tables_fit_the_terminal_whatever_people_call_things() {
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(told.contains(user) || told.contains("key test"), "{told}");
 }
+
+#[test]
+fn what_is_told_fits_the_terminal_and_breaks_no_word_and_no_command() {
+    let server = Server::start();
+    for columns in [60, 80, 120] {
+        for arguments in [
+            &["key", "create", "--name", "x", "--scope", "bogus"][..],
+            &["mailbox", "show", "99"],
+            &["config", "--set", "log=debug"],
+            &["query", "messages", "--from", "nonsense"],
+            &["tenant", "create"],
+            &["query", "foo"],
+            &["key", "list"],
+            &["clock"],
+            &["check"],
+            &["verify"],
+        ] {
+            let told = on_a_terminal_of(columns, &server, arguments);
+            let piped = in_a_pipe(&server, arguments);
+            let piped = String::from_utf8_lossy(&piped.stderr).into_owned();
+            for line in told.lines() {
+                assert!(line.chars().count() <= usize::from(columns), "{arguments:?} at {columns}: {line:?}");
+            }
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            if !piped.is_empty() {
+                assert_eq!(words(&told), words(&piped), "{arguments:?} at {columns}");
+            }
+            for command in piped.split('`').skip(1).step_by(2) {
+                assert!(told.contains(command), "{arguments:?} at {columns}: {told}");
+            }
+        }
+        // JSON is one line, however narrow.
+        let told = on_a_terminal_of(columns, &server, &["mailbox", "show", "99", "--json"]);
+        serde_json::from_str::<Value>(told.trim()).unwrap_or_else(|error| panic!("{error}: {told:?}"));
+        assert_eq!(told.trim().lines().count(), 1, "{told}");
+    }
+}
