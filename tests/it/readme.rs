@@ -48,6 +48,8 @@ fn the_routes_that_want_no_caller_are_those_of_the_readme() {
 
 /// What docs/limits.md says, the file that keeps it, and what stands there. Whoever changes one of the two sees the other.
 const LIMITS: &[(&str, &str, &str)] = &[
+    ("400 classes of characters", "messages/guards.rs", "MOST_CLASSES: usize = 4_000"),
+    ("32 messages wait", "messages/guards.rs", "MOST_WAITING: usize = 32"),
     (
         "16 KiB, 64 fields, a target of 8 KiB",
         "http/framing.rs",
