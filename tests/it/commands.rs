@@ -119,6 +119,26 @@ fn config_lists_every_setting_and_marks_those_that_cannot_be() {
 }
 
 #[test]
+fn config_shows_what_is_in_force_in_a_demonstration_too() {
+    let nowhere = tempfile::tempdir().expect("a directory");
+    let mut demo = mailtrail(nowhere.path(), &["demo", "--json", "--listen", "127.0.0.1:0"]);
+    let mut demo =
+        demo.env("TMPDIR", nowhere.path()).stdout(Stdio::piped()).spawn().expect("a demonstration");
+    let mut told = String::new();
+    let mut out = std::io::BufReader::new(demo.stdout.take().expect("its output"));
+    std::io::BufRead::read_line(&mut out, &mut told).expect("a line");
+    let made: Value = serde_json::from_str(&told).expect("JSON");
+    let data = Path::new(made["data"].as_str().expect("a directory"));
+    let shown = run_json(data, &["config"]);
+    assert_eq!(shown["data"], json!({ "value": made["data"], "origin": "demo" }));
+    assert_eq!(shown["disk_reserve"]["value"], "0");
+    let pid = rustix::process::Pid::from_child(&demo);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+    assert!(demo.wait().expect("an end").success());
+    assert!(!data.exists(), "it is gone with it");
+}
+
+#[test]
 fn an_empty_credential_is_no_default() {
     let place = Place::new();
     std::fs::write(place.at("mailtrail.checkpoint_key"), "\n").expect("a file");
