@@ -55,6 +55,7 @@ pub struct Session {
     pub user: Option<i64>,
     pub by: By,
     pub standing: Standing,
+    /// Of the operator those of the workspace that was named, or none.
     roles: Vec<(i64, Role)>,
 }
 
@@ -72,6 +73,8 @@ pub struct Admin {
 enum Reach {
     /// The operator.
     All,
+    /// The operator, who named a workspace: nothing else is meant.
+    One(i64),
     Workspaces(Vec<(i64, Role)>),
 }
 
@@ -96,11 +99,11 @@ impl Session {
         &self.roles
     }
 
-    /// The role in a workspace; the operator owns them all.
+    /// The role in a workspace; the operator owns them all, or the one that was named.
     pub fn role(&self, workspace: i64) -> Option<Role> {
         match self.user {
-            None => Some(Role::Owner),
-            Some(_) => self.roles.iter().find(|(id, _)| *id == workspace).map(|(_, role)| *role),
+            None if self.roles.is_empty() => Some(Role::Owner),
+            _ => self.roles.iter().find(|(id, _)| *id == workspace).map(|(_, role)| *role),
         }
     }
 }
@@ -111,14 +114,23 @@ impl Admin {
         Self { by, log_id: OPERATOR.into(), standing: Standing::operator(app), reach: Reach::All }
     }
 
+    /// The operator, also of a request: where it names a workspace, whoever asks sees that one alone.
+    fn of_operator(app: &App, request: &Request) -> Result<Self> {
+        let admin = Self::operator(app, operator(app, request));
+        let Some(named) = request.header(WORKSPACE_HEADER) else { return Ok(admin) };
+        let workspace = app.store.read(|snapshot| admin.workspace(snapshot, Some(named)))?;
+        Ok(Self { reach: Reach::One(workspace), ..admin })
+    }
+
     pub fn is_operator(&self) -> bool {
-        matches!(self.reach, Reach::All)
+        matches!(self.reach, Reach::All | Reach::One(_))
     }
 
     /// The role in a workspace, `None` where this caller administers nothing.
     pub fn role(&self, workspace: i64) -> Option<Role> {
         match &self.reach {
             Reach::All => Some(Role::Owner),
+            Reach::One(named) => (*named == workspace).then_some(Role::Owner),
             Reach::Workspaces(list) => list.iter().find(|(id, _)| *id == workspace).map(|(_, role)| *role),
         }
     }
@@ -140,6 +152,7 @@ impl Admin {
     pub fn must_run_the_appliance(&self) -> Result<()> {
         match self.role(FIRST_WORKSPACE) {
             Some(_) => Ok(()),
+            None if self.is_operator() => Ok(()),
             None => Err(Error::Forbidden(
                 "this concerns the whole appliance; only the operator and the first workspace's admins may do it".into(),
             )),
@@ -166,6 +179,7 @@ impl Admin {
         }
         match &self.reach {
             Reach::Workspaces(list) if list.len() == 1 => Ok(list[0].0),
+            Reach::One(named) => Ok(*named),
             Reach::All => only_workspace(connection),
             Reach::Workspaces(_) => Err(several()),
         }
@@ -183,10 +197,12 @@ impl Admin {
         after: i64,
         limit: i64,
     ) -> Result<Vec<workspaces::Workspace>> {
-        let Reach::Workspaces(list) = &self.reach else {
-            return workspaces::page(connection, after, limit);
+        let mut keys: Vec<i64> = match &self.reach {
+            Reach::All => return workspaces::page(connection, after, limit),
+            Reach::One(named) => vec![*named],
+            Reach::Workspaces(list) => list.iter().map(|(key, _)| *key).collect(),
         };
-        let mut keys: Vec<i64> = list.iter().map(|(key, _)| *key).filter(|key| *key > after).collect();
+        keys.retain(|key| *key > after);
         keys.sort_unstable();
         let found = keys.into_iter().map(|key| workspaces::find_by_key(connection, key));
         found.filter_map(Result::transpose).take(usize::try_from(limit).unwrap_or(usize::MAX)).collect()
@@ -196,7 +212,7 @@ impl Admin {
     pub fn count_workspaces(&self, connection: &Connection) -> Result<i64> {
         match &self.reach {
             Reach::All => workspaces::count(connection),
-            Reach::Workspaces(_) => Ok(self.workspaces(connection)?.len() as i64),
+            Reach::One(_) | Reach::Workspaces(_) => Ok(self.workspaces(connection)?.len() as i64),
         }
     }
 }
@@ -289,9 +305,8 @@ pub fn anonymous(app: &App, request: &Request) -> By {
 /// The API key of a request, with `scope`.
 pub fn caller(app: &App, request: &Request, scope: Scope) -> Result<Caller> {
     if is_operator(app, request) {
-        let named = request.header(WORKSPACE_HEADER);
-        let admin = Admin::operator(app, operator(app, request));
-        let workspace = app.store.read(|snapshot| admin.workspace(snapshot, named))?;
+        let admin = Admin::of_operator(app, request)?;
+        let workspace = app.store.read(|snapshot| admin.workspace(snapshot, None))?;
         let standing = Standing::operator(app);
         return Ok(Caller { workspace, by: admin.by, is_operator: true, log_id: OPERATOR.into(), standing });
     }
@@ -329,8 +344,9 @@ fn or_nobody(error: Error) -> Error {
 /// The session of a request.
 pub fn session(app: &App, request: &Request) -> Result<Session> {
     if is_operator(app, request) {
-        let standing = Standing::operator(app);
-        return Ok(Session { user: None, by: operator(app, request), standing, roles: Vec::new() });
+        let Admin { by, standing, reach, .. } = Admin::of_operator(app, request)?;
+        let roles = if let Reach::One(named) = reach { vec![(named, Role::Owner)] } else { Vec::new() };
+        return Ok(Session { user: None, by, standing, roles });
     }
     let user = sessions::authenticate(app, request)?;
     let roles = app.store.read(|snapshot| crate::owners::users::roles(snapshot, user.key))?;
@@ -342,7 +358,7 @@ pub fn session(app: &App, request: &Request) -> Result<Session> {
 /// Whoever may change settings: an `admin` key, the session of an owner or admin, or the operator.
 pub fn admin(app: &App, request: &Request) -> Result<Admin> {
     if is_operator(app, request) {
-        return Ok(Admin::operator(app, operator(app, request)));
+        return Admin::of_operator(app, request);
     }
     if request.header("authorization").is_some() {
         let caller = caller(app, request, Scope::ADMIN)?;

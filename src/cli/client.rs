@@ -480,7 +480,7 @@ fn refusal(answer: Answer) -> Error {
     }
     let hint = match (body["hint"].as_str(), status) {
         (Some(hint), _) => hint.to_owned(),
-        (None, _) if message.starts_with("workspace_id: is required") => {
+        (None, _) if message.starts_with("workspace_id: ") => {
             "name it with --workspace; `mailtrail workspace list` shows them".into()
         }
         (None, 402) => "issue a license with `mailtrail license issue --holder NAME`".into(),

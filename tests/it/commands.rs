@@ -290,6 +290,27 @@ fn a_workspace_that_is_named_counts_or_is_refused() {
     );
     let told = refused(&place.output(&["stats", "--workspace", "nobody's"], ""), 1);
     assert!(told.contains("`mailtrail workspace list`"), "{told}");
+    // What is named by its number is looked for there alone.
+    let all = place.run(&["workspace", "list"]);
+    let first = all["workspaces"].as_array().expect("a list").iter().find(|it| it["name"] != "Other");
+    let first = first.expect("the first workspace")["id"].as_str().expect("an id");
+    let project = place.run(&["project", "create", "--name", "Letters", "--workspace", first]);
+    let project = project["id"].as_str().expect("an id");
+    for (arguments, owner, other) in [
+        (&["mailbox", "show", "1"][..], "Other", first),
+        (&["mailbox", "set", "1", "--daily-send-limit", "5"], "Other", first),
+        (&["mailbox", "hold", "1"], "Other", first),
+        (&["query", "messages", "--mailbox", "1"], "Other", first),
+        (&["project", "show", project], first, "Other"),
+        (&["query", "activity", "--project", project], first, "Other"),
+    ] {
+        for elsewhere in [other, "nobody's"] {
+            let told = refused(&place.output(&[arguments, &["--workspace", elsewhere][..]].concat(), ""), 1);
+            assert!(told.contains("hint: "), "{arguments:?} of {elsewhere}: {told}");
+        }
+        run(&place.data(), &[arguments, &["--workspace", owner][..]].concat());
+    }
+    refused(&place.output(&["workspace", "list", "--workspace", "nobody's"], ""), 1);
     // These are about all workspaces: what was named would be left aside in silence.
     for arguments in [
         &["retention", "run"][..],
