@@ -398,13 +398,7 @@ const ROWS: &[(&str, &str, &str, Who, u16, u16)] = &[
 const OTHERWISE: &[(&str, &str, u16, &str)] = &[
     ("GET /api/v1/me", "operator", 401, "the operator is no person"),
     ("PUT /api/v1/me/password", "operator", 401, "the operator is no person"),
-    ("POST /v1/tenants/{tenant_id}/mailboxes", "operator", 422, "has no way to say which of the workspaces"),
-    (
-        "PATCH /v1/tenants/{tenant_id}/mailboxes/{mailbox_id}",
-        "operator",
-        422,
-        "has no way to say which of the workspaces",
-    ),
+    ("DELETE /api/v1/admin/workspaces/{id}", "operator", 404, "another workspace is the one that is named"),
     ("DELETE /api/v1/admin/workspaces/{id}", "admin", 403, "only an owner ends a workspace"),
     ("POST /api/v1/admin/epochs", "admin", 403, "only an owner changes what every pin and witness knows"),
     ("POST /api/v1/admin/epochs", "key admin", 403, "only an owner changes what every pin and witness knows"),
