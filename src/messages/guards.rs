@@ -5,8 +5,9 @@
 //! together spend a bounded number of steps on a message.
 //!
 //! To compile is work, too, and takes more memory than what comes of it. So one policy is compiled at a time, and one is
-//! looked at that somebody wants to put. Whoever writes policies that drive each other out makes their own mail wait:
-//! a stated number of messages does, and the turns of the others are free for the mail of others.
+//! looked at that somebody wants to put. Large policies have a place of their own to be kept in, and are compiled behind
+//! each other: whoever writes some that drive each other out makes the mail to such mailboxes wait, a stated number of
+//! messages, and neither drives other policies out nor takes all turns of the mail to them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,10 +25,12 @@ use crate::store::Snapshot;
 pub const LARGEST_POLICY: usize = 8 << 20;
 /// Classes of characters in all patterns of a policy, as `matching::classes` counts them.
 const MOST_CLASSES: usize = 4_000;
-/// Messages that wait for a policy to be compiled: of the turns of mail over the Unix socket a third is left.
-const MOST_WAITING: usize = 32;
-/// Bytes of all policies that are kept compiled.
-const MOST_KEPT: usize = 64 << 20;
+/// Bytes of the patterns of a policy past which it is a large one: to compile fewer takes some milliseconds.
+const LARGE: usize = 1 << 20;
+/// Messages that wait for a large policy to be compiled: of the turns of mail over the Unix socket two thirds are left.
+const MOST_WAITING: usize = 16;
+/// Bytes of all policies that are kept compiled, of the large ones and of the others each.
+const MOST_KEPT: usize = 32 << 20;
 /// What a byte of a policy's document may take in memory: a list of one-letter words takes the most.
 const DOCUMENT_FACTOR: usize = 16;
 
@@ -65,6 +68,7 @@ pub struct Compiled {
     /// have more: the others are compiled for each text.
     guards: Vec<Pattern>,
     bytes: usize,
+    is_large: bool,
 }
 
 impl Compiled {
@@ -80,7 +84,7 @@ impl Compiled {
             guards.push(pattern);
         }
         let bytes = taken.min(LARGEST_POLICY) + DOCUMENT_FACTOR * document_bytes;
-        Ok(Self { version, policy, guards, bytes })
+        Ok(Self { version, policy, guards, bytes, is_large: taken > LARGE })
     }
 
     /// The reason of the first content guard that one of the texts runs into; `TOO_COSTLY` where that cannot be said at
@@ -115,7 +119,8 @@ pub const TOO_COSTLY: &str = "guards_too_costly";
 #[derive(Default)]
 pub struct Kept {
     policies: Mutex<Policies>,
-    compiling: Gate,
+    compiling: Mutex<()>,
+    compiling_large: Gate,
 }
 
 /// Lets one in at a time, and a stated number wait.
@@ -131,7 +136,7 @@ impl Gate {
     fn enter<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let there = There(&self.n_there);
         if there.0.fetch_add(1, Ordering::Relaxed) > MOST_WAITING {
-            let message = "too many messages wait for the policies of their mailboxes to be compiled";
+            let message = "too many messages wait for large policies to be compiled";
             return Err(Error::Unavailable { retry_after: 1, message: message.to_owned() });
         }
         let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
@@ -152,6 +157,9 @@ impl Drop for There<'_> {
 struct Policies {
     by_mailbox: HashMap<i64, (Arc<Compiled>, u64)>,
     bytes: usize,
+    bytes_of_large: usize,
+    /// Versions that turned out to be large, by mailbox, also where they are not kept.
+    large: HashMap<i64, i64>,
     /// How often one was used so far: what was used at a lower number was used longer ago.
     n_uses: u64,
 }
@@ -175,15 +183,20 @@ impl Kept {
         policies.n_uses += 1;
         let now = policies.n_uses;
         policies.forget(mailbox);
+        let is_large = compiled.is_large;
+        if is_large {
+            policies.large.insert(mailbox, compiled.version);
+        }
         if compiled.bytes > MOST_KEPT {
             return;
         }
-        policies.bytes += compiled.bytes;
+        *policies.bytes_of(is_large) += compiled.bytes;
         policies.by_mailbox.insert(mailbox, (compiled, now));
-        while policies.bytes > MOST_KEPT {
-            let oldest = policies.by_mailbox.iter().min_by_key(|(_, (_, used))| *used).map(|(id, _)| *id);
+        while *policies.bytes_of(is_large) > MOST_KEPT {
+            let alike = policies.by_mailbox.iter().filter(|(_, (compiled, _))| compiled.is_large == is_large);
+            let oldest = alike.min_by_key(|(_, (_, used))| *used).map(|(id, _)| *id);
             let Some(oldest) = oldest else { break };
-            policies.forget(oldest);
+            policies.leave(oldest);
         }
     }
 
@@ -191,12 +204,40 @@ impl Kept {
     pub fn forget(&self, mailbox: i64) {
         self.lock().forget(mailbox);
     }
+
+    fn is_large(&self, mailbox: i64, version: i64) -> bool {
+        self.lock().large.get(&mailbox) == Some(&version)
+    }
+
+    /// Compiles behind others of the same kind. One that is not known yet goes with the small ones, once.
+    ///
+    /// # Errors
+    /// Those of `compile`; `Unavailable` where too many wait for large ones.
+    fn in_turn<T>(&self, mailbox: i64, version: i64, compile: impl FnOnce() -> Result<T>) -> Result<T> {
+        if !self.is_large(mailbox, version) {
+            let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+            if !self.is_large(mailbox, version) {
+                return compile();
+            }
+        }
+        self.compiling_large.enter(compile)
+    }
 }
 
 impl Policies {
+    fn bytes_of(&mut self, is_large: bool) -> &mut usize {
+        if is_large { &mut self.bytes_of_large } else { &mut self.bytes }
+    }
+
     fn forget(&mut self, mailbox: i64) {
+        self.leave(mailbox);
+        self.large.remove(&mailbox);
+    }
+
+    /// It is kept no longer.
+    fn leave(&mut self, mailbox: i64) {
         if let Some((compiled, _)) = self.by_mailbox.remove(&mailbox) {
-            self.bytes -= compiled.bytes;
+            *self.bytes_of(compiled.is_large) -= compiled.bytes;
         }
     }
 }
@@ -221,7 +262,7 @@ impl Found {
     /// held, since those who read have few.
     ///
     /// # Errors
-    /// `Unavailable` where too many wait for it.
+    /// `Unavailable` where it is a large one, and too many wait for such.
     pub fn ready(self, app: &App, mailbox: i64) -> Result<Arc<Compiled>> {
         let (version, document) = match self {
             Self::Ready(compiled) => return Ok(compiled),
@@ -229,7 +270,7 @@ impl Found {
         };
         let broken =
             |error: String| Error::Internal(format!("the stored policy of mailbox {mailbox}: {error}"));
-        app.policies.compiling.enter(|| {
+        app.policies.in_turn(mailbox, version, || {
             // By another who went before.
             if let Some(kept) = app.policies.get(mailbox, version) {
                 return Ok(kept);
@@ -279,6 +320,31 @@ mod tests {
         assert_eq!(check(&n_of("\\d\\s", 100)), Ok(()));
         let (at, _) = check(&guards(&"\\w{0}".repeat(9), 50)).unwrap_err();
         assert_eq!(at, 44, "all guards of a policy are charged together");
+    }
+
+    #[test]
+    fn large_policies_drive_out_each_other_and_no_small_one() {
+        let kept = Kept::default();
+        let small = Arc::new(Compiled::new(1, policy(guards("wire", 50)), 1000).unwrap());
+        let large = Arc::new(Compiled::new(1, policy(guards("\\pL{19}", 28)), 1000).unwrap());
+        assert!(!small.is_large && large.is_large);
+        kept.put(1, small);
+        for mailbox in 2..=9 {
+            kept.put(mailbox, Arc::clone(&large));
+        }
+        assert!(kept.get(1, 1).is_some() && kept.get(9, 1).is_some() && kept.get(2, 1).is_none());
+        {
+            let policies = kept.lock();
+            let bytes: usize = policies.by_mailbox.values().map(|(compiled, _)| compiled.bytes).sum();
+            assert_eq!(bytes, policies.bytes + policies.bytes_of_large);
+        }
+        // Mail to the large ones waits, however much of it; mail to the others does not.
+        kept.compiling_large.n_there.store(MOST_WAITING + 1, Ordering::SeqCst);
+        assert!(matches!(kept.in_turn(2, 1, || Ok(())), Err(Error::Unavailable { .. })));
+        assert!(kept.in_turn(1, 1, || Ok(())).is_ok());
+        assert!(kept.in_turn(2, 2, || Ok(())).is_ok(), "another version, of which nothing is known");
+        kept.forget(2);
+        assert!(kept.in_turn(2, 1, || Ok(())).is_ok());
     }
 
     #[test]

@@ -49,7 +49,7 @@ fn the_routes_that_want_no_caller_are_those_of_the_readme() {
 /// What docs/limits.md says, the file that keeps it, and what stands there. Whoever changes one of the two sees the other.
 const LIMITS: &[(&str, &str, &str)] = &[
     ("400 classes of characters", "messages/guards.rs", "MOST_CLASSES: usize = 4_000"),
-    ("32 messages wait", "messages/guards.rs", "MOST_WAITING: usize = 32"),
+    ("for these 16 messages wait", "messages/guards.rs", "MOST_WAITING: usize = 16"),
     (
         "16 KiB, 64 fields, a target of 8 KiB",
         "http/framing.rs",
@@ -124,7 +124,7 @@ const LIMITS: &[(&str, &str, &str)] = &[
     ("1 MiB compiled each and 8 MiB together", "messages/guards.rs", "LARGEST_POLICY: usize = 8 << 20"),
     ("67 million steps", "messages/matching.rs", "Self(1 << 26)"),
     ("or eight bytes of text", "messages/matching.rs", "BYTES_A_STEP: usize = 8"),
-    ("| 64 MiB, the latest used", "messages/guards.rs", "MOST_KEPT: usize = 64 << 20"),
+    ("| 32 MiB, the latest used", "messages/guards.rs", "MOST_KEPT: usize = 32 << 20"),
     ("up to 100 rows one transaction", "jobs/retention.rs", "SMALL: i64 = 100"),
     ("else pieces of 20 to 5,000", "jobs/retention.rs", "PIECES: RangeInclusive<i64> = 20..=5000"),
     (
