@@ -46,6 +46,8 @@ fn login(app: &App, request: &Request) -> Result<Response> {
     let by = as_person(&user, by);
     let shown = show(app, &user);
     let token = app.store.write(move |tx| {
+        // The password may have been changed while it was proved: that ended all sessions but this one.
+        let user = as_proved(tx, &user)?;
         let token = sessions::create(tx, user.key)?;
         if let Some(source) = source {
             sources::note(tx, user.key, source)?;

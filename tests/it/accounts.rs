@@ -201,6 +201,46 @@ fn an_account_joins_when_it_accepts_and_nobody_sets_its_password_from_then_on() 
     me(server, &cookie).status(401);
 }
 
+/// The database is held by somebody else meanwhile, so that the new password is recorded after the old one was proved.
+#[test]
+fn a_login_with_the_old_password_does_not_outlive_the_new_one() {
+    let server = Server::start();
+    let made = server.operator(
+        Method::Post,
+        "/api/v1/admin/users",
+        &json!({ "email": "bob@example.org", "role": "admin", "password": PASSWORD }),
+    );
+    let bob = format!("/api/v1/admin/users/{}", made.good().text("id"));
+    let path = server.database();
+    for n in 0..3 {
+        let (old, new) = (format!("{PASSWORD}{n}"), format!("{PASSWORD}{}", n + 1));
+        server.operator(Method::Patch, &bob, &json!({ "password": old })).good();
+        let held = rusqlite::Connection::open(&path).expect("the database");
+        held.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+        std::thread::scope(|scope| {
+            let server = &server;
+            let bob = &bob;
+            let change = scope.spawn(move || {
+                server.operator(Method::Patch, bob, &json!({ "password": new })).status(200);
+            });
+            // Hashed by now, and waiting.
+            std::thread::sleep(std::time::Duration::from_millis(700));
+            let login = scope.spawn(move || {
+                let body = json!({ "email": "bob@example.org", "password": old });
+                server.request(Method::Post, "/api/v1/auth/login").json(&body).send()
+            });
+            std::thread::sleep(std::time::Duration::from_millis(700));
+            held.execute_batch("ROLLBACK").expect("the end");
+            change.join().expect("no panic");
+            let login = login.join().expect("no panic");
+            if let Some(cookie) = login.header("set-cookie") {
+                let cookie = cookie.split(';').next().unwrap_or_default();
+                server.request(Method::Get, "/api/v1/me").cookie(cookie).send().status(401);
+            }
+        });
+    }
+}
+
 #[test]
 fn a_new_account_comes_by_the_same_link() {
     let scene = Scene::new();
