@@ -55,8 +55,7 @@ pub struct Session {
     pub user: Option<i64>,
     pub by: By,
     pub standing: Standing,
-    /// Of the operator those of the workspace that was named, or none.
-    roles: Vec<(i64, Role)>,
+    reach: Reach,
 }
 
 /// Whoever may change settings, with the workspaces where they may.
@@ -78,6 +77,17 @@ enum Reach {
     Workspaces(Vec<(i64, Role)>),
 }
 
+impl Reach {
+    /// The operator owns all that they reach.
+    fn role(&self, workspace: i64) -> Option<Role> {
+        match self {
+            Self::All => Some(Role::Owner),
+            Self::One(named) => (*named == workspace).then_some(Role::Owner),
+            Self::Workspaces(list) => list.iter().find(|(id, _)| *id == workspace).map(|(_, role)| *role),
+        }
+    }
+}
+
 /// The operator, in log lines and notes.
 pub const OPERATOR: &str = "operator";
 
@@ -96,15 +106,15 @@ impl Session {
 
     /// The workspaces of this person, with the role in each, in the order of their keys.
     pub fn roles(&self) -> &[(i64, Role)] {
-        &self.roles
+        match &self.reach {
+            Reach::Workspaces(list) => list,
+            Reach::All | Reach::One(_) => &[],
+        }
     }
 
-    /// The role in a workspace; the operator owns them all, or the one that was named.
+    /// The role in a workspace, `None` where this person is no member.
     pub fn role(&self, workspace: i64) -> Option<Role> {
-        match self.user {
-            None if self.roles.is_empty() => Some(Role::Owner),
-            _ => self.roles.iter().find(|(id, _)| *id == workspace).map(|(_, role)| *role),
-        }
+        self.reach.role(workspace)
     }
 }
 
@@ -114,7 +124,7 @@ impl Admin {
         Self { by, log_id: OPERATOR.into(), standing: Standing::operator(app), reach: Reach::All }
     }
 
-    /// The operator, also of a request: where it names a workspace, whoever asks sees that one alone.
+    /// The operator of a request. One that names a workspace reaches that workspace alone.
     fn of_operator(app: &App, request: &Request) -> Result<Self> {
         let admin = Self::operator(app, operator(app, request));
         let Some(named) = request.header(WORKSPACE_HEADER) else { return Ok(admin) };
@@ -128,11 +138,7 @@ impl Admin {
 
     /// The role in a workspace, `None` where this caller administers nothing.
     pub fn role(&self, workspace: i64) -> Option<Role> {
-        match &self.reach {
-            Reach::All => Some(Role::Owner),
-            Reach::One(named) => (*named == workspace).then_some(Role::Owner),
-            Reach::Workspaces(list) => list.iter().find(|(id, _)| *id == workspace).map(|(_, role)| *role),
-        }
+        self.reach.role(workspace)
     }
 
     /// Refuses an object of a workspace this caller does not administer as if it were not there.
@@ -148,11 +154,17 @@ impl Admin {
         }
     }
 
-    /// What concerns the appliance as a whole is for the operator and the first workspace.
+    /// What concerns the appliance as a whole is for the operator and the first workspace. A workspace that is named
+    /// would be left aside in silence, and retention would delete everybody's rows: so it is refused.
     pub fn must_run_the_appliance(&self) -> Result<()> {
+        if let Reach::One(_) = self.reach {
+            return Err(Error::invalid(
+                WORKSPACE_HEADER,
+                "cannot be given here: this concerns all workspaces together",
+            ));
+        }
         match self.role(FIRST_WORKSPACE) {
             Some(_) => Ok(()),
-            None if self.is_operator() => Ok(()),
             None => Err(Error::Forbidden(
                 "this concerns the whole appliance; only the operator and the first workspace's admins may do it".into(),
             )),
@@ -345,14 +357,14 @@ fn or_nobody(error: Error) -> Error {
 pub fn session(app: &App, request: &Request) -> Result<Session> {
     if is_operator(app, request) {
         let Admin { by, standing, reach, .. } = Admin::of_operator(app, request)?;
-        let roles = if let Reach::One(named) = reach { vec![(named, Role::Owner)] } else { Vec::new() };
-        return Ok(Session { user: None, by, standing, roles });
+        return Ok(Session { user: None, by, standing, reach });
     }
     let user = sessions::authenticate(app, request)?;
     let roles = app.store.read(|snapshot| crate::owners::users::roles(snapshot, user.key))?;
+    let reach = Reach::Workspaces(roles);
     let hash = sha256(sessions::token(app, request).unwrap_or_default().as_bytes());
     let standing = Standing::of_session(app, hash, user.key);
-    Ok(Session { user: Some(user.key), by: by(app, request, Some(user.id), user.email), standing, roles })
+    Ok(Session { user: Some(user.key), by: by(app, request, Some(user.id), user.email), standing, reach })
 }
 
 /// Whoever may change settings: an `admin` key, the session of an owner or admin, or the operator.
@@ -368,8 +380,7 @@ pub fn admin(app: &App, request: &Request) -> Result<Admin> {
     }
     let session = session(app, request).map_err(or_nobody)?;
     let log_id = session.log_id();
-    let mut roles = session.roles;
-    roles.retain(|(_, role)| *role >= Role::Admin);
+    let roles: Vec<_> = session.roles().iter().copied().filter(|(_, role)| *role >= Role::Admin).collect();
     if roles.is_empty() {
         return Err(Error::Forbidden("your role does not allow this action; needed: owner or admin".into()));
     }

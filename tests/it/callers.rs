@@ -525,6 +525,26 @@ fn where_there_are_several_workspaces_the_operator_names_one() {
     assert_eq!(call(&[]), 422);
     assert_eq!(call(&[("mailtrail-workspace", &other)]), 200);
     assert_eq!(call(&[("mailtrail-workspace", &server.workspace)]), 404);
+    // What is about all of them takes none: it would be left aside, and everybody's rows would go.
+    for (method, path, body) in [
+        (Method::Post, "/api/v1/admin/retention/run", &b"{}"[..]),
+        (Method::Get, "/api/v1/admin/retention", b""),
+        (Method::Post, "/api/v1/admin/check", b"{}"),
+        (Method::Get, "/api/v1/admin/verify", b""),
+        (Method::Get, "/api/v1/admin/licenses", b""),
+        (Method::Get, "/api/v1/admin/config", b""),
+        (Method::Get, "/api/v1/admin/controls", b""),
+        (Method::Get, "/metrics", b""),
+    ] {
+        for workspace in [&server.workspace, &other] {
+            let headers = [("mailtrail-workspace", workspace.as_str()), ("content-type", "application/json")];
+            let ask = |headers: &[(&str, &str)]| {
+                let answer = client::call(&server.config().socket(), method, path, headers, body);
+                answer.unwrap_or_else(|error| panic!("{error}")).status
+            };
+            assert_eq!((ask(&headers), ask(&headers[1..])), (422, 200), "{path}");
+        }
+    }
     // To a key the header says nothing.
     let by_key = server.request(Method::Get, &format!("/v1/tenants/{tenant}")).key(&server.key);
     by_key.header("mailtrail-workspace", &other).send().status(404);
