@@ -22,6 +22,7 @@
 pub mod error;
 pub mod time;
 pub mod ids;
+pub mod line;
 pub mod imports;
 pub mod canonical;
 pub mod mask;

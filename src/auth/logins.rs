@@ -6,12 +6,13 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::password::{self, Place};
+use super::password;
 use super::throttle::Attempt;
 use super::{FIRST_WORKSPACE, address, sources};
 use crate::app::App;
 use crate::error::{Error, Result, Unauthenticated};
 use crate::http::Request;
+use crate::line::Place;
 use crate::owners::users::{self, User};
 use crate::store::{By, Note, Tx};
 
@@ -23,7 +24,7 @@ pub struct Turn {
     pub source: Option<IpAddr>,
     email: String,
     attempt: Attempt,
-    place: Place,
+    place: Place<'static>,
 }
 
 impl Turn {

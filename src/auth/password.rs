@@ -4,7 +4,6 @@
 //! logins takes neither the memory nor the handlers. Who comes from where they have logged in before has places of
 //! their own.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use argon2::Argon2;
@@ -12,6 +11,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 
 use crate::error::{Error, Result};
+use crate::line::{Line, Place};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -19,28 +19,15 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 const MOST_WAITING: usize = 8;
 /// Of them and those who come from a known source together.
 const MOST_WITH_KNOWN: usize = 16;
-static WAITING: AtomicUsize = AtomicUsize::new(0);
-
-/// A place in the line of those whose password is looked at.
-pub struct Place(());
+static WAITING: Line = Line::new();
 
 /// Takes a place; refused when too many wait already.
-pub fn place(is_known_source: bool) -> Result<Place> {
+pub fn place(is_known_source: bool) -> Result<Place<'static>> {
     let most = if is_known_source { MOST_WITH_KNOWN } else { MOST_WAITING };
-    let is_free = |waiting: usize| (waiting < most).then_some(waiting + 1);
-    match WAITING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, is_free) {
-        Ok(_) => Ok(Place(())),
-        Err(_) => {
-            let message = "too many people are logging in; try again in a moment".to_owned();
-            Err(Error::Unavailable { retry_after: 1, message })
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        WAITING.fetch_sub(1, Ordering::SeqCst);
-    }
+    WAITING.place(most).ok_or_else(|| Error::Unavailable {
+        retry_after: 1,
+        message: "too many people are logging in; try again in a moment".to_owned(),
+    })
 }
 
 pub const SHORTEST: usize = 10;

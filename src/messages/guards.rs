@@ -4,20 +4,23 @@
 //! policy have one, and so has what is kept of all policies: past that the one that was used longest ago goes. All guards
 //! together spend a bounded number of steps on a message.
 //!
-//! To compile is work, too, and takes more memory than what comes of it. So one policy is compiled at a time, and one is
-//! looked at that somebody wants to put. Large policies have a place of their own to be kept in, and are compiled behind
-//! each other: whoever writes some that drive each other out makes the mail to such mailboxes wait, a stated number of
-//! messages, and neither drives other policies out nor takes all turns of the mail to them.
+//! To compile is work, too, and takes more memory than what comes of it. So one policy is compiled at a time, and one more
+//! is checked before it is put. Large policies are kept apart and compiled apart. Some of them may drive each other out:
+//! then mail to their mailboxes waits, up to a stated number of messages. It drives no small policy out, and leaves turns
+//! for the mail to others.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use regex::{Captures, Regex};
 
 use super::matching::{self, Pattern, Spent, Steps};
 use super::policy::{ContentGuard, Policy};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::json;
+use crate::line::Line;
 use crate::owners::mailboxes;
 use crate::store::Snapshot;
 
@@ -27,7 +30,8 @@ pub const LARGEST_POLICY: usize = 8 << 20;
 const MOST_CLASSES: usize = 4_000;
 /// Bytes of the patterns of a policy past which it is a large one: to compile fewer takes some milliseconds.
 const LARGE: usize = 1 << 20;
-/// Messages that wait for a large policy to be compiled: of the turns of mail over the Unix socket two thirds are left.
+/// Messages at large policies that are compiled, the one at work among them. Two thirds of the turns of mail over the Unix
+/// socket are left.
 const MOST_WAITING: usize = 16;
 /// Bytes of all policies that are kept compiled, of the large ones and of the others each.
 const MOST_KEPT: usize = 32 << 20;
@@ -87,10 +91,13 @@ impl Compiled {
         Ok(Self { version, policy, guards, bytes, is_large: taken > LARGE })
     }
 
-    /// The reason of the first content guard that one of the texts runs into; `TOO_COSTLY` where that cannot be said at
-    /// a bounded cost.
+    /// The reason of the first content guard that one of the texts runs into, as it is or as it is read; `TOO_COSTLY`
+    /// where that cannot be said at a bounded cost.
     pub fn guard_hit(&self, texts: &[String]) -> Result<Option<&str>> {
         let mut steps = Steps::of_a_message();
+        let read: Vec<Cow<'_, str>> = texts.iter().map(|text| as_read(text)).collect();
+        let read = read.iter().filter(|text| matches!(text, Cow::Owned(_))).map(|text| &**text);
+        let texts: Vec<&str> = texts.iter().map(String::as_str).chain(read).collect();
         for (at, guard) in self.policy.content_guards.iter().enumerate() {
             let compiled;
             let pattern = match self.guards.get(at) {
@@ -100,7 +107,7 @@ impl Compiled {
                     &compiled
                 }
             };
-            for text in texts {
+            for text in &texts {
                 match pattern.is_in(text, &mut steps) {
                     Ok(false) => {}
                     Ok(true) => return Ok(Some(&guard.reason)),
@@ -112,6 +119,19 @@ impl Compiled {
     }
 }
 
+/// A text as it is read, for who wraps lines hides no words, and what cannot be seen hides none either: a run of blanks
+/// and line ends is one blank, and characters that are not shown (Unicode's `Default_Ignorable_Code_Point`) are gone.
+fn as_read(text: &str) -> Cow<'_, str> {
+    /// All but a single blank, which stays as it is.
+    static UNSEEN: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r" ?[[\s\p{Default_Ignorable_Code_Point}]--[ ]][\s\p{Default_Ignorable_Code_Point}]*| {2,}",
+        )
+        .expect("a pattern of ours")
+    });
+    UNSEEN.replace_all(text, |run: &Captures<'_>| if run[0].contains(char::is_whitespace) { " " } else { "" })
+}
+
 /// The reason where guards would have to be run for too long over a text.
 pub const TOO_COSTLY: &str = "guards_too_costly";
 
@@ -120,37 +140,8 @@ pub const TOO_COSTLY: &str = "guards_too_costly";
 pub struct Kept {
     policies: Mutex<Policies>,
     compiling: Mutex<()>,
-    compiling_large: Gate,
-}
-
-/// Lets one in at a time, and a stated number wait.
-#[derive(Default)]
-struct Gate {
-    n_there: AtomicUsize,
-    one: Mutex<()>,
-}
-
-impl Gate {
-    /// # Errors
-    /// `Unavailable` where too many wait.
-    fn enter<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let there = There(&self.n_there);
-        if there.0.fetch_add(1, Ordering::Relaxed) > MOST_WAITING {
-            let message = "too many messages wait for large policies to be compiled";
-            return Err(Error::Unavailable { retry_after: 1, message: message.to_owned() });
-        }
-        let _one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
-        work()
-    }
-}
-
-/// One who is at a gate, until it is dropped.
-struct There<'a>(&'a AtomicUsize);
-
-impl Drop for There<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    compiling_large: Mutex<()>,
+    waiting_for_large: Line,
 }
 
 #[derive(Default)]
@@ -220,7 +211,12 @@ impl Kept {
                 return compile();
             }
         }
-        self.compiling_large.enter(compile)
+        let Some(_place) = self.waiting_for_large.place(MOST_WAITING) else {
+            let message = "too many messages wait for large policies to be compiled";
+            return Err(Error::Unavailable { retry_after: 1, message: message.to_owned() });
+        };
+        let _turn = self.compiling_large.lock().unwrap_or_else(PoisonError::into_inner);
+        compile()
     }
 }
 
@@ -339,45 +335,54 @@ mod tests {
             assert_eq!(bytes, policies.bytes + policies.bytes_of_large);
         }
         // Mail to the large ones waits, however much of it; mail to the others does not.
-        kept.compiling_large.n_there.store(MOST_WAITING + 1, Ordering::SeqCst);
+        let waiting: Vec<_> = (0..MOST_WAITING).map(|_| kept.waiting_for_large.place(MOST_WAITING)).collect();
         assert!(matches!(kept.in_turn(2, 1, || Ok(())), Err(Error::Unavailable { .. })));
         assert!(kept.in_turn(1, 1, || Ok(())).is_ok());
         assert!(kept.in_turn(2, 2, || Ok(())).is_ok(), "another version, of which nothing is known");
-        kept.forget(2);
+        drop(waiting);
         assert!(kept.in_turn(2, 1, || Ok(())).is_ok());
     }
 
     #[test]
-    fn one_is_compiled_at_a_time_and_a_stated_number_waits() {
-        let (gate, n_inside, most) = (Gate::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+    fn one_large_policy_is_compiled_at_a_time_and_a_stated_number_waits() {
+        let kept = Kept::default();
+        kept.put(1, Arc::new(Compiled::new(1, policy(guards("\\pL{19}", 28)), 1000).unwrap()));
+        let inside = Mutex::new(());
         std::thread::scope(|scope| {
-            let enter = || {
-                gate.enter(|| {
-                    most.fetch_max(n_inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    // Until all have come.
-                    while gate.n_there.load(Ordering::SeqCst) <= MOST_WAITING
-                        && most.load(Ordering::SeqCst) < 100
-                    {
-                        std::thread::yield_now();
-                    }
-                    n_inside.fetch_sub(1, Ordering::SeqCst);
-                    most.fetch_add(100, Ordering::SeqCst);
-                    Ok(())
+            let compile = || {
+                kept.in_turn(1, 1, || {
+                    let alone = inside.try_lock();
+                    std::thread::yield_now();
+                    Ok(alone.is_ok())
                 })
             };
-            let first: Vec<_> = (0..=MOST_WAITING).map(|_| scope.spawn(enter)).collect();
-            let there = || gate.n_there.load(Ordering::SeqCst);
-            while there() <= MOST_WAITING && most.load(Ordering::SeqCst) < 100 {
-                std::thread::yield_now();
-            }
-            for waited in first {
-                waited.join().expect("no panic").expect("has its turn");
+            let waiting: Vec<_> = (0..MOST_WAITING).map(|_| scope.spawn(compile)).collect();
+            for one in waiting {
+                assert!(one.join().expect("no panic").expect("a turn"), "one inside at a time");
             }
         });
-        assert_eq!(most.into_inner() % 100, 1, "one inside at a time");
-        gate.n_there.store(MOST_WAITING + 1, Ordering::SeqCst);
-        assert!(matches!(gate.enter(|| Ok(())), Err(Error::Unavailable { retry_after: 1, .. })));
-        assert_eq!(gate.n_there.into_inner(), MOST_WAITING + 1, "who is sent away is not counted");
+        let _all: Vec<_> = (0..MOST_WAITING).map(|_| kept.waiting_for_large.place(MOST_WAITING)).collect();
+        let refused = kept.in_turn(1, 1, || Ok(()));
+        assert!(matches!(refused, Err(Error::Unavailable { retry_after: 1, .. })));
+    }
+
+    #[test]
+    fn what_is_read_as_one_phrase_is_one() {
+        for (text, expected) in [
+            ("wire the money", "wire the money"),
+            ("wire\r\nthe\t money", "wire the money"),
+            ("wire  the\u{a0}money", "wire the money"),
+            ("wi\u{200b}re\u{ad} \u{200e}the mo\u{34f}\u{2061}ney", "wire the money"),
+            ("\u{2002}wire \u{feff} the", " wire the"),
+        ] {
+            let read = as_read(text);
+            assert_eq!(read, expected, "{text:?}");
+            assert_eq!(matches!(read, Cow::Borrowed(_)), text == expected);
+        }
+        let compiled = Compiled::new(1, policy(guards("the money", 1)), 100).unwrap();
+        assert_eq!(compiled.guard_hit(&["the\nmoney".to_owned()]).unwrap(), Some("guard 0"));
+        let lines = Compiled::new(1, policy(guards("(?m)^x$", 1)), 100).unwrap();
+        assert_eq!(lines.guard_hit(&["a\nx\nb".to_owned()]).unwrap(), Some("guard 0"), "also as it is");
     }
 
     #[test]
