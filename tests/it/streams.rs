@@ -382,6 +382,27 @@ fn a_batch_is_all_or_nothing() {
     }
 }
 
+/// More than a piece is read again as the client takes it, and it is what was recorded all the same.
+#[test]
+fn a_batch_that_is_answered_in_pieces_is_answered_whole() {
+    let (server, logs) = logs();
+    for log in &logs {
+        let rows: Vec<Value> = (0..2000).map(|n| (log.new)(n)).collect();
+        let post =
+            || log.post(&server).header("idempotency-key", log.word).json(&json!({ log.word: rows })).send();
+        let made = post().status(201);
+        assert!(made.body.len() > 256 * 1024, "{} bytes", made.body.len());
+        let shown = made.json();
+        assert_eq!(shown["count"], 2000);
+        let mut listed = log.all(&server);
+        listed.retain(|row| row["action"] != "project.create");
+        // Those of one time are listed by their number too, so this is the order in which they came.
+        listed.reverse();
+        assert!(json!(listed) == shown[log.word], "{}", log.path);
+        assert!(post().status(201).json() == shown, "a retry: {}", log.path);
+    }
+}
+
 #[test]
 fn lines_are_answered_with_their_number_and_their_ends() {
     let (server, logs) = logs();

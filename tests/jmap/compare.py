@@ -84,16 +84,11 @@ def lower_domain(address):
 def excused(name, mine, other, raw):
     """The rule by which mailtrail is right, or None."""
     a, b = mine[name], other[name]
-    if name == "sender" and a == lower_domain(b):
+    is_address = name in ["sender", "recipient"]
+    if is_address and a == lower_domain(b):
         return "RFC 5321 2.4: the case of a domain means nothing"
-    if name == "sender" and (a or "").replace('"', "") == lower_domain((b or "").replace('"', "")):
+    if is_address and (a or "").replace('"', "") == lower_domain((b or "").replace('"', "")):
         return "RFC 5322 3.4.1: a local part with a blank is in quotes"
-    if name == "recipient" and a == lower_domain(b):
-        return "RFC 5321 2.4: the case of a domain means nothing"
-    if name == "recipient" and (a or "").replace('"', "") == lower_domain((b or "").replace('"', "")):
-        return "RFC 5322 3.4.1: a local part with a blank is in quotes"
-    if name == "recipient" and a is None and b and " " in b.split("@")[0]:
-        return "RFC 5322 3.4: words before an address without brackets make it none"
     if name == "recipient" and a is None and not is_above_received(raw):
         return "the recipient stands above the topmost Received: what is below came with the message"
     given = [b or ""] if name == "message_id" else b
@@ -103,7 +98,7 @@ def excused(name, mine, other, raw):
             return "RFC 8621 4.1.2.5: white space and comments are removed, before an identifier too"
     if name == "message_id" and len(re.findall(rb"(?mi)^message-id[ \t]*:", raw.split(b"\n\n")[0])) > 1:
         return "of two fields the topmost counts, which the last server wrote (RFC 8621 4.1.2 has the last)"
-    if name == "sender" and a is None and b and " " in b.split("@")[0]:
+    if is_address and a is None and b and " " in b.split("@")[0]:
         return "RFC 5322 3.4: words before an address without brackets make it none"
     if name == "sender" and b and any(ord(c) > 126 for c in a or "") and "X" in b:
         return "RFC 6532: an address in UTF-8, for which Cyrus has X"
