@@ -10,7 +10,8 @@ use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
-use unicode_width::UnicodeWidthStr;
+use textwrap::core::Word;
+use textwrap::{WordSeparator, WordSplitter, WrapAlgorithm};
 
 use crate::error::{Error, Result};
 
@@ -57,21 +58,12 @@ pub fn tell_json(line: &str) {
 /// Breaks lines between words where they are wider than the terminal. What stands in backticks is to be copied, and is
 /// never broken here; a word that is wider than the terminal neither.
 pub fn wrapped(text: &str, columns: usize) -> String {
-    let lines = text.split('\n').map(|line| {
-        let mut taken = 0;
-        let mut out = String::with_capacity(line.len() + 4);
-        for word in words(line) {
-            if taken > 0 && taken + word.trim_end().width() > columns {
-                out.truncate(out.trim_end().len());
-                out.push('\n');
-                taken = 0;
-            }
-            out.push_str(word);
-            taken += word.width();
-        }
-        out
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    let options = textwrap::Options::new(columns)
+        .word_separator(WordSeparator::Custom(|line| Box::new(words(line).into_iter().map(Word::from))))
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit)
+        .break_words(false);
+    textwrap::fill(text, options)
 }
 
 /// The words of a line, each with the blanks behind it.
