@@ -624,6 +624,8 @@ impl StreamReader<'_> {
                     shared.streams.enter_however_long()
                 }
             };
+            // Who waited is at work again, and nobody's place is taken from whoever is.
+            self.note(Phase::Work)?;
             let made = self.make_piece(&turn);
             drop(turn);
             match made {
@@ -633,10 +635,7 @@ impl StreamReader<'_> {
                     self.wait(if asked.is_zero() { pause } else { asked })?;
                     pause = (pause * 2).min(MOST_PAUSE);
                 }
-                made => {
-                    self.note(Phase::Work)?;
-                    return made.map_err(failed);
-                }
+                made => return made.map_err(failed),
             }
         }
     }

@@ -91,6 +91,17 @@ impl Echo {
                     Ok(vec![b'x'; 32 * 1024])
                 }))
             }
+            "/later-held-stream" => {
+                let latch = Arc::clone(&self.latch);
+                stream((0..3).map(move |n| {
+                    match n {
+                        1 => return Err(Error::Unavailable { retry_after: 0, message: "not now".into() }),
+                        2 => latch.hold(),
+                        _ => {}
+                    }
+                    Ok(vec![b'x'; 32 * 1024])
+                }))
+            }
             "/later-stream" => {
                 let mut n = 0;
                 stream(std::iter::from_fn(move || {
@@ -784,6 +795,20 @@ fn a_stream_that_waits_for_its_turn_makes_room() {
     running.echo.latch.release();
     assert_eq!(working.next(false).unwrap().body.len(), 64 * 1024, "the one at work stays");
     let _ = reading.join().expect("the reader does not panic");
+}
+
+#[test]
+fn a_stream_that_waited_is_at_work_again_and_makes_no_room() {
+    let running = start(Limits { connections: 1, ..Limits::default() });
+    let mut working = running.connect();
+    working.send("GET /later-held-stream HTTP/1.1\r\nHost: a\r\n\r\n");
+    running.echo.latch.await_held(1);
+    let mut newcomer = running.connect();
+    newcomer.send("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(!newcomer.raw().starts_with(b"HTTP/1.1 200 "), "there is no room");
+    assert_eq!(running.counters().pushed_out.load(Ordering::SeqCst), 0);
+    running.echo.latch.release();
+    assert_eq!(working.next(false).unwrap().body.len(), 64 * 1024);
 }
 
 /// A POST of `n` bytes by this caller.
